@@ -1,0 +1,120 @@
+# postern. `make help` lists what there is to do here.
+#   CC=clang                  another compiler
+#   SAN=address,undefined     a sanitised build, beside the plain one in build/san
+
+CC      = gcc
+PREFIX  = /usr/local
+DESTDIR =
+VERSION = 0.1.0
+
+OUT := build$(if $(SAN),/san)$(if $(filter clang%,$(CC)),/clang)
+
+CPPFLAGS += -I. -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c17 -g -Wall -Wextra -Werror -Wswitch -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
+            -Wpointer-arith -Wwrite-strings -fno-common -fstack-protector-strong
+CFLAGS   += $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -D_FORTIFY_SOURCE=2)
+LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN)) -pthread
+LDLIBS    = -luring -linih -ljansson
+
+# Debian 12 packages; `make deps` installs what is missing.
+DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev
+DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix swaks clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
+             perl procps git
+DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx libnginx-mod-stream gnuplot-nox
+# Packages a goal needs; see tools in deps below.
+DEPS       = $(DEPS_BUILD)
+
+PARTS      := conf lb/smtp lb/dns lb/engine backends health lb/reputation lb/gate lb/relay lb/control
+SOURCES    := $(filter-out lb/control/posternctl.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
+OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
+LIBRARY    := $(OUT)/libpostern.a
+PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
+BENCH      := $(OUT)/bench/sink $(OUT)/bench/load
+UNIT       := $(sort $(wildcard tests/unit/*.c))
+SYSTEM     := $(sort $(wildcard tests/system/*.c))
+FUZZ       := $(sort $(wildcard tests/fuzz/*.c))
+
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz bench format tidy install clean help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+all: deps ## build postern and posternctl into build/
+	@$(MAKE) --no-print-directory programs
+
+.PHONY: programs bench-programs
+programs: $(PROGRAMS)
+bench-programs: $(BENCH)
+
+$(OUT)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(OUT)/postern: $(OUT)/obj/lb/main.o $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/posternctl: $(OUT)/obj/lb/control/posternctl.o $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
+
+$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+
+$(OUT)/tests/system: $(SYSTEM:%.c=$(OUT)/obj/%.o) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+deps: ## install the Debian packages that a build needs, where missing
+	@./tests/deps $(DEPS)
+deps-test: ; @./tests/deps $(DEPS_TEST)
+deps-bench: ; @./tests/deps $(DEPS_BENCH)
+
+run: deps ## the demo: three backends, a strict host and postern on 127.0.0.1:2525; CONFIG=my.ini runs yours
+	@$(MAKE) --no-print-directory programs bench-programs
+	@$(if $(CONFIG),exec $(OUT)/postern -c '$(CONFIG)',exec bench/demo $(OUT))
+
+test: deps-test ## everything that must hold: tidy, unit, fuzz, system, with sanitizers
+	@$(MAKE) --no-print-directory programs bench-programs
+	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/unit build/san/tests/system
+	@$(MAKE) --no-print-directory tidy
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-system
+
+test-unit: ## the pure parts, sanitised; ARGS='--filter=…'
+	@$(MAKE) --no-print-directory SAN=address,undefined build/san/tests/unit
+	build/san/tests/unit $(ARGS)
+
+test-system: ## the real binary against real peers; ARGS='--filter=…'
+	@$(MAKE) --no-print-directory programs bench-programs
+	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/system
+	build/san/tests/system -j1 $(ARGS)
+
+format: ## rewrite the sources by .clang-format
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+tidy: ## style and structure; prints nothing when all is well
+	@./tests/tidy
+
+bench: deps-bench ## CPU a session, side by side with HAProxy
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/compare $(OUT)
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 0755 build/postern $(DESTDIR)$(PREFIX)/sbin/postern
+	install -D -m 0755 build/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

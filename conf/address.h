@@ -1,0 +1,67 @@
+/* Socket addresses, small: 28 bytes instead of sockaddr_storage's 128, since every session holds several.
+ * Lives in conf/, the lowest layer, so that the configuration and all else share one type. */
+#ifndef POSTERN_CONF_ADDRESS_H
+#define POSTERN_CONF_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct address {
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    };
+};
+
+/* Room for "[IPv6]:port" with its NUL: INET6_ADDRSTRLEN (46, RFC 4291 text) + "[]:65535". */
+#define ADDRESS_TEXT_MAX 56
+
+/* A network as in 192.0.2.0/24 or 2001:db8::/32; host bits are zero. */
+struct cidr {
+    struct address base;
+    uint8_t prefix_bits;
+};
+
+struct cidr_list {
+    struct cidr *items; /* owned */
+    size_t count;
+};
+
+/* The length that bind(2) and connect(2) want for this family. */
+socklen_t address_length(const struct address *address);
+
+/* Port in host order. */
+uint16_t address_port(const struct address *address);
+void address_set_port(struct address *address, uint16_t port);
+
+bool address_equal(const struct address *a, const struct address *b);
+
+/* True for 0.0.0.0 and ::. */
+bool address_is_wildcard(const struct address *address);
+
+/* An IPv4-mapped IPv6 address (::ffff:192.0.2.1) becomes plain IPv4, so that one client has one name on a dual-stack
+ * listener; others stay as they are. */
+void address_unmap(struct address *address);
+
+/* Parses "192.0.2.1:25", "[2001:db8::1]:25"; with `default_port` != 0 the port may be missing ("192.0.2.1",
+ * "[2001:db8::1]", "2001:db8::1"). Returns 0 or -EINVAL; *ret_address is untouched on failure. */
+int address_parse(const char *text, uint16_t default_port, struct address *ret_address);
+
+/* Writes "192.0.2.1:25" or "[2001:db8::1]:25"; returns `text`. */
+char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);
+
+/* Writes the host part alone, without brackets; returns `text`. */
+char *address_format_host(const struct address *address, char text[ADDRESS_TEXT_MAX]);
+
+/* Parses "192.0.2.0/24", "2001:db8::/32", or a bare address (a /32 or /128). Host bits that are set are an error
+ * (-EINVAL), since they are mostly a typing mistake. */
+int cidr_parse(const char *text, struct cidr *ret_cidr);
+
+bool cidr_contains(const struct cidr *cidr, const struct address *address);
+bool cidr_list_contains(const struct cidr_list *list, const struct address *address);
+
+#endif

@@ -1,0 +1,56 @@
+/* One stream socket in a ring: a direct descriptor with at most one receive and one send in flight, and the only
+ * right order of closing it (cancel, await, close). Used by sessions, probes, the control socket and the bench. */
+#ifndef POSTERN_ENGINE_CONN_H
+#define POSTERN_ENGINE_CONN_H
+
+#include "lb/engine/io.h"
+
+enum conn_event {
+    CONN_OPENED,   /* conn_connect() or conn_adopt_fd() has ended: result 0 or -errno */
+    CONN_RECEIVED, /* result > 0: octets in buffer conn->received_buffer, now the owner's; 0: end of stream; -errno */
+    CONN_SENT,     /* all of conn_send()'s data has been taken: result 0, or -errno */
+    CONN_SHUT,     /* conn_shutdown_write() has ended */
+    CONN_CLOSED,   /* no operation is in flight, the descriptor is gone: the owner may free or reuse the memory */
+};
+
+struct conn {
+    struct io *io;
+    /* The one callback. It may call anything below, and free the conn only on CONN_CLOSED. */
+    void (*on_event)(struct conn *conn, enum conn_event event, int result);
+    struct recv_op recv;
+    struct op send;
+    struct op manage; /* install, connect, cancel, close: one at a time */
+    const uint8_t *send_data;
+    uint32_t send_left;
+    int32_t slot; /* -1: none */
+    int32_t install_fd;
+    const struct address *connect_address;
+    uint16_t received_buffer;
+    bool recv_armed : 1;
+    bool send_armed : 1;
+    bool manage_armed : 1;
+    bool is_closing : 1;
+    bool close_sent : 1;
+};
+
+/* Not yet open. */
+void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *, enum conn_event, int));
+/* Takes over a slot that an accept returned. */
+void conn_adopt_slot(struct conn *conn, int slot);
+/* Takes over a normal descriptor: it is moved into the ring's table (CONN_OPENED) and its number closed. */
+void conn_adopt_fd(struct conn *conn, int fd);
+/* Opens a TCP connection with TCP_NODELAY. `source` may be NULL; its port is chosen at connect
+ * (IP_BIND_ADDRESS_NO_PORT, ip(7)). `address` must live until CONN_OPENED. Returns 0, or -errno when no socket could
+ * be made or bound (no event follows then). */
+int conn_connect(struct conn *conn, const struct address *address, const struct address *source);
+/* One receive; not while one is armed. `data_expected`: try at once instead of polling first. */
+void conn_recv(struct conn *conn, bool data_expected);
+/* Sends all of it, however many sends that takes; not while one is armed. `data` must live until CONN_SENT. */
+void conn_send(struct conn *conn, const void *data, size_t length);
+void conn_shutdown_write(struct conn *conn);
+/* Cancels what is in flight, then closes; CONN_CLOSED follows later, even where nothing was open. Idempotent.
+ * Received buffers that come in meanwhile are given back, and no other event is delivered. */
+void conn_close(struct conn *conn);
+bool conn_is_open(const struct conn *conn);
+
+#endif

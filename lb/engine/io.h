@@ -1,0 +1,96 @@
+/* The ring, and the small interface through which everything above calls it. One `struct io` belongs to one thread.
+ * io_uring.c implements it; a simulated ring implements the same symbols for tests, so nothing above this header may
+ * make a socket call or read a clock by itself.
+ *
+ * Each operation in flight has a `struct op`, embedded in its owner; the owner may be freed only when none of its ops
+ * is in flight. There is no other lifetime rule. Completions run from io_dispatch(), never from within a call. */
+#ifndef POSTERN_ENGINE_IO_H
+#define POSTERN_ENGINE_IO_H
+
+#include "conf/address.h"
+#include "lb/engine/limits.h"
+#include "lb/engine/timer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct io;
+
+/* `result` is the CQE's: ≥ 0, or -errno. */
+struct op {
+    void (*complete)(struct op *op, int result, unsigned flags);
+};
+
+/* A receive with buffer selection; while no buffer is free it waits in the ring's list. */
+struct recv_op {
+    struct op op;
+    struct recv_op *next_starved;
+    int slot;
+};
+
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+struct io_options {
+    unsigned slots;   /* direct descriptors */
+    unsigned buffers; /* receive buffers in all; never touched before use */
+};
+
+/* Sets up a ring for a thread that will call io_start(). Returns 0, or -errno with a sentence in `ret_error` that
+ * says what to do about it (kernel too old, kernel.io_uring_disabled, seccomp, memlock). */
+int io_create(const struct io_options *options, struct io **ret_io, char *ret_error, size_t error_size);
+void io_destroy(struct io *io);
+
+/* Binds the ring to the calling thread. Must come before any other call below. */
+int io_start(struct io *io);
+
+/* Submits what is queued and waits for a completion or the next timer. */
+void io_wait(struct io *io);
+/* Runs completions (a bounded number) and due timers. */
+void io_dispatch(struct io *io);
+
+/* The loop's clock, CLOCK_MONOTONIC in milliseconds, read once a turn. */
+uint64_t io_now_ms(const struct io *io);
+struct timers *io_timers(struct io *io);
+
+/* One accept on a listening (normal) descriptor. With `direct` the result is a slot, else a descriptor. `peer` and
+ * `peer_length` must live until completion. */
+void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struct address *peer,
+               socklen_t *peer_length);
+/* Puts the normal descriptor *fd into the table; on success *fd has become the slot number. The caller then closes
+ * the number it passed. */
+void io_install(struct io *io, struct op *op, int *fd);
+void io_connect(struct io *io, struct op *op, int slot, const struct address *address);
+/* The completion's flags hold the buffer: io_buffer_id(flags), owned by the owner of the op when result > 0. */
+void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected);
+void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length);
+/* Punted to a kernel thread by io_uring: not for the common path (DESIGN §4). */
+void io_shutdown_write(struct io *io, struct op *op, int slot);
+/* Cancels everything in flight on that slot. */
+void io_cancel_slot(struct io *io, struct op *op, int slot);
+/* Cancels everything in flight on a normal descriptor. */
+void io_cancel_fd(struct io *io, struct op *op, int fd);
+void io_close(struct io *io, struct op *op, int slot);
+/* For eventfd and signalfd: a read of a normal descriptor. */
+void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);
+/* Level-triggered, once: POLLIN or POLLOUT bits as poll(2). For libraries that own their sockets. */
+void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events);
+
+unsigned io_buffer_id(unsigned flags);
+uint8_t *io_buffer(struct io *io, unsigned id);
+/* Takes a buffer for text of our own; returns false when the pool is used up. */
+bool io_buffer_take(struct io *io, unsigned *ret_id);
+void io_buffer_release(struct io *io, unsigned id);
+
+struct io_stats {
+    uint64_t turns;
+    uint64_t completions;
+    uint64_t starved;      /* receives that had to wait for a buffer */
+    uint64_t cq_overflows; /* a bug if not 0 */
+    unsigned buffers_total;
+    unsigned buffers_in_use; /* held by owners of ops */
+};
+/* May be called from any thread; the figures are each right, not all of one instant. */
+void io_read_stats(const struct io *io, struct io_stats *ret_stats);
+
+#endif

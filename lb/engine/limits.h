@@ -1,0 +1,46 @@
+/* Every bound of the data path on one screen, each with where its number comes from. */
+#ifndef POSTERN_ENGINE_LIMITS_H
+#define POSTERN_ENGINE_LIMITS_H
+
+/* One receive. Holds a 1 kB mail with its envelope at once, and a 15 MB one in about a thousand turns. */
+#define IO_BUFFER_SIZE 16384u
+
+/* Buffers lent to the kernel at a time. Few, so that the same warm ones go round and an idle proxy touches only
+ * 128 × 16 KiB = 2 MiB; the others wait on a stack, last in, first out. A power of two (io_uring_register_buf_ring). */
+#define IO_BUFFERS_LENT 128u
+
+/* Buffer ids are 16 bits wide in a CQE (io_uring_setup_buf_ring(3)). */
+#define IO_BUFFERS_MAX 65535u
+
+/* Submission queue of a worker; the completion queue is four times as deep (DESIGN §4). */
+#define IO_SQ_ENTRIES 1024u
+
+/* Accepts in flight for each listener of each worker: connections that one turn of the loop can take. */
+#define ACCEPTS_PER_LISTENER 32u
+
+/* Descriptors kept back for accepts and refusals beyond max-sessions (DESIGN §4). */
+#define SLOTS_RESERVED 512u
+
+/* Client octets kept while no backend has greeted; more is answered 421 4.7.0 (DESIGN §5). */
+#define EARLY_BYTES_MAX 4096u
+
+/* A greeting line without its end after this many octets is no greeting: RFC 5321 §4.5.3.1.5 allows 512. */
+#define GREETING_LINE_MAX 512u
+
+/* A whole greeting, all its lines (DESIGN §5: complete replies up to 4 KiB). */
+#define GREETING_BYTES_MAX 4096u
+
+/* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
+#define SEARCH_TIME_MAX_MS 60000u
+
+/* After our own last word: how long, and how much, unread input is thrown away so that the close is no RST. */
+#define LINGER_TIME_MS 2000u
+#define LINGER_BYTES_MAX 65536u
+
+/* Backends in one pool; a session's tried ones are a bit set of this width. */
+#define BACKENDS_MAX 256u
+#define TIERS_MAX 16u
+#define LISTENERS_MAX 32u
+#define WORKERS_MAX 64u
+
+#endif
