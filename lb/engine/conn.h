@@ -19,18 +19,20 @@ struct conn {
     void (*on_event)(struct conn *conn, enum conn_event event, int result);
     struct recv_op recv;
     struct op send;
-    struct op manage; /* install, connect, cancel, close: one at a time */
+    struct op manage; /* install, connect, shutdown, close: one at a time */
+    struct op cancel;
     const uint8_t *send_data;
     uint32_t send_left;
     int32_t slot; /* -1: none */
-    int32_t install_fd;
+    int32_t fd;         /* the normal descriptor while it is being moved into the table; -1: none */
+    int32_t install_fd; /* what the kernel replaces by the slot */
     const struct address *connect_address;
     uint16_t received_buffer;
     bool recv_armed : 1;
     bool send_armed : 1;
     bool manage_armed : 1;
+    bool cancel_armed : 1;
     bool is_closing : 1;
-    bool close_sent : 1;
 };
 
 /* Not yet open. */
@@ -51,6 +53,7 @@ void conn_shutdown_write(struct conn *conn);
 /* Cancels what is in flight, then closes; CONN_CLOSED follows later, even where nothing was open. Idempotent.
  * Received buffers that come in meanwhile are given back, and no other event is delivered. */
 void conn_close(struct conn *conn);
+/* True from a successful opening until conn_close(). */
 bool conn_is_open(const struct conn *conn);
 
 #endif

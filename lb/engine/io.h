@@ -73,6 +73,8 @@ void io_cancel_fd(struct io *io, struct op *op, int fd);
 void io_close(struct io *io, struct op *op, int slot);
 /* For eventfd and signalfd: a read of a normal descriptor. */
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);
+/* Completes with 0 in a later turn. */
+void io_nop(struct io *io, struct op *op);
 /* Level-triggered, once: POLLIN or POLLOUT bits as poll(2). For libraries that own their sockets. */
 void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events);
 

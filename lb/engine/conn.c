@@ -1,0 +1,202 @@
+/* One stream socket and its operations. The flags say which of its ops are in flight; while any is, neither the slot
+ * nor the memory may go. Closing is: cancel all on the slot, await every completion, close the slot, await that, tell
+ * the owner (DESIGN §4). */
+#include "lb/engine/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+static void close_when_idle(struct conn *conn);
+
+static void on_closed(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, manage);
+    (void)result; /* a close can't fail in a way that leaves the slot open */
+    (void)flags;
+    conn->manage_armed = false;
+    conn->on_event(conn, CONN_CLOSED, 0);
+}
+
+static void close_when_idle(struct conn *conn) {
+    if (conn->recv_armed || conn->send_armed || conn->manage_armed || conn->cancel_armed)
+        return;
+    conn->manage_armed = true;
+    conn->manage.complete = on_closed;
+    if (conn->slot >= 0) {
+        io_close(conn->io, &conn->manage, conn->slot);
+        conn->slot = -1;
+    } else {
+        io_nop(conn->io, &conn->manage);
+    }
+}
+
+static void on_recv(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, recv.op);
+    conn->recv_armed = false;
+    if (result > 0 && conn->is_closing)
+        io_buffer_release(conn->io, io_buffer_id(flags));
+    if (conn->is_closing) {
+        close_when_idle(conn);
+        return;
+    }
+    if (result > 0)
+        conn->received_buffer = (uint16_t)io_buffer_id(flags);
+    conn->on_event(conn, CONN_RECEIVED, result);
+}
+
+static void on_send(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, send);
+    (void)flags;
+    conn->send_armed = false;
+    if (conn->is_closing) {
+        close_when_idle(conn);
+        return;
+    }
+    if (result < 0) {
+        conn->on_event(conn, CONN_SENT, result);
+        return;
+    }
+    conn->send_data += result;
+    conn->send_left -= (uint32_t)result;
+    if (conn->send_left > 0 && result > 0) {
+        conn->send_armed = true;
+        io_send(conn->io, &conn->send, conn->slot, conn->send_data, conn->send_left);
+        return;
+    }
+    conn->on_event(conn, CONN_SENT, conn->send_left == 0 ? 0 : -EPIPE);
+}
+
+static void on_connected(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, manage);
+    (void)flags;
+    conn->manage_armed = false;
+    if (conn->is_closing)
+        close_when_idle(conn);
+    else
+        conn->on_event(conn, CONN_OPENED, result < 0 ? result : 0);
+}
+
+static void on_installed(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, manage);
+    (void)flags;
+    conn->manage_armed = false;
+    close(conn->fd);
+    conn->fd = -1;
+    if (result >= 0)
+        conn->slot = conn->install_fd;
+    if (conn->is_closing) {
+        close_when_idle(conn);
+        return;
+    }
+    if (result < 0 || conn->connect_address == NULL) {
+        conn->on_event(conn, CONN_OPENED, result < 0 ? result : 0);
+        return;
+    }
+    conn->manage_armed = true;
+    conn->manage.complete = on_connected;
+    io_connect(conn->io, &conn->manage, conn->slot, conn->connect_address);
+}
+
+static void on_shut(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, manage);
+    (void)flags;
+    conn->manage_armed = false;
+    if (conn->is_closing)
+        close_when_idle(conn);
+    else
+        conn->on_event(conn, CONN_SHUT, result);
+}
+
+static void on_cancelled(struct op *op, int result, unsigned flags) {
+    struct conn *conn = container_of(op, struct conn, cancel);
+    (void)result; /* -ENOENT: all had completed by themselves, or are about to */
+    (void)flags;
+    conn->cancel_armed = false;
+    close_when_idle(conn);
+}
+
+void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *, enum conn_event, int)) {
+    memset(conn, 0, sizeof *conn);
+    conn->io = io;
+    conn->on_event = on_event;
+    conn->slot = -1;
+    conn->fd = -1;
+    conn->recv.op.complete = on_recv;
+    conn->send.complete = on_send;
+    conn->cancel.complete = on_cancelled;
+}
+
+void conn_adopt_slot(struct conn *conn, int slot) {
+    conn->slot = slot;
+}
+
+void conn_adopt_fd(struct conn *conn, int fd) {
+    conn->fd = fd;
+    conn->install_fd = fd;
+    conn->manage_armed = true;
+    conn->manage.complete = on_installed;
+    io_install(conn->io, &conn->manage, &conn->install_fd);
+}
+
+/* Without IP_BIND_ADDRESS_NO_PORT the kernel would reserve a port at bind(2), for all destinations at once: 28,000
+ * sessions from one address would be the end even with many backends (ip(7)). */
+static int bind_source(int fd, const struct address *source) {
+    int on = 1;
+    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
+        return -errno;
+    return bind(fd, &source->sa, address_length(source)) < 0 ? -errno : 0;
+}
+
+int conn_connect(struct conn *conn, const struct address *address, const struct address *source) {
+    int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int on = 1;
+    int result = 0;
+    if (address->sa.sa_family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        result = -errno;
+    if (result == 0 && source != NULL)
+        result = bind_source(fd, source);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    conn->connect_address = address;
+    conn_adopt_fd(conn, fd);
+    return 0;
+}
+
+void conn_recv(struct conn *conn, bool data_expected) {
+    conn->recv_armed = true;
+    io_recv(conn->io, &conn->recv, conn->slot, data_expected);
+}
+
+void conn_send(struct conn *conn, const void *data, size_t length) {
+    conn->send_data = data;
+    conn->send_left = (uint32_t)length;
+    conn->send_armed = true;
+    io_send(conn->io, &conn->send, conn->slot, data, length);
+}
+
+void conn_shutdown_write(struct conn *conn) {
+    conn->manage_armed = true;
+    conn->manage.complete = on_shut;
+    io_shutdown_write(conn->io, &conn->manage, conn->slot);
+}
+
+void conn_close(struct conn *conn) {
+    if (conn->is_closing)
+        return;
+    conn->is_closing = true;
+    if (conn->slot >= 0 && (conn->recv_armed || conn->send_armed || conn->manage_armed)) {
+        conn->cancel_armed = true;
+        io_cancel_slot(conn->io, &conn->cancel, conn->slot);
+        return;
+    }
+    close_when_idle(conn);
+}
+
+bool conn_is_open(const struct conn *conn) {
+    return conn->slot >= 0 && !conn->is_closing;
+}

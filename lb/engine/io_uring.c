@@ -1,0 +1,414 @@
+/* The ring: io.h on io_uring. One thread owns it. Operations are queued in the submission queue and handed to the
+ * kernel once a turn; the loop sleeps until a completion or the wheel's next deadline, so timers cost no operation.
+ *
+ * Receive buffers: the kernel is lent IO_BUFFERS_LENT at a time and each that it uses is replaced at once from a
+ * stack, last in, first out, so that only as much memory is touched as is really in use. The pool is sized so that it
+ * holds every buffer that sessions can own; a receive ends with -ENOBUFS only when one turn uses up all that are lent,
+ * and then waits in a list for the next buffer instead of spinning (DESIGN §4).
+ *
+ * Fatal here: an error of io_uring_enter(2) other than the transient ones, since no session could go on. */
+#include "lb/engine/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define BUFFER_GROUP 0
+#define CQES_PER_BATCH 64u
+/* Completions handled in one turn before timers get their chance. */
+#define CQES_PER_TURN 4096u
+/* A receive's user_data carries this bit, since only receives wait for buffers. */
+#define TAG_RECV UINT64_C(1)
+
+struct io {
+    struct io_uring ring;
+    struct timers timers;
+    uint64_t now_ms; /* ahead of the wheel's clock while completions run */
+    struct io_uring_buf_ring *lent_ring;
+    size_t lent_ring_bytes;
+    uint8_t *buffers;
+    uint16_t *free_stack;
+    unsigned buffers_count;
+    unsigned free_count;
+    unsigned lent_count;
+    struct recv_op *starved;
+    atomic_ulong in_use;
+    atomic_ulong turns;
+    atomic_ulong completions;
+    atomic_ulong starved_total;
+    atomic_ulong overflows;
+};
+
+static uint64_t clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Statistics have one writer, the ring's thread: a plain add without a locked instruction. */
+static void count(atomic_ulong *counter, unsigned long by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static const char *advice(int error) {
+    switch (error) {
+    case -ENOSYS:
+        return "this kernel has no io_uring; Linux 6.1 or later is needed";
+    case -EPERM:
+        return "io_uring is not allowed: set the sysctl kernel.io_uring_disabled=0, or, in a container, allow "
+               "io_uring_setup, io_uring_enter and io_uring_register in its seccomp filter";
+    case -ENOMEM:
+        return "not enough lockable memory: raise RLIMIT_MEMLOCK (ulimit -l, or LimitMEMLOCK= in the unit)";
+    case -EINVAL:
+        return "the kernel does not know a flag this needs; Linux 6.1 or later is needed";
+    case -EMFILE:
+    case -ENFILE:
+        return "too few descriptors: raise RLIMIT_NOFILE (ulimit -n, or LimitNOFILE= in the unit)";
+    default:
+        return "unexpected";
+    }
+}
+
+static int setup_ring(struct io *io) {
+    /* R_DISABLED: the ring is made here, where errors can be reported, and bound to its thread by io_start(). */
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
+        .cq_entries = 4 * IO_SQ_ENTRIES,
+    };
+    return io_uring_queue_init_params(IO_SQ_ENTRIES, &io->ring, &params);
+}
+
+static void lend_buffer(struct io *io, unsigned id) {
+    io_uring_buf_ring_add(io->lent_ring, io->buffers + (size_t)id * IO_BUFFER_SIZE, IO_BUFFER_SIZE, (unsigned short)id,
+                          io_uring_buf_ring_mask(IO_BUFFERS_LENT), 0);
+    io_uring_buf_ring_advance(io->lent_ring, 1);
+    io->lent_count++;
+}
+
+static int setup_buffers(struct io *io, unsigned buffers) {
+    io->buffers_count = buffers < IO_BUFFERS_LENT ? IO_BUFFERS_LENT : buffers;
+    if (io->buffers_count > IO_BUFFERS_MAX)
+        io->buffers_count = IO_BUFFERS_MAX;
+    io->free_stack = malloc(io->buffers_count * sizeof *io->free_stack);
+    if (io->free_stack == NULL)
+        return -ENOMEM;
+    io->buffers = mmap(NULL, (size_t)io->buffers_count * IO_BUFFER_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (io->buffers == MAP_FAILED) {
+        io->buffers = NULL;
+        return -ENOMEM;
+    }
+    io->lent_ring_bytes = IO_BUFFERS_LENT * sizeof(struct io_uring_buf);
+    io->lent_ring =
+        mmap(NULL, io->lent_ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (io->lent_ring == MAP_FAILED) {
+        io->lent_ring = NULL;
+        return -ENOMEM;
+    }
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uintptr_t)io->lent_ring,
+        .ring_entries = IO_BUFFERS_LENT,
+        .bgid = BUFFER_GROUP,
+    };
+    int result = io_uring_register_buf_ring(&io->ring, &registration, 0);
+    if (result < 0)
+        return result;
+    io_uring_buf_ring_init(io->lent_ring);
+    for (unsigned id = io->buffers_count; id > IO_BUFFERS_LENT; id--)
+        io->free_stack[io->free_count++] = (uint16_t)(id - 1);
+    for (unsigned id = 0; id < IO_BUFFERS_LENT; id++)
+        lend_buffer(io, id);
+    return 0;
+}
+
+int io_create(const struct io_options *options, struct io **ret_io, char *ret_error, size_t error_size) {
+    struct io *io = calloc(1, sizeof *io);
+    if (io == NULL) {
+        snprintf(ret_error, error_size, "out of memory");
+        return -ENOMEM;
+    }
+    io->now_ms = clock_ms();
+    timers_init(&io->timers, io->now_ms);
+    int result = setup_ring(io);
+    if (result < 0) {
+        snprintf(ret_error, error_size, "io_uring: %s (%s)", advice(result), strerror(-result));
+        free(io);
+        return result;
+    }
+    const char *step = "descriptor table";
+    result = io_uring_register_files_sparse(&io->ring, options->slots);
+    if (result == 0) {
+        step = "receive buffers";
+        result = setup_buffers(io, options->buffers);
+    }
+    if (result < 0) {
+        snprintf(ret_error, error_size, "io_uring: %s: %s (%s)", step, advice(result), strerror(-result));
+        io_destroy(io);
+        return result;
+    }
+    *ret_io = io;
+    return 0;
+}
+
+void io_destroy(struct io *io) {
+    if (io == NULL)
+        return;
+    io_uring_queue_exit(&io->ring);
+    if (io->lent_ring != NULL)
+        munmap(io->lent_ring, io->lent_ring_bytes);
+    if (io->buffers != NULL)
+        munmap(io->buffers, (size_t)io->buffers_count * IO_BUFFER_SIZE);
+    free(io->free_stack);
+    free(io);
+}
+
+int io_start(struct io *io) {
+    io->now_ms = clock_ms();
+    timers_advance(&io->timers, io->now_ms);
+    return io_uring_enable_rings(&io->ring);
+}
+
+static void die(const char *what, int error) {
+    fprintf(stderr, "postern: fatal: %s: %s\n", what, strerror(-error));
+    abort();
+}
+
+static bool is_transient(int error) {
+    return error == -ETIME || error == -EINTR || error == -EAGAIN || error == -EBUSY;
+}
+
+void io_wait(struct io *io) {
+    uint64_t next = timers_next_ms(&io->timers);
+    uint64_t now = io->now_ms;
+    uint64_t wait = next == UINT64_MAX ? 3600000 : next > now ? next - now : 0;
+    struct __kernel_timespec timeout = {
+        .tv_sec = (long long)(wait / 1000),
+        .tv_nsec = (long long)(wait % 1000) * 1000000,
+    };
+    struct io_uring_cqe *cqe;
+    int result = io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &timeout, NULL);
+    if (result < 0 && !is_transient(result))
+        die("io_uring_enter", result);
+}
+
+static struct io_uring_sqe *get_sqe(struct io *io) {
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
+    while (sqe == NULL) {
+        int result = io_uring_submit(&io->ring);
+        if (result < 0 && !is_transient(result))
+            die("io_uring_enter", result);
+        sqe = io_uring_get_sqe(&io->ring);
+    }
+    return sqe;
+}
+
+/* A buffer that the kernel has used is replaced at once. */
+static void account_used_buffer(struct io *io) {
+    io->lent_count--;
+    count(&io->in_use, 1);
+    if (io->free_count > 0)
+        lend_buffer(io, io->free_stack[--io->free_count]);
+}
+
+static void run_recv(struct io *io, struct recv_op *op, int result, unsigned flags) {
+    bool has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
+    if (has_buffer)
+        account_used_buffer(io);
+    if (has_buffer && result <= 0)
+        io_buffer_release(io, io_buffer_id(flags));
+    if (result == -ENOBUFS) {
+        count(&io->starved_total, 1);
+        op->next_starved = io->starved;
+        io->starved = op;
+        return;
+    }
+    op->op.complete(&op->op, result, flags);
+}
+
+static void run_completion(struct io *io, uint64_t user_data, int result, unsigned flags) {
+    if (user_data & TAG_RECV) {
+        run_recv(io, (struct recv_op *)(uintptr_t)(user_data & ~TAG_RECV), result, flags);
+    } else {
+        struct op *op = (struct op *)(uintptr_t)user_data;
+        op->complete(op, result, flags);
+    }
+}
+
+/* Receives that found no buffer try again, as many as there are buffers now. */
+static void feed_starved(struct io *io) {
+    unsigned tries = io->lent_count;
+    while (io->starved != NULL && tries-- > 0) {
+        struct recv_op *op = io->starved;
+        io->starved = op->next_starved;
+        io_recv(io, op, op->slot, false);
+    }
+}
+
+void io_dispatch(struct io *io) {
+    struct io_uring_cqe *cqes[CQES_PER_BATCH];
+    unsigned done = 0;
+
+    io->now_ms = clock_ms();
+    count(&io->turns, 1);
+    /* The clock moves before completions run, so that what they time starts from now, and expired timers run after
+     * them: a reply that has come is never overtaken by its own deadline. */
+    while (done < CQES_PER_TURN) {
+        unsigned ready = io_uring_peek_batch_cqe(&io->ring, cqes, CQES_PER_BATCH);
+        if (ready == 0)
+            break;
+        for (unsigned i = 0; i < ready; i++)
+            run_completion(io, cqes[i]->user_data, cqes[i]->res, cqes[i]->flags);
+        io_uring_cq_advance(&io->ring, ready);
+        done += ready;
+    }
+    count(&io->completions, done);
+    if (io->starved != NULL)
+        feed_starved(io);
+    atomic_store_explicit(&io->overflows, *io->ring.cq.koverflow, memory_order_relaxed);
+    timers_advance(&io->timers, io->now_ms);
+}
+
+uint64_t io_now_ms(const struct io *io) {
+    return io->now_ms;
+}
+
+struct timers *io_timers(struct io *io) {
+    return &io->timers;
+}
+
+static void submit_later(struct io_uring_sqe *sqe, struct op *op) {
+    io_uring_sqe_set_data(sqe, op);
+}
+
+static void on_slot(struct io_uring_sqe *sqe) {
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struct address *peer,
+               socklen_t *peer_length) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    *peer_length = sizeof *peer;
+    io_uring_prep_accept(sqe, listener_fd, &peer->sa, peer_length, direct ? 0 : SOCK_CLOEXEC);
+    /* liburing 2.3's prep_accept_direct turns FILE_INDEX_ALLOC into 0, a normal descriptor. */
+    if (direct)
+        sqe->file_index = IORING_FILE_INDEX_ALLOC;
+    submit_later(sqe, op);
+}
+
+void io_install(struct io *io, struct op *op, int *fd) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_files_update(sqe, fd, 1, (int)IORING_FILE_INDEX_ALLOC);
+    submit_later(sqe, op);
+}
+
+void io_connect(struct io *io, struct op *op, int slot, const struct address *address) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_connect(sqe, slot, &address->sa, address_length(address));
+    on_slot(sqe);
+    submit_later(sqe, op);
+}
+
+void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_recv(sqe, slot, NULL, IO_BUFFER_SIZE, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+    if (!data_expected)
+        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+    on_slot(sqe);
+    op->slot = slot;
+    sqe->user_data = (uintptr_t)op | TAG_RECV;
+}
+
+void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_send(sqe, slot, data, length, MSG_NOSIGNAL | MSG_WAITALL);
+    on_slot(sqe);
+    submit_later(sqe, op);
+}
+
+void io_shutdown_write(struct io *io, struct op *op, int slot) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_shutdown(sqe, slot, SHUT_WR);
+    on_slot(sqe);
+    submit_later(sqe, op);
+}
+
+void io_cancel_slot(struct io *io, struct op *op, int slot) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_cancel_fd(sqe, slot, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+    submit_later(sqe, op);
+}
+
+void io_cancel_fd(struct io *io, struct op *op, int fd) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
+    submit_later(sqe, op);
+}
+
+void io_close(struct io *io, struct op *op, int slot) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_close_direct(sqe, (unsigned)slot);
+    submit_later(sqe, op);
+}
+
+void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_read(sqe, fd, data, (unsigned)length, 0);
+    submit_later(sqe, op);
+}
+
+void io_nop(struct io *io, struct op *op) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_nop(sqe);
+    submit_later(sqe, op);
+}
+
+void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_poll_add(sqe, fd, events);
+    submit_later(sqe, op);
+}
+
+unsigned io_buffer_id(unsigned flags) {
+    return flags >> IORING_CQE_BUFFER_SHIFT;
+}
+
+uint8_t *io_buffer(struct io *io, unsigned id) {
+    return io->buffers + (size_t)id * IO_BUFFER_SIZE;
+}
+
+bool io_buffer_take(struct io *io, unsigned *ret_id) {
+    if (io->free_count == 0)
+        return false;
+    *ret_id = io->free_stack[--io->free_count];
+    count(&io->in_use, 1);
+    return true;
+}
+
+void io_buffer_release(struct io *io, unsigned id) {
+    assert(id < io->buffers_count);
+    count(&io->in_use, (unsigned long)-1);
+    if (io->lent_count < IO_BUFFERS_LENT)
+        lend_buffer(io, id);
+    else
+        io->free_stack[io->free_count++] = (uint16_t)id;
+}
+
+void io_read_stats(const struct io *io, struct io_stats *ret_stats) {
+    *ret_stats = (struct io_stats){
+        .turns = atomic_load_explicit(&io->turns, memory_order_relaxed),
+        .completions = atomic_load_explicit(&io->completions, memory_order_relaxed),
+        .starved = atomic_load_explicit(&io->starved_total, memory_order_relaxed),
+        .cq_overflows = atomic_load_explicit(&io->overflows, memory_order_relaxed),
+        .buffers_total = io->buffers_count,
+        .buffers_in_use = (unsigned)atomic_load_explicit(&io->in_use, memory_order_relaxed),
+    };
+}

@@ -1,0 +1,267 @@
+/* The log thread and the rings it drains. A ring has one producer (its thread) and one consumer (the log thread): a
+ * line is formatted in its slot and published by moving `written`. The log thread sleeps on a futex when all rings are
+ * empty, and after waking lets lines gather for a moment, so that a busy balancer costs it few wake-ups. */
+#include "lb/engine/log.h"
+
+#include "lb/engine/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Lines a thread can be ahead of the disk: at 10,000 sessions a second, 100 ms. A power of two. */
+#define LINES_PER_RING 1024u
+/* How long lines may gather before they are written. */
+#define GATHER_NS 5000000
+#define OUTPUT_BYTES 65536
+/* Workers, manager, store, status page, main. */
+#define RINGS_MAX (WORKERS_MAX + 4)
+
+struct line {
+    struct timespec time;
+    enum log_level level;
+    uint16_t length;
+    char text[LOG_LINE_MAX];
+};
+
+struct ring {
+    _Alignas(64) atomic_uint written;
+    atomic_ulong dropped;
+    uint64_t dropped_said; /* the log thread's */
+    _Alignas(64) atomic_uint taken;
+    struct line lines[LINES_PER_RING];
+};
+
+static struct {
+    _Atomic(struct ring *) rings[RINGS_MAX];
+    atomic_uint rings_count;
+    atomic_uint sleeping; /* the futex: 1 while the log thread sleeps */
+    atomic_int level;
+    atomic_bool running;
+    atomic_bool stopping;
+    bool to_syslog;
+    bool to_journal;
+    int fd;
+    char output[OUTPUT_BYTES];
+    size_t output_length;
+    pthread_t thread;
+} logger = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+
+static _Thread_local struct ring *own_ring;
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
+static void flush_output(void) {
+    size_t done = 0;
+    while (done < logger.output_length) {
+        ssize_t written = write(logger.fd, logger.output + done, logger.output_length - done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            break; /* nobody to tell */
+        done += (size_t)written;
+    }
+    logger.output_length = 0;
+}
+
+static void put_line(const struct line *line) {
+    if (logger.to_syslog) {
+        syslog(level_priorities[line->level], "%.*s", line->length, line->text);
+        return;
+    }
+    if (logger.output_length + LOG_LINE_MAX + 64 > sizeof logger.output)
+        flush_output();
+    char *out = logger.output + logger.output_length;
+    size_t room = sizeof logger.output - logger.output_length;
+    int length;
+    if (logger.to_journal) {
+        length = snprintf(out, room, "<%d>%.*s\n", level_priorities[line->level], line->length, line->text);
+    } else {
+        struct tm tm;
+        char stamp[32];
+        gmtime_r(&line->time.tv_sec, &tm);
+        strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
+        length = snprintf(out, room, "%s.%03ldZ %s: %.*s\n", stamp, line->time.tv_nsec / 1000000,
+                          level_names[line->level], line->length, line->text);
+    }
+    logger.output_length += (size_t)length;
+}
+
+static void say_dropped(struct ring *ring) {
+    uint64_t dropped = atomic_load_explicit(&ring->dropped, memory_order_relaxed);
+    if (dropped == ring->dropped_said)
+        return;
+    struct line line = {.level = LOG_LEVEL_WARNING};
+    clock_gettime(CLOCK_REALTIME, &line.time);
+    line.length = (uint16_t)snprintf(line.text, sizeof line.text, "log: %llu lines dropped, the log is too slow",
+                                     (unsigned long long)(dropped - ring->dropped_said));
+    ring->dropped_said = dropped;
+    put_line(&line);
+}
+
+static bool drain_rings(void) {
+    bool found = false;
+    unsigned rings = atomic_load(&logger.rings_count);
+    for (unsigned i = 0; i < rings; i++) {
+        struct ring *ring = atomic_load(&logger.rings[i]);
+        if (ring == NULL)
+            continue;
+        unsigned taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+        unsigned written = atomic_load_explicit(&ring->written, memory_order_acquire);
+        for (; taken != written; taken++) {
+            put_line(&ring->lines[taken % LINES_PER_RING]);
+            atomic_store_explicit(&ring->taken, taken + 1, memory_order_release);
+            found = true;
+        }
+        say_dropped(ring);
+    }
+    flush_output();
+    return found;
+}
+
+static bool rings_empty(void) {
+    unsigned rings = atomic_load(&logger.rings_count);
+    for (unsigned i = 0; i < rings; i++) {
+        struct ring *ring = atomic_load(&logger.rings[i]);
+        if (ring != NULL && atomic_load(&ring->written) != atomic_load(&ring->taken))
+            return false;
+    }
+    return true;
+}
+
+static void *log_thread(void *unused) {
+    (void)unused;
+    while (!atomic_load(&logger.stopping)) {
+        if (drain_rings()) {
+            nanosleep(&(struct timespec){.tv_nsec = GATHER_NS}, NULL);
+            continue;
+        }
+        atomic_store(&logger.sleeping, 1);
+        if (rings_empty() && !atomic_load(&logger.stopping))
+            syscall(SYS_futex, &logger.sleeping, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+        atomic_store(&logger.sleeping, 0);
+    }
+    drain_rings();
+    return NULL;
+}
+
+static void wake_log_thread(void) {
+    if (atomic_load(&logger.sleeping) != 0 && atomic_exchange(&logger.sleeping, 0) != 0)
+        syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+int log_start(const char *destination, enum log_level level) {
+    atomic_store(&logger.level, (int)level);
+    if (strcmp(destination, "syslog") == 0) {
+        openlog("postern", LOG_PID | LOG_NDELAY, LOG_MAIL);
+        logger.to_syslog = true;
+    } else if (strcmp(destination, "stderr") == 0) {
+        /* systemd's journal wants the priority in the line and adds the time itself (sd-daemon(3)). */
+        logger.to_journal = getenv("JOURNAL_STREAM") != NULL;
+    } else {
+        int fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        if (fd < 0)
+            return -errno;
+        logger.fd = fd;
+    }
+    int result = pthread_create(&logger.thread, NULL, log_thread, NULL);
+    if (result == 0)
+        atomic_store(&logger.running, true);
+    return -result;
+}
+
+void log_finish(void) {
+    if (!atomic_exchange(&logger.running, false))
+        return;
+    atomic_store(&logger.stopping, true);
+    atomic_store(&logger.sleeping, 0);
+    syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    pthread_join(logger.thread, NULL);
+    own_ring = NULL;
+    unsigned rings = atomic_exchange(&logger.rings_count, 0);
+    for (unsigned i = 0; i < rings; i++)
+        munmap(atomic_exchange(&logger.rings[i], NULL), sizeof(struct ring));
+    if (logger.fd != STDERR_FILENO)
+        close(logger.fd);
+    logger.fd = STDERR_FILENO;
+    atomic_store(&logger.stopping, false);
+}
+
+int log_join(void) {
+    struct ring *ring =
+        mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ring == MAP_FAILED)
+        return -ENOMEM;
+    unsigned index = atomic_fetch_add(&logger.rings_count, 1);
+    if (index >= RINGS_MAX) {
+        atomic_fetch_sub(&logger.rings_count, 1);
+        munmap(ring, sizeof *ring);
+        return -ENOMEM;
+    }
+    atomic_store(&logger.rings[index], ring);
+    own_ring = ring;
+    return 0;
+}
+
+void log_set_level(enum log_level level) {
+    atomic_store(&logger.level, (int)level);
+}
+
+enum log_level log_get_level(void) {
+    return (enum log_level)atomic_load_explicit(&logger.level, memory_order_relaxed);
+}
+
+uint64_t log_dropped(void) {
+    uint64_t dropped = 0;
+    unsigned rings = atomic_load(&logger.rings_count);
+    for (unsigned i = 0; i < rings; i++) {
+        struct ring *ring = atomic_load(&logger.rings[i]);
+        if (ring != NULL)
+            dropped += atomic_load_explicit(&ring->dropped, memory_order_relaxed);
+    }
+    return dropped;
+}
+
+static void format_line(struct line *line, enum log_level level, const char *format, va_list arguments) {
+    clock_gettime(CLOCK_REALTIME, &line->time);
+    line->level = level;
+    int length = vsnprintf(line->text, sizeof line->text, format, arguments);
+    line->length = (uint16_t)(length < 0 ? 0 : length < LOG_LINE_MAX ? length : LOG_LINE_MAX - 1);
+}
+
+void log_write(enum log_level level, const char *format, ...) {
+    if (level > log_get_level())
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    struct ring *ring = own_ring;
+    if (ring == NULL || !atomic_load_explicit(&logger.running, memory_order_relaxed)) {
+        struct line line;
+        format_line(&line, level, format, arguments);
+        dprintf(STDERR_FILENO, "postern: %s: %.*s\n", level_names[level], line.length, line.text);
+        va_end(arguments);
+        return;
+    }
+    unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
+    if (written - atomic_load_explicit(&ring->taken, memory_order_acquire) >= LINES_PER_RING) {
+        atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
+    } else {
+        format_line(&ring->lines[written % LINES_PER_RING], level, format, arguments);
+        atomic_store(&ring->written, written + 1);
+        wake_log_thread();
+    }
+    va_end(arguments);
+}

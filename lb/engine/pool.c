@@ -1,0 +1,50 @@
+/* Fixed-size objects in one lazily touched mapping; a free object holds the link to the next in its first word. */
+#include "lb/engine/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int pool_init(struct pool *pool, size_t object_bytes, unsigned capacity) {
+    memset(pool, 0, sizeof *pool);
+    /* A multiple of 64 keeps objects on cache lines of their own. */
+    pool->object_bytes = (object_bytes + 63) / 64 * 64;
+    pool->capacity = capacity;
+    void *memory = mmap(NULL, pool->object_bytes * capacity, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return -ENOMEM;
+    pool->objects = memory;
+    return 0;
+}
+
+void pool_finish(struct pool *pool) {
+    if (pool->objects != NULL)
+        munmap(pool->objects, pool->object_bytes * pool->capacity);
+    memset(pool, 0, sizeof *pool);
+}
+
+void *pool_at(const struct pool *pool, unsigned index) {
+    assert(index < pool->capacity);
+    return pool->objects + index * pool->object_bytes;
+}
+
+void *pool_get(struct pool *pool) {
+    void *object = pool->free_list;
+    if (object != NULL)
+        memcpy(&pool->free_list, object, sizeof(void *));
+    else if (pool->touched < pool->capacity)
+        object = pool_at(pool, pool->touched++);
+    else
+        return NULL;
+    pool->in_use++;
+    return object;
+}
+
+void pool_put(struct pool *pool, void *object) {
+    assert(pool->in_use > 0);
+    memcpy(object, &pool->free_list, sizeof(void *));
+    pool->free_list = object;
+    pool->in_use--;
+}
