@@ -23,7 +23,7 @@ struct conn {
     struct op cancel;
     const uint8_t *send_data;
     uint32_t send_left;
-    int32_t slot; /* -1: none */
+    int32_t slot;       /* -1: none */
     int32_t fd;         /* the normal descriptor while it is being moved into the table; -1: none */
     int32_t install_fd; /* what the kernel replaces by the slot */
     const struct address *connect_address;

@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define BUFFER_GROUP 0
+#define BUFFER_GROUP   0
 #define CQES_PER_BATCH 64u
 /* Completions handled in one turn before timers get their chance. */
 #define CQES_PER_TURN 4096u

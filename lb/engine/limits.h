@@ -34,13 +34,13 @@
 #define SEARCH_TIME_MAX_MS 60000u
 
 /* After our own last word: how long, and how much, unread input is thrown away so that the close is no RST. */
-#define LINGER_TIME_MS 2000u
+#define LINGER_TIME_MS   2000u
 #define LINGER_BYTES_MAX 65536u
 
 /* Backends in one pool; a session's tried ones are a bit set of this width. */
-#define BACKENDS_MAX 256u
-#define TIERS_MAX 16u
+#define BACKENDS_MAX  256u
+#define TIERS_MAX     16u
 #define LISTENERS_MAX 32u
-#define WORKERS_MAX 64u
+#define WORKERS_MAX   64u
 
 #endif

@@ -24,7 +24,7 @@
 /* Lines a thread can be ahead of the disk: at 10,000 sessions a second, 100 ms. A power of two. */
 #define LINES_PER_RING 1024u
 /* How long lines may gather before they are written. */
-#define GATHER_NS 5000000
+#define GATHER_NS    5000000
 #define OUTPUT_BYTES 65536
 /* Workers, manager, store, status page, main. */
 #define RINGS_MAX (WORKERS_MAX + 4)

@@ -8,7 +8,7 @@
 
 #define GROUP_BITS 6
 #define GROUP_MASK (TIMER_SLOTS - 1u)
-#define REACH_MS ((UINT64_C(1) << (GROUP_BITS * TIMER_LEVELS)) - 1)
+#define REACH_MS   ((UINT64_C(1) << (GROUP_BITS * TIMER_LEVELS)) - 1)
 
 void timers_init(struct timers *timers, uint64_t now_ms) {
     memset(timers, 0, sizeof *timers);

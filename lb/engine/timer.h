@@ -14,7 +14,7 @@ struct timer {
 
 /* 6 levels of 64 slots reach 2^36 ms, about two years; later deadlines are cut to that. */
 #define TIMER_LEVELS 6
-#define TIMER_SLOTS 64
+#define TIMER_SLOTS  64
 
 struct timers {
     uint64_t now_ms;

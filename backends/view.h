@@ -1,0 +1,55 @@
+/* The immutable picture of tiers and backends that workers choose from; published by the roster, valid for one turn of
+ * a worker's loop. Choosing is pure but for a worker's own round-robin weights. */
+#ifndef POSTERN_BACKENDS_VIEW_H
+#define POSTERN_BACKENDS_VIEW_H
+
+#include "backends/backend.h"
+#include "lb/engine/limits.h"
+
+struct view_member {
+    struct backend *backend;
+    uint32_t weight;
+    uint32_t sessions_max;
+    bool is_usable;
+    bool is_starting; /* ready, but not yet probed to an end */
+};
+
+struct view_tier {
+    const struct config_tier *config;
+    bool is_up;       /* by min-up and failback-delay, or by the operator's override */
+    bool is_starting; /* not up, only because too few of its backends have been probed yet */
+    unsigned members_count;
+    struct view_member *members;
+    atomic_uint *waiting; /* sessions in this tier's queue, over all workers; the tier's bound is on this */
+    atomic_uint *waiting_vetted;
+};
+
+struct view {
+    struct retired retired;
+    const struct config *config;
+    unsigned tiers_count;
+    struct view_tier tiers[TIERS_MAX];
+    struct view_member members[]; /* of all tiers, one after the other */
+};
+
+/* A session's set of backends already tried: bit backend->id. */
+struct backend_set {
+    uint64_t bits[BACKENDS_MAX / 64];
+};
+void backend_set_add(struct backend_set *set, const struct backend *backend);
+bool backend_set_has(const struct backend_set *set, const struct backend *backend);
+
+enum choice {
+    CHOICE_FOUND,    /* *ret_member has a slot taken for the caller */
+    CHOICE_FULL,     /* some untried usable backend has no free slot: wait */
+    CHOICE_STARTING, /* none usable, but some may become so at once: wait */
+    CHOICE_NONE,     /* every usable one has been tried */
+};
+
+/* Chooses a backend of `tier` by its `balance` for worker `worker`, and takes a slot on it. `client` is the address
+ * that `balance = source` hashes (/32 or /64); `random` 64 fresh random bits for `random2` and ties. Weight 0 gets no
+ * new sessions (as HAProxy). */
+enum choice view_choose(const struct view_tier *tier, unsigned worker, const struct backend_set *tried,
+                        const struct address *client, uint64_t random, const struct view_member **ret_member);
+
+#endif

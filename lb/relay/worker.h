@@ -1,0 +1,100 @@
+/* One worker: a thread with its own ring, listeners, timers and sessions. */
+#ifndef POSTERN_RELAY_WORKER_H
+#define POSTERN_RELAY_WORKER_H
+
+#include "backends/roster.h"
+#include "lb/engine/io.h"
+#include "lb/engine/mailbox.h"
+
+#include <stdatomic.h>
+
+struct worker;
+
+/* What all workers share; lives as long as they do. */
+struct workers_shared {
+    const struct config *config;
+    struct snapshots *views;
+    const struct cidr_list *allowed; /* allow-file: vetted without further proof */
+    uint32_t sessions_max;           /* over all workers */
+    unsigned workers_count;
+    _Alignas(64) atomic_uint sessions; /* now, over all workers */
+    /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */
+    struct worker *workers[WORKERS_MAX];
+};
+
+struct worker_counters {
+    uint64_t sessions_total;
+    uint64_t sessions;
+    uint64_t relayed_total; /* that got a backend's 220 */
+    uint64_t refused_total; /* that got a 421 of ours */
+    uint64_t tries_total;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    struct io_stats io;
+};
+
+/* One session as `show sessions` tells it: a copy, so that no worker waits for whoever prints it. */
+struct session_row {
+    uint64_t id;
+    struct address client;
+    char backend[BACKEND_NAME_MAX]; /* "" while none */
+    char state[12];
+    uint64_t age_ms;
+    uint64_t idle_ms;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    unsigned tries;
+};
+
+#define SESSION_ROWS_MAX 64
+
+/* A request for some sessions: post it with worker_post(), get it back by `reply` on the manager's mailbox. */
+struct sessions_query {
+    struct message message;
+    struct mailbox *reply;
+    void (*on_reply)(struct message *message, void *receiver);
+    unsigned from;                  /* in: where to go on; out: where the next query goes on, 0 at the end */
+    char backend[BACKEND_NAME_MAX]; /* in: only sessions on this backend; "" = all */
+    unsigned rows_count;            /* out */
+    struct session_row rows[SESSION_ROWS_MAX];
+};
+
+/* Ends sessions on one backend (NULL: all sessions) with 421 4.3.2 as soon as SMTP allows. */
+struct sessions_shutdown {
+    struct message message;
+    struct mailbox *reply;
+    void (*on_reply)(struct message *message, void *receiver);
+    struct backend *backend;
+    unsigned count; /* out: sessions told to end */
+};
+
+/* A listening socket, bound by main before privileges are dropped; one per worker and address (SO_REUSEPORT). */
+struct listener_socket {
+    const struct config_listen *config;
+    struct address address; /* as bound, with the real port */
+    int fd;                 /* owned by the worker once passed */
+};
+
+/* Binds and listens with SO_REUSEPORT. Returns the descriptor or -errno. */
+int listener_bind(const struct address *address);
+
+/* Makes the ring and the pools. Returns 0 or -errno with a sentence in `ret_error`. */
+int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
+                  unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size);
+/* Starts its thread. */
+int worker_start(struct worker *worker);
+/* Stops accepting, sends 421 4.3.2 to sessions in which SMTP allows it now, gives the others up to `grace_ms`. From
+ * any thread; then worker_join(). */
+void worker_stop(struct worker *worker, uint64_t grace_ms);
+void worker_join(struct worker *worker);
+/* Accepts NULL; after worker_join(). */
+void worker_destroy(struct worker *worker);
+
+/* From the manager. */
+void worker_query_sessions(struct worker *worker, struct sessions_query *query);
+void worker_shutdown_sessions(struct worker *worker, struct sessions_shutdown *request);
+/* Wakes the worker to look at the newest view. */
+void worker_wake(struct worker *worker);
+void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters);
+
+#endif
