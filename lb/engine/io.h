@@ -8,6 +8,7 @@
 #define POSTERN_ENGINE_IO_H
 
 #include "conf/address.h"
+#include "lb/engine/container.h"
 #include "lb/engine/limits.h"
 #include "lb/engine/timer.h"
 
@@ -28,8 +29,6 @@ struct recv_op {
     struct recv_op *next_starved;
     int slot;
 };
-
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 struct io_options {
     unsigned slots;   /* direct descriptors */

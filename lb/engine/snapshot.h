@@ -6,6 +6,7 @@
 #ifndef POSTERN_ENGINE_SNAPSHOT_H
 #define POSTERN_ENGINE_SNAPSHOT_H
 
+#include "lb/engine/container.h"
 #include "lb/engine/limits.h"
 
 #include <stdatomic.h>

@@ -1,0 +1,321 @@
+/* The manager's list. Every change goes through refresh(), which moves the tiers' clocks, builds a new view, publishes
+ * it and retires the old one. A deleted backend first leaves the view; when its slots are all free and every worker has
+ * passed on, it is freed. */
+#include "backends/roster.h"
+
+#include "backends/tier.h"
+#include "lb/engine/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct roster_tier {
+    struct tier_clock clock;
+    atomic_uint waiting;
+    atomic_uint waiting_vetted;
+};
+
+struct roster {
+    const struct config *config;
+    struct roster_events events;
+    unsigned workers;
+    struct snapshots snapshots;
+    struct view *view;
+    struct roster_tier tiers[TIERS_MAX];
+    struct backend *backends[BACKENDS_MAX];
+    unsigned backends_count;
+    struct backend *deleted[BACKENDS_MAX]; /* off the view, not yet freed; their ids are not free either */
+    unsigned deleted_count;
+};
+
+/* --- the view --- */
+
+static void release_view(struct retired *retired) {
+    free(container_of(retired, struct view, retired));
+}
+
+static struct tier_count count_tier(const struct roster *roster, unsigned tier) {
+    struct tier_count count = {0};
+    for (unsigned i = 0; i < roster->backends_count; i++) {
+        const struct backend *backend = roster->backends[i];
+        if (backend->tier != tier)
+            continue;
+        count.usable += backend_is_usable(backend);
+        count.starting += backend->admin == BACKEND_READY && backend->health == HEALTH_STARTING;
+    }
+    return count;
+}
+
+static unsigned add_members(const struct roster *roster, unsigned tier, struct view_member *members) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < roster->backends_count; i++) {
+        struct backend *backend = roster->backends[i];
+        if (backend->tier != tier)
+            continue;
+        members[count++] = (struct view_member){
+            .backend = backend,
+            .weight = backend->weight,
+            .sessions_max = backend->sessions_max,
+            .is_usable = backend_is_usable(backend),
+            .is_starting = backend->admin == BACKEND_READY && backend->health == HEALTH_STARTING,
+        };
+    }
+    return count;
+}
+
+static struct view *build_view(struct roster *roster) {
+    struct view *view = calloc(1, sizeof *view + roster->backends_count * sizeof(struct view_member));
+    if (view == NULL)
+        return NULL;
+    struct view_member *members = view->members;
+    view->config = roster->config;
+    view->tiers_count = (unsigned)roster->config->tiers_count;
+    for (unsigned i = 0; i < view->tiers_count; i++) {
+        struct roster_tier *tier = &roster->tiers[i];
+        const struct config_tier *config = &roster->config->tiers[i];
+        view->tiers[i] = (struct view_tier){
+            .config = config,
+            .is_up = tier->clock.is_up,
+            .is_starting = tier_clock_is_starting(&tier->clock, count_tier(roster, i), config->up_min),
+            .members = members,
+            .members_count = add_members(roster, i, members),
+            .waiting = &tier->waiting,
+            .waiting_vetted = &tier->waiting_vetted,
+        };
+        members += view->tiers[i].members_count;
+    }
+    return view;
+}
+
+/* Returns 0, or -ENOMEM: the old view stays, and the next tick tries again. */
+static int publish(struct roster *roster) {
+    struct view *view = build_view(roster);
+    if (view == NULL) {
+        log_error("out of memory: the last change is not in effect yet");
+        return -ENOMEM;
+    }
+    struct view *old = roster->view;
+    roster->view = view;
+    snapshots_publish(&roster->snapshots, view);
+    if (old != NULL)
+        snapshots_retire(&roster->snapshots, &old->retired, release_view);
+    if (roster->events.on_published != NULL)
+        roster->events.on_published(roster->events.context);
+    return 0;
+}
+
+/* Returns true when a tier went up or down. */
+static bool step_tiers(struct roster *roster, uint64_t now_ms) {
+    bool has_changed = false;
+    for (unsigned i = 0; i < roster->config->tiers_count; i++) {
+        const struct config_tier *config = &roster->config->tiers[i];
+        struct tier_count count = count_tier(roster, i);
+        struct tier_clock *clock = &roster->tiers[i].clock;
+        if (!tier_clock_step(clock, count, config->up_min, config->failback_delay_ms, now_ms))
+            continue;
+        has_changed = true;
+        if (clock->is_up)
+            log_info("tier %s is up: usable=%u min-up=%u", config->name, count.usable, config->up_min);
+        else
+            log_warning("tier %s is down: usable=%u min-up=%u; sessions go to the next tier", config->name,
+                        count.usable, config->up_min);
+    }
+    return has_changed;
+}
+
+static int refresh(struct roster *roster, uint64_t now_ms) {
+    step_tiers(roster, now_ms);
+    return publish(roster);
+}
+
+/* --- life --- */
+
+static int fill(struct roster *roster, uint64_t now_ms) {
+    for (size_t i = 0; i < roster->config->backends_count; i++) {
+        const struct config_backend *config = &roster->config->backends[i];
+        struct backend *backend = backend_create(config, (uint8_t)i, roster->workers);
+        if (backend == NULL)
+            return -ENOMEM;
+        backend->health_since_ms = now_ms;
+        if (roster->config->tiers[config->tier].check == CHECK_NONE)
+            backend->health = HEALTH_UP;
+        roster->backends[roster->backends_count++] = backend;
+    }
+    return 0;
+}
+
+int roster_create(const struct config *config, unsigned workers, uint64_t now_ms, const struct roster_events *events,
+                  struct roster **ret_roster) {
+    size_t alignment = _Alignof(struct roster);
+    struct roster *roster = aligned_alloc(alignment, (sizeof *roster + alignment - 1) / alignment * alignment);
+    if (roster == NULL)
+        return -ENOMEM;
+    memset(roster, 0, sizeof *roster);
+    roster->config = config;
+    roster->workers = workers;
+    snapshots_init(&roster->snapshots, workers);
+    int result = fill(roster, now_ms);
+    if (result == 0)
+        result = refresh(roster, now_ms); /* nobody listens yet */
+    if (result < 0) {
+        roster_destroy(roster);
+        return result;
+    }
+    roster->events = *events;
+    *ret_roster = roster;
+    return 0;
+}
+
+void roster_destroy(struct roster *roster) {
+    if (roster == NULL)
+        return;
+    snapshots_reclaim(&roster->snapshots);
+    for (unsigned i = 0; i < roster->backends_count; i++)
+        backend_destroy(roster->backends[i]);
+    for (unsigned i = 0; i < roster->deleted_count; i++)
+        backend_destroy(roster->deleted[i]);
+    free(roster->view);
+    free(roster);
+}
+
+struct snapshots *roster_snapshots(struct roster *roster) {
+    return &roster->snapshots;
+}
+
+const struct view *roster_view(const struct roster *roster) {
+    return roster->view;
+}
+
+unsigned roster_count(const struct roster *roster) {
+    return roster->backends_count;
+}
+
+struct backend *roster_at(const struct roster *roster, unsigned index) {
+    return roster->backends[index];
+}
+
+struct backend *roster_find(const struct roster *roster, const char *name) {
+    for (unsigned i = 0; i < roster->backends_count; i++)
+        if (strcmp(roster->backends[i]->name, name) == 0)
+            return roster->backends[i];
+    return NULL;
+}
+
+/* --- changes --- */
+
+void roster_set_admin(struct roster *roster, struct backend *backend, enum backend_admin admin, uint64_t now_ms) {
+    if (backend->admin == admin)
+        return;
+    log_info("server %s state %s -> %s", backend->name, config_admin_name(backend->admin), config_admin_name(admin));
+    /* After maint nothing is known about it: it is probed anew before it gets sessions. */
+    if (backend->admin == BACKEND_MAINT && roster->config->tiers[backend->tier].check != CHECK_NONE) {
+        backend->health = HEALTH_STARTING;
+        backend->health_since_ms = now_ms;
+    }
+    backend->admin = admin;
+    refresh(roster, now_ms);
+}
+
+void roster_set_weight(struct roster *roster, struct backend *backend, uint32_t weight, uint64_t now_ms) {
+    log_info("server %s weight %u -> %u", backend->name, backend->weight, weight);
+    backend->weight = weight;
+    refresh(roster, now_ms);
+}
+
+void roster_set_health(struct roster *roster, struct backend *backend, enum backend_health health, const char *reason,
+                       uint64_t now_ms) {
+    snprintf(backend->health_reason, sizeof backend->health_reason, "%s", reason);
+    if (backend->health == health)
+        return;
+    bool was_usable = backend_is_usable(backend);
+    bool is_bad = health == HEALTH_DOWN || health == HEALTH_GOING_DOWN;
+    log_write(is_bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "server %s health %s -> %s%s%s", backend->name,
+              backend_health_name(backend->health), backend_health_name(health), reason[0] != '\0' ? ": " : "", reason);
+    bool was_starting = backend->health == HEALTH_STARTING;
+    backend->health = health;
+    backend->health_since_ms = now_ms;
+    if (was_usable != backend_is_usable(backend) || was_starting)
+        refresh(roster, now_ms);
+}
+
+static bool id_is_taken(const struct roster *roster, unsigned id) {
+    for (unsigned i = 0; i < roster->backends_count; i++)
+        if (roster->backends[i]->id == id)
+            return true;
+    for (unsigned i = 0; i < roster->deleted_count; i++)
+        if (roster->deleted[i]->id == id)
+            return true;
+    return false;
+}
+
+int roster_add(struct roster *roster, const struct config_backend *config, uint64_t now_ms,
+               struct backend **ret_backend) {
+    if (roster_find(roster, config->name) != NULL)
+        return -EEXIST;
+    unsigned id = 0;
+    while (id < BACKENDS_MAX && id_is_taken(roster, id))
+        id++;
+    if (id == BACKENDS_MAX)
+        return -ENOSPC;
+    struct backend *backend = backend_create(config, (uint8_t)id, roster->workers);
+    if (backend == NULL)
+        return -ENOMEM;
+    backend->was_added = true;
+    backend->health_since_ms = now_ms;
+    if (roster->config->tiers[config->tier].check == CHECK_NONE)
+        backend->health = HEALTH_UP;
+    roster->backends[roster->backends_count++] = backend;
+    if (refresh(roster, now_ms) < 0) {
+        roster->backends_count--;
+        backend_destroy(backend);
+        return -ENOMEM;
+    }
+    log_info("server %s added to tier %s", backend->name, roster->config->tiers[backend->tier].name);
+    if (roster->events.on_added != NULL)
+        roster->events.on_added(roster->events.context, backend);
+    *ret_backend = backend;
+    return 0;
+}
+
+static void take_out(struct roster *roster, const struct backend *backend) {
+    unsigned i = 0;
+    while (roster->backends[i] != backend)
+        i++;
+    roster->backends_count--;
+    memmove(&roster->backends[i], &roster->backends[i + 1], (roster->backends_count - i) * sizeof roster->backends[0]);
+}
+
+int roster_remove(struct roster *roster, struct backend *backend, bool force, uint64_t now_ms) {
+    if (atomic_load(&backend->in_use) > 0 && !force)
+        return -EBUSY;
+    if (roster->events.on_removed != NULL)
+        roster->events.on_removed(roster->events.context, backend);
+    log_info("server %s deleted", backend->name);
+    take_out(roster, backend);
+    backend->is_deleted = true;
+    roster->deleted[roster->deleted_count++] = backend;
+    return refresh(roster, now_ms);
+}
+
+/* A worker that still reads an older view may yet take a slot, so the count is trusted only after the view that listed
+ * the backend is gone. */
+static void free_deleted(struct roster *roster) {
+    for (unsigned i = 0; i < roster->deleted_count;) {
+        struct backend *backend = roster->deleted[i];
+        if (atomic_load(&backend->in_use) > 0) {
+            i++;
+            continue;
+        }
+        roster->deleted[i] = roster->deleted[--roster->deleted_count];
+        backend_destroy(backend);
+    }
+}
+
+void roster_tick(struct roster *roster, uint64_t now_ms) {
+    if (step_tiers(roster, now_ms))
+        publish(roster);
+    if (!snapshots_reclaim(&roster->snapshots))
+        free_deleted(roster);
+}

@@ -1,0 +1,176 @@
+/* The four ways to balance. Each goes once over a tier's members, of which there are 256 at most, and skips those that
+ * the session has tried, that are not usable, that have no weight, or that have no free slot. */
+#include "backends/view.h"
+
+#include <math.h>
+#include <string.h>
+
+void backend_set_add(struct backend_set *set, const struct backend *backend) {
+    set->bits[backend->id / 64] |= UINT64_C(1) << (backend->id % 64);
+}
+
+bool backend_set_has(const struct backend_set *set, const struct backend *backend) {
+    return (set->bits[backend->id / 64] >> (backend->id % 64)) & 1;
+}
+
+/* The order in which full backends are left out is the same for all ways: they are no candidates. */
+static bool is_candidate(const struct view_member *member, const struct backend_set *tried) {
+    if (!member->is_usable || member->weight == 0 || backend_set_has(tried, member->backend))
+        return false;
+    return member->sessions_max == 0 ||
+           atomic_load_explicit(&member->backend->in_use, memory_order_relaxed) < member->sessions_max;
+}
+
+/* Smooth weighted round robin, as nginx has it: each turn all gain their weight, the highest is taken and pays the
+ * sum; so heavy ones are spread between light ones instead of coming in a row. */
+static const struct view_member *choose_roundrobin(const struct view_tier *tier, unsigned worker,
+                                                   const struct backend_set *tried) {
+    const struct view_member *best = NULL;
+    int32_t sum = 0;
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (!is_candidate(member, tried))
+            continue;
+        int32_t *current = &member->backend->shares[worker].current_weight;
+        *current += (int32_t)member->weight;
+        sum += (int32_t)member->weight;
+        if (best == NULL || *current > best->backend->shares[worker].current_weight)
+            best = member;
+    }
+    if (best != NULL)
+        best->backend->shares[worker].current_weight -= sum;
+    return best;
+}
+
+/* True when `a` carries less for its weight than `b`. Counting the session to come makes weights tell even when both
+ * are idle. */
+static bool carries_less(const struct view_member *a, const struct view_member *b) {
+    uint64_t load_a = atomic_load_explicit(&a->backend->in_use, memory_order_relaxed) + 1;
+    uint64_t load_b = atomic_load_explicit(&b->backend->in_use, memory_order_relaxed) + 1;
+    return load_a * b->weight < load_b * a->weight;
+}
+
+/* Equal loads are not left to the order of the file, or the first would get all of a quiet site's mail: the walk begins
+ * at whom round robin would take. */
+static const struct view_member *choose_leastconn(const struct view_tier *tier, unsigned worker,
+                                                  const struct backend_set *tried) {
+    const struct view_member *best = choose_roundrobin(tier, worker, tried);
+    for (unsigned i = 0; best != NULL && i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (is_candidate(member, tried) && carries_less(member, best))
+            best = member;
+    }
+    return best;
+}
+
+static const struct view_member *draw(const struct view_tier *tier, const struct backend_set *tried, uint64_t random) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < tier->members_count; i++)
+        if (is_candidate(&tier->members[i], tried))
+            sum += tier->members[i].weight;
+    if (sum == 0)
+        return NULL;
+    uint64_t at = random % sum;
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (!is_candidate(member, tried))
+            continue;
+        if (at < member->weight)
+            return member;
+        at -= member->weight;
+    }
+    return NULL; /* a slot went between the two walks */
+}
+
+static const struct view_member *choose_random2(const struct view_tier *tier, const struct backend_set *tried,
+                                                uint64_t random) {
+    const struct view_member *first = draw(tier, tried, random & UINT32_MAX);
+    const struct view_member *second = draw(tier, tried, random >> 32);
+    if (first == NULL || second == NULL)
+        return first != NULL ? first : second;
+    return carries_less(second, first) ? second : first;
+}
+
+/* FNV-1a, then a finishing mix (MurmurHash3's), since FNV's high bits are weak on short keys. */
+static uint64_t hash(const void *data, size_t length, uint64_t seed) {
+    const uint8_t *octets = data;
+    uint64_t value = UINT64_C(0xcbf29ce484222325) ^ seed;
+    for (size_t i = 0; i < length; i++)
+        value = (value ^ octets[i]) * UINT64_C(0x100000001b3);
+    value ^= value >> 33;
+    value *= UINT64_C(0xff51afd7ed558ccd);
+    value ^= value >> 33;
+    value *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return value ^ value >> 33;
+}
+
+static uint64_t hash_client(const struct address *client) {
+    if (client->sa.sa_family == AF_INET)
+        return hash(&client->in4.sin_addr, 4, 0);
+    return hash(&client->in6.sin6_addr, 8, 0); /* the /64 */
+}
+
+/* Weighted rendezvous hashing: each backend draws a number from (client, name), scaled by its weight; the highest wins.
+ * When a backend goes, only its own clients move (Thaler and Ravishankar; the scaling is -weight / ln u). */
+static const struct view_member *choose_source(const struct view_tier *tier, const struct backend_set *tried,
+                                               const struct address *client) {
+    const struct view_member *best = NULL;
+    double best_score = 0;
+    uint64_t key = hash_client(client);
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (!is_candidate(member, tried))
+            continue;
+        uint64_t drawn = hash(member->backend->name, strlen(member->backend->name), key);
+        double uniform = ((double)(drawn >> 11) + 0.5) / 9007199254740992.0; /* in (0, 1): 53 bits */
+        double score = -(double)member->weight / log(uniform);
+        if (best == NULL || score > best_score) {
+            best = member;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static const struct view_member *choose_once(const struct view_tier *tier, unsigned worker,
+                                             const struct backend_set *tried, const struct address *client,
+                                             uint64_t random) {
+    switch (tier->config->balance) {
+    case BALANCE_ROUNDROBIN:
+        return choose_roundrobin(tier, worker, tried);
+    case BALANCE_LEASTCONN:
+        return choose_leastconn(tier, worker, tried);
+    case BALANCE_RANDOM2:
+        return choose_random2(tier, tried, random);
+    case BALANCE_SOURCE:
+        return choose_source(tier, tried, client);
+    }
+    return NULL;
+}
+
+/* Why nothing was found: somebody to wait for, or nobody. */
+static enum choice explain(const struct view_tier *tier, const struct backend_set *tried) {
+    bool is_starting = false;
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (member->weight == 0 || backend_set_has(tried, member->backend))
+            continue;
+        if (member->is_usable)
+            return CHOICE_FULL;
+        is_starting |= member->is_starting;
+    }
+    return is_starting ? CHOICE_STARTING : CHOICE_NONE;
+}
+
+enum choice view_choose(const struct view_tier *tier, unsigned worker, const struct backend_set *tried,
+                        const struct address *client, uint64_t random, const struct view_member **ret_member) {
+    const struct view_member *member;
+    /* Another worker may take the last slot between the look and the taking; then this one is full and no candidate. */
+    while ((member = choose_once(tier, worker, tried, client, random)) != NULL) {
+        if (backend_take_slot(member->backend, member->sessions_max)) {
+            *ret_member = member;
+            return CHOICE_FOUND;
+        }
+    }
+    return explain(tier, tried);
+}

@@ -1,0 +1,251 @@
+/* One try at a backend: connect, PROXY header where the backend wants one, await the complete greeting. It ends by a
+ * 220 (the session commits to it), by a failure (the session tries the next), or by its session giving it up. An
+ * attempt holds its slot on the backend until its descriptor is closed, orphan or not, so that `max-sessions` counts
+ * what the backend really has to carry. */
+#include "backends/proxy.h"
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ORPHAN_QUIT_MS 2000u
+
+static void attempt_free(struct attempt *attempt) {
+    struct worker *worker = attempt->worker;
+    struct backend *backend = attempt->backend;
+    unsigned tier = backend->tier; /* without its last slot a deleted backend may be freed at once */
+    if (attempt->has_buffer)
+        io_buffer_release(worker->io, attempt->buffer);
+    if (attempt->has_greeting)
+        io_buffer_release(worker->io, attempt->greeting);
+    timer_cancel(&attempt->deadline);
+    atomic_fetch_sub_explicit(&attempt_share(attempt)->sessions, 1, memory_order_relaxed);
+    bool was_full = backend_release_slot(backend, attempt->slot_limit);
+    pool_put(&worker->attempts, attempt);
+    if (was_full)
+        worker_on_slot_freed(worker, tier);
+}
+
+/* Tells the session, or, for an orphan, ends it. */
+static void attempt_fail(struct attempt *attempt, const char *why) {
+    if (attempt->session != NULL)
+        session_on_attempt_failed(attempt->session, why);
+    else
+        attempt_close(attempt);
+}
+
+const char *socket_error(int error) {
+    return strerror(-error);
+}
+
+/* --- the greeting --- */
+
+static void release_greeting(struct attempt *attempt) {
+    if (attempt->has_greeting)
+        io_buffer_release(attempt->worker->io, attempt->greeting);
+    attempt->has_greeting = false;
+    attempt->greeting_length = 0;
+}
+
+/* Gathers the greeting in one buffer, however many receives it takes. Returns false when it is longer than any. */
+static bool gather_greeting(struct attempt *attempt, uint16_t buffer, unsigned length) {
+    struct io *io = attempt->worker->io;
+    if (!attempt->has_greeting) {
+        attempt->has_greeting = true;
+        attempt->greeting = buffer;
+        attempt->greeting_length = (uint16_t)length;
+        return true;
+    }
+    bool fits = attempt->greeting_length + length <= IO_BUFFER_SIZE;
+    if (fits)
+        memcpy(io_buffer(io, attempt->greeting) + attempt->greeting_length, io_buffer(io, buffer), length);
+    io_buffer_release(io, buffer);
+    if (fits)
+        attempt->greeting_length += (uint16_t)length;
+    return fits;
+}
+
+static void on_greeting_complete(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    char excerpt[100];
+    timer_cancel(&attempt->deadline);
+    if (session == NULL) {
+        release_greeting(attempt);
+        attempt->has_quit = true;
+        timer_set(io_timers(attempt->worker->io), &attempt->deadline, io_now_ms(attempt->worker->io) + ORPHAN_QUIT_MS);
+        conn_send(&attempt->conn, "QUIT\r\n", 6);
+    } else if (attempt->parser.code == 220) {
+        attempt->is_committed = true;
+        session_on_greeting(session);
+    } else if (reply_is_verdict_on_client(&attempt->parser)) {
+        session_on_verdict(session);
+    } else {
+        reply_excerpt(io_buffer(attempt->worker->io, attempt->greeting), attempt->greeting_length, excerpt,
+                      sizeof excerpt);
+        attempt_fail(attempt, excerpt);
+    }
+}
+
+static void on_greeting_octets(struct attempt *attempt, unsigned length) {
+    struct io *io = attempt->worker->io;
+    uint16_t buffer = attempt->conn.received_buffer;
+    enum reply_status status;
+    reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
+    bool fits = gather_greeting(attempt, buffer, length);
+    if (status == REPLY_INVALID || !fits)
+        attempt_fail(attempt, "the greeting is not SMTP");
+    else if (status == REPLY_COMPLETE)
+        on_greeting_complete(attempt);
+    else
+        conn_recv(&attempt->conn, false);
+}
+
+static void on_received(struct attempt *attempt, int result) {
+    if (attempt->is_committed) {
+        relay_on_received(attempt->session, TO_CLIENT, result);
+    } else if (attempt->has_quit) { /* the 221, or the backend's close */
+        if (result > 0)
+            io_buffer_release(attempt->worker->io, attempt->conn.received_buffer);
+        attempt_close(attempt);
+    } else if (result > 0) {
+        on_greeting_octets(attempt, (unsigned)result);
+    } else {
+        attempt_fail(attempt, result == 0 ? "closed before its greeting" : socket_error(result));
+    }
+}
+
+/* --- connecting --- */
+
+static int send_proxy_header(struct attempt *attempt) {
+    const struct session *session = attempt->session;
+    unsigned id;
+    if (attempt->backend->proxy == PROXY_NONE)
+        return 0;
+    if (!io_buffer_take(attempt->worker->io, &id))
+        return -ENOBUFS;
+    attempt->buffer = (uint16_t)id;
+    attempt->has_buffer = true;
+    uint8_t *header = io_buffer(attempt->worker->io, id);
+    size_t length = attempt->backend->proxy == PROXY_V1 ? proxy_encode_v1(&session->client, &session->local, header)
+                                                        : proxy_encode_v2(&session->client, &session->local, header);
+    conn_send(&attempt->conn, header, length);
+    return 0;
+}
+
+static void on_connected(struct attempt *attempt, int result) {
+    struct worker *worker = attempt->worker;
+    if (result < 0) {
+        attempt_fail(attempt, socket_error(result));
+        return;
+    }
+    attempt->has_connected = true;
+    uint64_t greeting_ms = worker->shared->config->timeouts.greeting_ms;
+    timer_set(io_timers(worker->io), &attempt->deadline, io_now_ms(worker->io) + greeting_ms);
+    if (send_proxy_header(attempt) < 0) {
+        attempt_fail(attempt, "no buffer for the PROXY header");
+        return;
+    }
+    session_enter(attempt->session, SESSION_GREETING);
+    conn_recv(&attempt->conn, false);
+}
+
+static void on_sent(struct attempt *attempt, int result) {
+    if (attempt->is_committed && !attempt->has_buffer) {
+        relay_on_sent(attempt->session, TO_BACKEND, result);
+        return;
+    }
+    if (attempt->has_buffer)
+        io_buffer_release(attempt->worker->io, attempt->buffer);
+    attempt->has_buffer = false;
+    if (attempt->has_quit && result == 0)
+        conn_recv(&attempt->conn, false);
+    else if (result < 0)
+        attempt_fail(attempt, socket_error(result));
+}
+
+static void attempt_on_event(struct conn *conn, enum conn_event event, int result) {
+    struct attempt *attempt = container_of(conn, struct attempt, conn);
+    switch (event) {
+    case CONN_OPENED:
+        on_connected(attempt, result);
+        break;
+    case CONN_RECEIVED:
+        on_received(attempt, result);
+        break;
+    case CONN_SENT:
+        on_sent(attempt, result);
+        break;
+    case CONN_SHUT:
+        break;
+    case CONN_CLOSED:
+        attempt_free(attempt);
+        break;
+    }
+}
+
+static void attempt_on_deadline(struct timer *timer) {
+    struct attempt *attempt = container_of(timer, struct attempt, deadline);
+    attempt_fail(attempt, attempt->has_connected ? "no complete greeting in time" : "no connection in time");
+}
+
+/* Sources take turns, those of the backend's own family only. */
+static const struct address *choose_source(struct attempt *attempt) {
+    const struct address_list *list = &attempt->backend->source;
+    size_t first = list->count > 0 ? (size_t)worker_random(attempt->worker) % list->count : 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct address *source = &list->items[(first + i) % list->count];
+        if (source->sa.sa_family == attempt->address.sa.sa_family) {
+            attempt->source = *source;
+            return &attempt->source;
+        }
+    }
+    return NULL;
+}
+
+int attempt_start(struct session *session, const struct view_member *member) {
+    struct worker *worker = session->worker;
+    struct attempt *attempt = pool_get(&worker->attempts);
+    if (attempt == NULL) {
+        backend_release_slot(member->backend, member->sessions_max);
+        return -ENOBUFS;
+    }
+    memset(attempt, 0, sizeof *attempt);
+    attempt->worker = worker;
+    attempt->session = session;
+    attempt->backend = member->backend;
+    attempt->slot_limit = member->sessions_max;
+    attempt->address = member->backend->address;
+    attempt->deadline.expire = attempt_on_deadline;
+    reply_parser_init(&attempt->parser, GREETING_LINE_MAX, GREETING_BYTES_MAX);
+    conn_init(&attempt->conn, worker->io, attempt_on_event);
+    int result = conn_connect(&attempt->conn, &attempt->address, choose_source(attempt));
+    if (result < 0) {
+        backend_release_slot(member->backend, member->sessions_max);
+        pool_put(&worker->attempts, attempt);
+        return result;
+    }
+    atomic_fetch_add_explicit(&attempt_share(attempt)->sessions, 1, memory_order_relaxed);
+    timer_set(io_timers(worker->io), &attempt->deadline,
+              io_now_ms(worker->io) + worker->shared->config->timeouts.connect_ms);
+    session->attempt = attempt;
+    session_enter(session, SESSION_CONNECT);
+    return 0;
+}
+
+void attempt_close(struct attempt *attempt) {
+    if (attempt == NULL)
+        return;
+    attempt->session = NULL;
+    timer_cancel(&attempt->deadline);
+    conn_close(&attempt->conn);
+}
+
+void attempt_give_up(struct attempt *attempt) {
+    if (attempt == NULL)
+        return;
+    attempt->session = NULL;
+    bool awaits_greeting = attempt->has_connected && !attempt->is_committed && attempt->conn.recv_armed;
+    if (!awaits_greeting || attempt->worker->is_stopping)
+        attempt_close(attempt);
+}

@@ -1,0 +1,155 @@
+/* A listening socket of one worker. Multishot accept cannot return the peer's address, so a set of single accepts is
+ * kept armed, each with room for one (DESIGN §4). They go straight into the ring's table, except where the PROXY
+ * header to a backend must name our own address and the socket is bound to a wildcard: getsockname(2) needs a normal
+ * descriptor. When no memory is left for another session, accepts stay unarmed and the kernel's backlog holds clients
+ * until one ends. */
+#include "lb/engine/log.h"
+#include "lb/relay/worker_private.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Accepts that failed for want of descriptors or memory try again after this. */
+#define RETRY_MS 100u
+#define BACKLOG  4096
+
+int listener_bind(const struct address *address) {
+    int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int on = 1;
+    int result = 0;
+    /* Accepted sockets inherit TCP_NODELAY. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        result = -errno;
+    /* 0.0.0.0 and [::] are told apart in the configuration, so they must not collide here (ipv6(7)). */
+    if (result == 0 && address->sa.sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+        result = -errno;
+    if (result == 0 && bind(fd, &address->sa, address_length(address)) < 0)
+        result = -errno;
+    if (result == 0 && listen(fd, BACKLOG) < 0)
+        result = -errno;
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    return fd;
+}
+
+static void arm(struct listener *listener, struct acceptor *acceptor) {
+    listener->accepts_in_flight++;
+    io_accept(listener->worker->io, &acceptor->op, listener->fd, listener->is_direct, &acceptor->peer,
+              &acceptor->peer_length);
+}
+
+static void rest(struct listener *listener, struct acceptor *acceptor) {
+    listener->idle_acceptors[listener->idle_count++] = acceptor;
+}
+
+/* Room for one session more beyond those in flight. */
+static bool has_room(const struct worker *worker) {
+    return worker->sessions.in_use < worker->sessions.capacity;
+}
+
+static bool take_local_address(struct session *session, const struct listener *listener, int fd) {
+    session->local = listener->address;
+    if (listener->is_direct)
+        return true;
+    socklen_t length = sizeof session->local;
+    if (getsockname(fd, &session->local.sa, &length) < 0)
+        return false;
+    address_unmap(&session->local);
+    return true;
+}
+
+/* One of max-sessions, or one that is only told that there are too many. */
+static bool count_session(struct worker *worker) {
+    if (worker->sessions.in_use > worker->sessions_share)
+        return false;
+    if (atomic_fetch_add(&worker->shared->sessions, 1) < worker->shared->sessions_max)
+        return true;
+    atomic_fetch_sub(&worker->shared->sessions, 1);
+    return false;
+}
+
+static void take_client(struct listener *listener, const struct acceptor *acceptor, int result) {
+    struct worker *worker = listener->worker;
+    struct session *session = pool_get(&worker->sessions);
+    session_init(session, worker, listener);
+    session->client = acceptor->peer;
+    address_unmap(&session->client);
+    counter_add(&worker->counters.sessions_total, 1);
+    counter_add(&worker->counters.sessions, 1);
+    session->counts = count_session(worker);
+    if (listener->is_direct) {
+        take_local_address(session, listener, -1);
+        session_start(session, result, -1);
+    } else {
+        take_local_address(session, listener, result);
+        session_start(session, -1, result);
+    }
+}
+
+static bool is_shortage(int error) {
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static void on_accepted(struct op *op, int result, unsigned flags) {
+    struct acceptor *acceptor = container_of(op, struct acceptor, op);
+    struct listener *listener = acceptor->listener;
+    (void)flags;
+    listener->accepts_in_flight--;
+    if (result >= 0)
+        take_client(listener, acceptor, result);
+    if (listener->worker->is_stopping) {
+        rest(listener, acceptor);
+    } else if (is_shortage(result)) {
+        log_warning("listen %s: accept: %s; trying again", listener->config->name, strerror(-result));
+        rest(listener, acceptor);
+        if (!timer_is_set(&listener->retry))
+            timer_set(io_timers(listener->worker->io), &listener->retry, io_now_ms(listener->worker->io) + RETRY_MS);
+    } else if (listener->worker->sessions.in_use + listener->accepts_in_flight >= listener->worker->sessions.capacity) {
+        rest(listener, acceptor);
+    } else {
+        arm(listener, acceptor);
+    }
+}
+
+void listener_resume(struct listener *listener) {
+    while (listener->idle_count > 0 && !listener->worker->is_stopping && has_room(listener->worker))
+        arm(listener, listener->idle_acceptors[--listener->idle_count]);
+}
+
+static void on_retry(struct timer *timer) {
+    listener_resume(container_of(timer, struct listener, retry));
+}
+
+void listener_start(struct listener *listener) {
+    listener->retry.expire = on_retry;
+    for (unsigned i = 0; i < ACCEPTS_PER_LISTENER; i++) {
+        struct acceptor *acceptor = &listener->acceptors[i];
+        acceptor->listener = listener;
+        acceptor->op.complete = on_accepted;
+        rest(listener, acceptor);
+    }
+    listener_resume(listener);
+}
+
+static void on_cancelled(struct op *op, int result, unsigned flags) {
+    (void)op;
+    (void)result;
+    (void)flags;
+}
+
+/* A listener with an accept armed would go on accepting after its close (DESIGN §4): cancel; the close comes with the
+ * end of the worker. */
+void listener_stop(struct listener *listener) {
+    timer_cancel(&listener->retry);
+    listener->cancel.complete = on_cancelled;
+    io_cancel_fd(listener->worker->io, &listener->cancel, listener->fd);
+}

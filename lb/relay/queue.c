@@ -1,0 +1,117 @@
+/* Sessions that wait for a backend with a free slot: two lists a worker, vetted clients first. The tier's bound is on
+ * the sum over all workers. A freed slot, a new view and a tick each let the waiting choose again; the tick covers a
+ * wake-up lost between two workers. */
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+#define TICK_MS 100u
+
+static unsigned list_of(const struct session *session) {
+    return session->is_vetted ? 0 : 1;
+}
+
+static void link_last(struct session *session) {
+    struct worker *worker = session->worker;
+    unsigned list = list_of(session);
+    session->queue_next = NULL;
+    session->queue_previous = worker->queue_last[list];
+    if (session->queue_previous != NULL)
+        session->queue_previous->queue_next = session;
+    else
+        worker->queue_first[list] = session;
+    worker->queue_last[list] = session;
+    worker->queued++;
+}
+
+static void unlink_waiting(struct session *session) {
+    struct worker *worker = session->worker;
+    unsigned list = list_of(session);
+    if (session->queue_previous != NULL)
+        session->queue_previous->queue_next = session->queue_next;
+    else
+        worker->queue_first[list] = session->queue_next;
+    if (session->queue_next != NULL)
+        session->queue_next->queue_previous = session->queue_previous;
+    else
+        worker->queue_last[list] = session->queue_previous;
+    worker->queued--;
+}
+
+bool queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index) {
+    struct worker *worker = session->worker;
+    if (atomic_fetch_add(tier->waiting, 1) >= tier->config->queue_max) {
+        atomic_fetch_sub(tier->waiting, 1);
+        return false;
+    }
+    if (session->is_vetted)
+        atomic_fetch_add(tier->waiting_vetted, 1);
+    session->queue_tier = (uint8_t)tier_index;
+    session->is_queued = true;
+    link_last(session);
+    if (!timer_is_set(&worker->queue_tick))
+        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io) + TICK_MS);
+    session_enter(session, SESSION_QUEUED);
+    return true;
+}
+
+void queue_leave(struct session *session) {
+    if (!session->is_queued)
+        return;
+    const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
+    atomic_fetch_sub(tier->waiting, 1);
+    if (session->is_vetted)
+        atomic_fetch_sub(tier->waiting_vetted, 1);
+    session->is_queued = false;
+    unlink_waiting(session);
+}
+
+/* True when there is something for a waiting session to do other than wait on: a slot, or another tier. */
+static bool may_move(struct session *session) {
+    const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
+    if (!tier->is_up && !tier->is_starting)
+        return true;
+    bool waits_for_any = false;
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (backend_set_has(&session->tried, member->backend) || member->weight == 0)
+            continue;
+        if (member->is_usable &&
+            (member->sessions_max == 0 || atomic_load(&member->backend->in_use) < member->sessions_max))
+            return true;
+        waits_for_any |= member->is_usable || member->is_starting;
+    }
+    return !waits_for_any;
+}
+
+static void choose_again(struct session *session) {
+    uint64_t deadline = session->deadline.deadline_ms;
+    queue_leave(session);
+    session_choose(session);
+    if (session->state == SESSION_QUEUED) /* waiting on: its time runs on */
+        timer_set(io_timers(session->worker->io), &session->deadline, deadline);
+}
+
+void queue_serve(struct worker *worker) {
+    unsigned stuck_tiers = 0; /* where a session that has tried nothing yet can't move, none like it can */
+    for (unsigned list = 0; list < 2; list++) {
+        struct session *session = worker->queue_first[list];
+        unsigned left = worker->queued; /* one that must wait on joins the end again: look at each once */
+        while (session != NULL && left-- > 0) {
+            struct session *next = session->queue_next;
+            bool is_stuck = session->tries == 0 && (stuck_tiers & (1u << session->queue_tier)) != 0;
+            if (!is_stuck && may_move(session))
+                choose_again(session);
+            else if (session->tries == 0)
+                stuck_tiers |= 1u << session->queue_tier;
+            session = next;
+        }
+    }
+}
+
+/* Runs in each turn in which something may have changed, and at the tick while anybody waits. */
+void queue_on_tick(struct timer *timer) {
+    struct worker *worker = container_of(timer, struct worker, queue_tick);
+    queue_serve(worker);
+    if (worker->queued > 0)
+        timer_set(io_timers(worker->io), timer, io_now_ms(worker->io) + TICK_MS);
+}

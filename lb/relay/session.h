@@ -1,0 +1,171 @@
+/* A session: one client, the backends it tried, and the relay between it and the one that greeted (DESIGN §5). Shared
+ * by the files of this folder only; worker.h is what others see. */
+#ifndef POSTERN_RELAY_SESSION_H
+#define POSTERN_RELAY_SESSION_H
+
+#include "backends/view.h"
+#include "lb/engine/conn.h"
+#include "lb/smtp/dialog.h"
+#include "lb/smtp/reply.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum session_state {
+    SESSION_FREE,      /* in the pool */
+    SESSION_ACCEPTED,  /* awaits its descriptor's place in the table; no deadline, the kernel answers at once */
+    SESSION_PROXY_IN,  /* awaits the PROXY header; `proxy-timeout` */
+    SESSION_QUEUED,    /* awaits a backend with a free slot; `queue-timeout` */
+    SESSION_CONNECT,   /* its attempt awaits the connection; the attempt's `connect`, and SEARCH_TIME_MAX_MS over all */
+    SESSION_GREETING,  /* its attempt awaits a complete greeting; the attempt's `greeting`, and as above */
+    SESSION_RELAY,     /* committed to a backend; `client` or `server`, by who owes the next octet */
+    SESSION_REFUSING,  /* our own last reply is on its way; LINGER_TIME_MS */
+    SESSION_LINGERING, /* half-closed, unread input is thrown away; LINGER_TIME_MS */
+    SESSION_CLOSING,   /* awaits the end of its operations */
+};
+
+enum close_reason {
+#define REASON(name, code, reply, text) CLOSE_##name,
+#include "lb/relay/close_reasons.def"
+#undef REASON
+    CLOSE_REASONS_COUNT
+};
+
+enum direction { TO_BACKEND, TO_CLIENT };
+
+/* One direction of the relay: at most one buffer, received on one side and being sent to the other. The next receive
+ * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded. */
+struct flow {
+    uint64_t bytes; /* sent on so far */
+    uint16_t buffer;
+    uint16_t offset;
+    uint16_t length;
+    uint16_t sending;
+    bool has_buffer : 1;
+    bool at_end : 1;  /* the source has half-closed */
+    bool blocked : 1; /* the observer holds the rest back until the other side has spoken */
+};
+
+struct attempt;
+struct worker;
+
+struct session {
+    void *pool_link; /* overwritten while free */
+    struct worker *worker;
+    uint64_t id;
+    enum session_state state;
+    enum close_reason reason;
+    struct conn client_conn;
+    struct timer deadline;
+    struct attempt *attempt; /* the current try, in RELAY the backend's connection */
+    struct address client;
+    struct address local;
+    const struct listener *listener;
+    struct session *queue_next, *queue_previous;
+    struct backend_set tried;
+    uint64_t accepted_ms;
+    uint64_t search_ms; /* when the first backend was asked for */
+    uint64_t relay_ms;  /* when a 220 went to the client; 0 = never */
+    uint64_t active_ms; /* last octet in either direction */
+    uint32_t lingered_bytes;
+    uint16_t last_words; /* buffer: our own last reply, or a backend's refusal */
+    uint16_t last_words_length;
+    uint16_t last_code;
+    uint16_t tries;
+    uint8_t queue_tier;
+    bool has_last_words : 1;
+    bool last_words_are_sent : 1;
+    bool is_queued : 1;
+    bool is_vetted : 1;
+    bool is_early_talker : 1;
+    bool has_talked_behind_starttls : 1;
+    bool is_shutting_down : 1; /* ends with SHUTDOWN or STOPPING as soon as SMTP allows */
+    bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
+    bool counts : 1;           /* is one of max-sessions */
+    struct flow flows[2];
+    struct dialog dialog;
+};
+
+/* One try of a session at a backend; after the commitment it is the backend's side of the relay. It has its own life:
+ * given up by its session it closes by itself, or, connected to a backend that has not greeted yet, stays as an orphan
+ * that awaits the greeting and says QUIT, since leaving without a word fills the backend's log. */
+struct attempt {
+    void *pool_link;
+    struct worker *worker;
+    struct session *session; /* NULL: given up */
+    struct backend *backend;
+    uint32_t slot_limit; /* the limit under which its slot was taken */
+    bool is_counted : 1; /* in the backend's share of sessions */
+    bool has_connected : 1;
+    bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
+    bool has_greeting : 1;
+    bool is_committed : 1;
+    bool has_quit : 1; /* an orphan that has said QUIT */
+    uint16_t buffer;
+    uint16_t greeting; /* buffer */
+    uint16_t greeting_length;
+    struct reply_parser parser;
+    struct conn conn;
+    struct timer deadline;
+    struct address address;
+    struct address source;
+};
+
+/* --- session.c: its life --- */
+
+/* Makes a session of the pool's memory; the caller fills in the addresses and then gives it its descriptor. */
+void session_init(struct session *session, struct worker *worker, const struct listener *listener);
+/* Begins: `slot` ≥ 0 was accepted straight into the table; else `fd` is moved there first. */
+void session_start(struct session *session, int slot, int fd);
+/* The one writer of session->state: checks the move, logs it, sets the state's deadline. */
+void session_enter(struct session *session, enum session_state state);
+/* The client is known: decides whether it is vetted, and begins the search. */
+void session_admit(struct session *session);
+/* Chooses a backend and asks it, or queues, or ends the session: the next step of one that has none. */
+void session_choose(struct session *session);
+/* The one exit. Says what the reason's row says if SMTP allows it now, and lets go of everything else. */
+void session_close(struct session *session, enum close_reason reason);
+/* Ends the session with this reason at the next moment at which SMTP allows a 421. */
+void session_shut_down(struct session *session, enum close_reason reason);
+/* From the attempt: it failed before a 220; the next one is tried at once. `why` for the log. */
+void session_on_attempt_failed(struct session *session, const char *why);
+/* From the attempt: a complete 220 is in its greeting buffer. */
+void session_on_greeting(struct session *session);
+/* From the attempt: the backend refuses this client, not mail in general; its words are the client's. */
+void session_on_verdict(struct session *session);
+const char *session_state_name(enum session_state state);
+
+/* --- proxy_in.c --- */
+void proxy_in_on_received(struct session *session, int result);
+/* True when the octets are the beginning of a PROXY header, which no SMTP client would send. */
+bool proxy_in_looks_like(const uint8_t *data, size_t length);
+
+/* --- attempt.c --- */
+
+/* Connects to a backend on which the caller has taken a slot; takes the slot over. Returns 0 or -errno; on failure the
+ * slot has been given back. */
+int attempt_start(struct session *session, const struct view_member *member);
+/* The session's tie is cut; it may become an orphan. Accepts NULL. */
+void attempt_give_up(struct attempt *attempt);
+/* Cuts the tie and closes. Accepts NULL. */
+void attempt_close(struct attempt *attempt);
+/* The error of a socket in the words of a log line. */
+const char *socket_error(int error);
+
+/* --- relay.c: octets in SESSION_RELAY --- */
+
+void relay_begin(struct session *session);
+void relay_on_received(struct session *session, enum direction direction, int result);
+void relay_on_sent(struct session *session, enum direction direction, int result);
+void relay_on_timeout(struct session *session);
+
+/* --- queue.c --- */
+
+/* Returns false when the tier's bound is reached. */
+bool queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index);
+void queue_leave(struct session *session);
+/* Lets waiting sessions choose again, vetted ones first. */
+void queue_serve(struct worker *worker);
+void queue_on_tick(struct timer *timer);
+
+#endif

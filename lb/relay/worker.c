@@ -1,0 +1,309 @@
+/* A worker's thread: wait, look at the newest view, run what has completed. Everything it owns is its own; others
+ * reach it through its mailbox only. */
+#include "lb/relay/worker.h"
+
+#include "lb/engine/log.h"
+#include "lb/relay/worker_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+uint64_t worker_random(struct worker *worker) {
+    worker->random ^= worker->random >> 12;
+    worker->random ^= worker->random << 25;
+    worker->random ^= worker->random >> 27;
+    return worker->random * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+/* --- sessions come and go --- */
+
+void worker_release_session(struct session *session) {
+    struct worker *worker = session->worker;
+    if (session->counts)
+        atomic_fetch_sub(&worker->shared->sessions, 1);
+    counter_add(&worker->counters.sessions, (unsigned long)-1);
+    pool_put(&worker->sessions, session);
+    for (unsigned i = 0; i < worker->listeners_count; i++)
+        listener_resume(&worker->listeners[i]);
+}
+
+void worker_on_slot_freed(struct worker *worker, unsigned tier) {
+    if (worker->queued > 0) {
+        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io));
+        return;
+    }
+    if (atomic_load(worker->view->tiers[tier].waiting) == 0)
+        return;
+    for (unsigned i = 0; i < worker->shared->workers_count; i++)
+        if (worker->shared->workers[i] != worker)
+            worker_wake(worker->shared->workers[i]);
+}
+
+/* --- messages --- */
+
+static void on_wake(void *receiver) {
+    struct worker *worker = receiver;
+    if (worker->queued > 0)
+        queue_serve(worker);
+}
+
+static struct session *session_at(struct worker *worker, unsigned index) {
+    struct session *session = pool_at(&worker->sessions, index);
+    return session->state == SESSION_FREE ? NULL : session;
+}
+
+static void describe(const struct session *session, struct session_row *row) {
+    uint64_t now = io_now_ms(session->worker->io);
+    *row = (struct session_row){
+        .id = session->id,
+        .client = session->client,
+        .age_ms = now - session->accepted_ms,
+        .idle_ms = now - session->active_ms,
+        .bytes_in = session->flows[TO_BACKEND].bytes,
+        .bytes_out = session->flows[TO_CLIENT].bytes,
+        .tries = session->tries,
+    };
+    snprintf(row->state, sizeof row->state, "%s", session_state_name(session->state));
+    if (session->attempt != NULL)
+        snprintf(row->backend, sizeof row->backend, "%s", session->attempt->backend->name);
+}
+
+/* Looks at a bounded number of sessions in one turn; the manager asks on from `from`. */
+#define SESSIONS_PER_QUERY 1024u
+
+static void answer_query(struct message *message, void *receiver) {
+    struct sessions_query *query = container_of(message, struct sessions_query, message);
+    struct worker *worker = receiver;
+    unsigned index = query->from;
+    unsigned end = index + SESSIONS_PER_QUERY;
+    query->rows_count = 0;
+    for (; index < worker->sessions.touched && index < end && query->rows_count < SESSION_ROWS_MAX; index++) {
+        const struct session *session = session_at(worker, index);
+        if (session == NULL)
+            continue;
+        if (query->backend[0] != '\0' &&
+            (session->attempt == NULL || strcmp(session->attempt->backend->name, query->backend) != 0))
+            continue;
+        describe(session, &query->rows[query->rows_count++]);
+    }
+    query->from = index < worker->sessions.touched ? index : 0;
+    message->deliver = query->on_reply;
+    mailbox_post(query->reply, message);
+}
+
+static void shut_down_sessions(struct message *message, void *receiver) {
+    struct sessions_shutdown *request = container_of(message, struct sessions_shutdown, message);
+    struct worker *worker = receiver;
+    request->count = 0;
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session == NULL || session->state >= SESSION_REFUSING)
+            continue;
+        if (request->backend != NULL && (session->attempt == NULL || session->attempt->backend != request->backend))
+            continue;
+        session_shut_down(session, CLOSE_SHUTDOWN);
+        request->count++;
+    }
+    message->deliver = request->on_reply;
+    mailbox_post(request->reply, message);
+}
+
+void worker_query_sessions(struct worker *worker, struct sessions_query *query) {
+    query->message.deliver = answer_query;
+    mailbox_post(&worker->mailbox, &query->message);
+}
+
+void worker_shutdown_sessions(struct worker *worker, struct sessions_shutdown *request) {
+    request->message.deliver = shut_down_sessions;
+    mailbox_post(&worker->mailbox, &request->message);
+}
+
+void worker_wake(struct worker *worker) {
+    mailbox_wake(&worker->mailbox);
+}
+
+/* --- stopping --- */
+
+static void on_grace_over(struct timer *timer) {
+    struct worker *worker = container_of(timer, struct worker, stop_deadline);
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session != NULL)
+            session_close(session, CLOSE_STOPPING);
+    }
+    worker->is_out_of_time = true;
+}
+
+static void begin_to_stop(struct message *message, void *receiver) {
+    struct worker *worker = receiver;
+    (void)message;
+    worker->is_stopping = true;
+    for (unsigned i = 0; i < worker->listeners_count; i++)
+        listener_stop(&worker->listeners[i]);
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session != NULL)
+            session_shut_down(session, CLOSE_STOPPING);
+    }
+    worker->stop_deadline.expire = on_grace_over;
+    timer_set(io_timers(worker->io), &worker->stop_deadline,
+              io_now_ms(worker->io) + atomic_load(&worker->stop_grace_ms));
+}
+
+void worker_stop(struct worker *worker, uint64_t grace_ms) {
+    atomic_store(&worker->stop_grace_ms, grace_ms);
+    worker->stop_message.deliver = begin_to_stop;
+    mailbox_post(&worker->mailbox, &worker->stop_message);
+}
+
+static bool has_ended(const struct worker *worker) {
+    if (!worker->is_stopping)
+        return false;
+    if (worker->is_out_of_time)
+        return true;
+    for (unsigned i = 0; i < worker->listeners_count; i++)
+        if (worker->listeners[i].accepts_in_flight > 0)
+            return false;
+    return worker->sessions.in_use == 0 && worker->attempts.in_use == 0;
+}
+
+/* --- the loop --- */
+
+static void serve_new_view(struct worker *worker) {
+    if (worker->view == worker->view_seen)
+        return;
+    worker->view_seen = worker->view;
+    if (worker->queued > 0)
+        queue_serve(worker);
+}
+
+static void *worker_run(void *argument) {
+    struct worker *worker = argument;
+    log_join();
+    int result = io_start(worker->io);
+    if (result < 0) {
+        log_error("worker %u: io_uring: %s", worker->index, strerror(-result));
+        abort();
+    }
+    mailbox_start(&worker->mailbox);
+    for (unsigned i = 0; i < worker->listeners_count; i++)
+        listener_start(&worker->listeners[i]);
+    while (!has_ended(worker)) {
+        snapshots_offline(worker->shared->views, worker->index);
+        io_wait(worker->io);
+        worker->view = snapshots_online(worker->shared->views, worker->index);
+        serve_new_view(worker);
+        io_dispatch(worker->io);
+    }
+    snapshots_offline(worker->shared->views, worker->index);
+    return NULL;
+}
+
+/* --- making and ending --- */
+
+/* The local address is only needed where a PROXY header to a backend names it. */
+static bool needs_local_address(const struct config *config) {
+    for (size_t i = 0; i < config->tiers_count; i++)
+        if (config->tiers[i].proxy != PROXY_NONE)
+            return true;
+    for (size_t i = 0; i < config->backends_count; i++)
+        if (config->backends[i].proxy != PROXY_NONE)
+            return true;
+    return false;
+}
+
+static void init_listeners(struct worker *worker, const struct listener_socket *sockets, unsigned count) {
+    bool needs_local = needs_local_address(worker->shared->config);
+    worker->listeners_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct listener *listener = &worker->listeners[i];
+        listener->worker = worker;
+        listener->config = sockets[i].config;
+        listener->address = sockets[i].address;
+        listener->fd = sockets[i].fd;
+        listener->is_direct = !(needs_local && address_is_wildcard(&listener->address));
+    }
+}
+
+static unsigned slots_for(const struct workers_shared *shared) {
+    struct rlimit limit;
+    uint64_t wanted = 2 * (uint64_t)shared->sessions_max + SLOTS_RESERVED;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return (unsigned)(wanted < limit.rlim_cur ? wanted : limit.rlim_cur);
+}
+
+int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
+                  unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size) {
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        snprintf(ret_error, error_size, "out of memory");
+        return -ENOMEM;
+    }
+    unsigned slots = slots_for(shared);
+    worker->shared = shared;
+    worker->index = index;
+    worker->random = 0x9E3779B97F4A7C15u * (index + 1) ^ (uint64_t)getpid();
+    worker->mailbox.eventfd = -1;
+    worker->queue_tick.expire = queue_on_tick;
+    /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
+    worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
+    unsigned capacity = worker->sessions_share + SLOTS_RESERVED / 2;
+    /* A session owns two buffers at most, an attempt one more while it greets: the pool can't run out. */
+    struct io_options options = {.slots = slots, .buffers = 3 * capacity + IO_BUFFERS_LENT};
+    int result = io_create(&options, &worker->io, ret_error, error_size);
+    if (result < 0) {
+        free(worker);
+        return result;
+    }
+    result = pool_init(&worker->sessions, sizeof(struct session), capacity);
+    if (result == 0) /* a session's earlier attempts may still be closing */
+        result = pool_init(&worker->attempts, sizeof(struct attempt), 2 * capacity);
+    if (result == 0)
+        result = mailbox_init(&worker->mailbox, worker->io, worker, on_wake);
+    if (result < 0) {
+        snprintf(ret_error, error_size, "worker: %s", strerror(-result));
+        worker_destroy(worker);
+        return result;
+    }
+    init_listeners(worker, listeners, listeners_count);
+    *ret_worker = worker;
+    return 0;
+}
+
+int worker_start(struct worker *worker) {
+    return -pthread_create(&worker->thread, NULL, worker_run, worker);
+}
+
+void worker_join(struct worker *worker) {
+    pthread_join(worker->thread, NULL);
+}
+
+void worker_destroy(struct worker *worker) {
+    if (worker == NULL)
+        return;
+    for (unsigned i = 0; i < worker->listeners_count; i++)
+        close(worker->listeners[i].fd);
+    mailbox_finish(&worker->mailbox);
+    pool_finish(&worker->sessions);
+    pool_finish(&worker->attempts);
+    io_destroy(worker->io);
+    free(worker);
+}
+
+void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters) {
+    const struct counters *counters = &worker->counters;
+    *ret_counters = (struct worker_counters){
+        .sessions_total = atomic_load_explicit(&counters->sessions_total, memory_order_relaxed),
+        .sessions = atomic_load_explicit(&counters->sessions, memory_order_relaxed),
+        .relayed_total = atomic_load_explicit(&counters->relayed, memory_order_relaxed),
+        .refused_total = atomic_load_explicit(&counters->refused, memory_order_relaxed),
+        .tries_total = atomic_load_explicit(&counters->tries, memory_order_relaxed),
+        .bytes_in = atomic_load_explicit(&counters->bytes_in, memory_order_relaxed),
+        .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
+    };
+    io_read_stats(worker->io, &ret_counters->io);
+}

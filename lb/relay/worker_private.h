@@ -1,0 +1,84 @@
+/* The inside of a worker, for the files of this folder. */
+#ifndef POSTERN_RELAY_WORKER_PRIVATE_H
+#define POSTERN_RELAY_WORKER_PRIVATE_H
+
+#include "lb/engine/pool.h"
+#include "lb/relay/session.h"
+#include "lb/relay/worker.h"
+
+#include <pthread.h>
+
+struct acceptor {
+    struct op op;
+    struct listener *listener;
+    struct address peer;
+    socklen_t peer_length;
+};
+
+struct listener {
+    struct worker *worker;
+    const struct config_listen *config;
+    struct address address;
+    int fd;
+    bool is_direct; /* accepts straight into the table; else by way of a normal descriptor, for getsockname(2) */
+    struct op cancel;
+    unsigned accepts_in_flight;
+    struct timer retry;  /* after EMFILE and its like */
+    unsigned idle_count; /* acceptors that wait for room */
+    struct acceptor *idle_acceptors[ACCEPTS_PER_LISTENER];
+    struct acceptor acceptors[ACCEPTS_PER_LISTENER];
+};
+
+/* Counters have one writer, the worker. */
+struct counters {
+    atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out;
+};
+
+struct worker {
+    struct workers_shared *shared;
+    unsigned index;
+    struct io *io;
+    pthread_t thread;
+    struct mailbox mailbox;
+    const struct view *view;      /* of this turn */
+    const struct view *view_seen; /* the last turn's, only to be compared */
+    struct pool sessions;
+    struct pool attempts;
+    unsigned sessions_share; /* how many of them its descriptor table allows */
+    uint64_t next_id;
+    uint64_t random;
+    struct listener listeners[LISTENERS_MAX];
+    unsigned listeners_count;
+    struct session *queue_first[2], *queue_last[2]; /* vetted, others */
+    unsigned queued;
+    struct timer queue_tick;
+    bool is_stopping;
+    bool is_out_of_time; /* the grace is over: end with sessions open */
+    struct timer stop_deadline;
+    struct message stop_message;
+    atomic_ulong stop_grace_ms;
+    struct counters counters;
+};
+
+static inline void counter_add(atomic_ulong *counter, unsigned long by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+static inline struct backend_share *attempt_share(const struct attempt *attempt) {
+    return &attempt->backend->shares[attempt->worker->index];
+}
+
+/* xorshift64*: balancing and jitter need no better randomness. */
+uint64_t worker_random(struct worker *worker);
+/* The session's memory goes back to the pool; ends a stopping worker with its last one. */
+void worker_release_session(struct session *session);
+/* A slot on a full backend of this tier was given back: somebody may be waiting for it. */
+void worker_on_slot_freed(struct worker *worker, unsigned tier);
+
+/* listener.c */
+void listener_start(struct listener *listener);
+void listener_stop(struct listener *listener);
+/* Arms the accepts that waited for room. */
+void listener_resume(struct listener *listener);
+
+#endif

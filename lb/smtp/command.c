@@ -1,0 +1,50 @@
+/* What a command line says, as far as a balancer must know. */
+#include "lb/smtp/command.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const verbs[VERBS_COUNT] = {
+    [VERB_HELO] = "HELO",         [VERB_EHLO] = "EHLO", [VERB_MAIL] = "MAIL", [VERB_RCPT] = "RCPT",
+    [VERB_DATA] = "DATA",         [VERB_BDAT] = "BDAT", [VERB_RSET] = "RSET", [VERB_NOOP] = "NOOP",
+    [VERB_QUIT] = "QUIT",         [VERB_VRFY] = "VRFY", [VERB_EXPN] = "EXPN", [VERB_HELP] = "HELP",
+    [VERB_STARTTLS] = "STARTTLS", [VERB_AUTH] = "AUTH",
+};
+
+enum smtp_verb command_verb(const uint8_t *line, size_t length) {
+    for (unsigned verb = VERB_OTHER + 1; verb < VERBS_COUNT; verb++) {
+        size_t verb_length = strlen(verbs[verb]);
+        if (length < verb_length || strncasecmp((const char *)line, verbs[verb], verb_length) != 0)
+            continue;
+        if (length == verb_length || line[verb_length] == ' ' || line[verb_length] == '\t' || line[verb_length] == '\r')
+            return (enum smtp_verb)verb;
+    }
+    return VERB_OTHER;
+}
+
+bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, bool *ret_last) {
+    size_t i = 4;
+    uint64_t size = 0;
+    while (i < length && line[i] == ' ')
+        i++;
+    size_t digits = i;
+    for (; i < length && line[i] >= '0' && line[i] <= '9'; i++) {
+        if (size > (INT64_MAX - 9) / 10)
+            return false;
+        size = size * 10 + (uint64_t)(line[i] - '0');
+    }
+    if (i == digits)
+        return false;
+    while (i < length && line[i] == ' ')
+        i++;
+    bool last = length - i >= 4 && strncasecmp((const char *)line + i, "LAST", 4) == 0;
+    if (last)
+        i += 4;
+    while (i < length && (line[i] == ' ' || line[i] == '\r' || line[i] == '\n'))
+        i++;
+    if (i != length)
+        return false;
+    *ret_size = size;
+    *ret_last = last;
+    return true;
+}

@@ -1,0 +1,35 @@
+/* SMTP command lines (RFC 5321 §4.1, RFC 3030, RFC 3207, RFC 4954). Pure. */
+#ifndef POSTERN_SMTP_COMMAND_H
+#define POSTERN_SMTP_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum smtp_verb {
+    VERB_OTHER,
+    VERB_HELO,
+    VERB_EHLO,
+    VERB_MAIL,
+    VERB_RCPT,
+    VERB_DATA,
+    VERB_BDAT,
+    VERB_RSET,
+    VERB_NOOP,
+    VERB_QUIT,
+    VERB_VRFY,
+    VERB_EXPN,
+    VERB_HELP,
+    VERB_STARTTLS,
+    VERB_AUTH,
+    VERBS_COUNT
+};
+
+/* The verb of a command line, of which the first octets are enough; its end may be missing. ASCII case does not count;
+ * the verb must be followed by a space, a CR or the end. */
+enum smtp_verb command_verb(const uint8_t *line, size_t length);
+
+/* "BDAT size [LAST]" (RFC 3030 §2). Returns false when it is malformed or the size does not fit 63 bits. */
+bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, bool *ret_last);
+
+#endif

@@ -1,0 +1,110 @@
+/* The passive observer of one SMTP session in clear: told all octets of both directions, in the order in which they are
+ * passed on, it knows what is going on. Any split of the octets gives the same events. Pure; no allocation.
+ *
+ * It stops interpreting (dialog_is_clear() is false from then on) inside TLS and when the client sends what two servers
+ * may read differently: a bare CR or LF in a command or in DATA (SMTP smuggling, CVE-2023-51764), or octets behind DATA
+ * before its reply. */
+#ifndef POSTERN_SMTP_DIALOG_H
+#define POSTERN_SMTP_DIALOG_H
+
+#include "lb/smtp/command.h"
+#include "lb/smtp/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum dialog_event_kind {
+    DIALOG_NONE,
+    DIALOG_COMMAND,         /* a command line has ended: `verb` */
+    DIALOG_CONTENT_END,     /* the final dot, or the last octet of a BDAT chunk */
+    DIALOG_REPLY,           /* a reply has ended: `code`, `enhanced`, and the `verb` it answers */
+    DIALOG_TLS,             /* the reply was the 220 to STARTTLS: no more can be read */
+    DIALOG_UNTRUSTED,       /* interpreting stops, see above */
+    DIALOG_STARTTLS_BEHIND, /* octets behind STARTTLS (CVE-2011-0411): they must not go on */
+    DIALOG_BLOCKED,         /* too many commands unanswered: these octets must wait for a reply */
+};
+
+/* What a reply answers, beside commands. */
+enum dialog_awaited { AWAITED_GREETING = VERBS_COUNT, AWAITED_DOT, AWAITED_BDAT_LAST };
+
+struct dialog_event {
+    enum dialog_event_kind kind;
+    uint8_t verb; /* enum smtp_verb or enum dialog_awaited */
+    bool is_unsolicited;
+    uint16_t code;
+    struct enhanced_code enhanced;
+};
+
+enum dialog_phase {
+    PHASE_GREETING,
+    PHASE_IDLE, /* greeted, no EHLO or HELO yet */
+    PHASE_EHLO, /* between transactions */
+    PHASE_MAIL,
+    PHASE_RCPT,
+    PHASE_DATA,    /* DATA, and no reply yet */
+    PHASE_CONTENT, /* content is on its way */
+    PHASE_DOT,     /* it is complete, the reply is owed */
+    PHASE_QUIT,
+    PHASE_TLS,
+    PHASE_UNTRUSTED,
+};
+
+enum dialog_client_mode {
+    CLIENT_COMMANDS,
+    CLIENT_AWAITS_DATA, /* after DATA: nothing may come before its reply */
+    CLIENT_CONTENT,
+    CLIENT_CHUNK, /* BDAT */
+    CLIENT_AUTH,  /* lines are no commands but answers to 334 */
+    CLIENT_AWAITS_TLS,
+    CLIENT_OPAQUE, /* TLS or untrusted */
+};
+
+/* Commands unanswered are kept as runs of the same verb, so that 1,000 pipelined RCPT are one. */
+#define DIALOG_RUNS_MAX   12
+#define DIALOG_PREFIX_MAX 32
+
+struct dialog {
+    struct reply_parser reply;
+    uint64_t chunk_left;
+    uint32_t mails_accepted;
+    uint32_t line_octets;
+    struct {
+        uint8_t verb;
+        uint16_t count;
+    } runs[DIALOG_RUNS_MAX];
+    uint8_t runs_count;
+    uint8_t client_mode;
+    uint8_t content_state;
+    uint8_t phase;
+    bool is_untrusted : 1;
+    bool has_cr : 1;
+    bool has_quit : 1;
+    bool is_in_transaction : 1;
+    bool is_authenticated : 1;
+    bool chunk_is_last : 1;
+    bool has_passed_content : 1;       /* the point of no return of this transaction */
+    uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */
+};
+
+/* The first reply is awaited as the greeting. */
+void dialog_init(struct dialog *dialog);
+
+/* Each consumes octets up to and with the one that ends the next event, or all of them with DIALOG_NONE. DIALOG_BLOCKED
+ * and DIALOG_STARTTLS_BEHIND consume nothing. */
+size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *ret_event);
+size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *ret_event);
+
+/* Octets can be interpreted, and a reply of our own would be understood. */
+bool dialog_is_clear(const struct dialog *dialog);
+bool dialog_owes_reply(const struct dialog *dialog);
+bool dialog_has_quit(const struct dialog *dialog);
+/* The client is in the middle of a mail's content: a reply would not be read before its end. */
+bool dialog_is_in_content(const struct dialog *dialog);
+/* Nothing is owed, nothing begun: a 421 costs no mail. */
+bool dialog_is_between_transactions(const struct dialog *dialog);
+unsigned dialog_mails_accepted(const struct dialog *dialog);
+enum dialog_phase dialog_phase(const struct dialog *dialog);
+const char *dialog_phase_name(enum dialog_phase phase);
+
+#endif
