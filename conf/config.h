@@ -51,6 +51,7 @@ struct config_global {
 
 struct config_listen {
     char *name;
+    unsigned line; /* of its [section] */
     struct address_list addresses;
     struct cidr_list proxy_from;
     uint64_t proxy_timeout_ms;
@@ -69,6 +70,7 @@ struct config_timeouts {
 
 struct config_tier {
     char *name;
+    unsigned line; /* of its [section] */
     enum balance balance;
     enum admit admit;
     bool gate;
@@ -97,6 +99,7 @@ struct config_tier {
 
 struct config_backend {
     char *name;
+    unsigned line; /* of its [section] */
     char *tier_name;
     size_t tier;       /* index into config.tiers */
     char *host;        /* as written: an address or a name */
@@ -128,6 +131,7 @@ struct config_reputation {
 
 struct config_dnslist {
     char *name;
+    unsigned line; /* of its [section] */
     char *zone;
     struct word_list answers; /* as written: an address, or a range in its last octet as 127.0.0.2-7 */
     enum dnslist_action action;
@@ -199,6 +203,9 @@ struct config {
  * *ret_config is untouched on failure. */
 int config_load(const char *path, FILE *errors, struct config **ret_config);
 
+/* The same for a text in memory; `path` is only for messages. */
+int config_parse(const char *path, const char *text, size_t length, FILE *errors, struct config **ret_config);
+
 /* Accepts NULL. */
 void config_free(struct config *config);
 
@@ -206,10 +213,12 @@ void config_free(struct config *config);
  * this version marked so, and the warnings of DESIGN §14. */
 void config_print(const struct config *config, FILE *out);
 
-/* Parse one value as the file would, for the control socket: the text of `[section] option`. Returns 0, or -EINVAL
- * with what is allowed in `ret_error`. */
-int config_parse_weight(const char *text, uint32_t *ret_weight, char ret_error[128]);
-int config_parse_admin(const char *text, enum backend_admin *ret_state, char ret_error[128]);
+/* For the control socket: a backend as [backend NAME] of the file would describe it, with everything that it does not
+ * give taken from its tier. `words` are option and value in turn ("address", "192.0.2.1:25", …). Returns 0, or -EINVAL
+ * with what is wrong and what is allowed in `ret_error`. Free the result with config_backend_finish(). */
+int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
+                         struct config_backend *ret_backend, char *ret_error, size_t error_size);
+void config_backend_finish(struct config_backend *backend);
 
 /* The word that the file and the control socket use. */
 const char *config_admin_name(enum backend_admin state);

@@ -2,6 +2,8 @@
 #ifndef POSTERN_ENGINE_LIMITS_H
 #define POSTERN_ENGINE_LIMITS_H
 
+#include "conf/limits.h"
+
 /* One receive. Holds a 1 kB mail with its envelope at once, and a 15 MB one in about a thousand turns. */
 #define IO_BUFFER_SIZE 16384u
 

@@ -1,0 +1,90 @@
+/* Contradictions between options, each said at the section that has to change. */
+#include "conf/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct check {
+    void (*report)(void *context, unsigned line, const char *message);
+    void *context;
+};
+
+__attribute__((format(printf, 3, 4))) static void say(const struct check *check, unsigned line, const char *format,
+                                                      ...) {
+    char message[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    check->report(check->context, line, message);
+}
+
+static void check_presence(const struct config *config, const struct check *check) {
+    if (config->listens_count == 0)
+        say(check, 0, "there is no [listen NAME]; needed: one at least");
+    if (config->tiers_count == 0)
+        say(check, 0, "there is no [tier NAME]; needed: one at least");
+    if (config->backends_count == 0)
+        say(check, 0, "there is no [backend NAME]; needed: one at least");
+}
+
+static void check_listens(const struct config *config, const struct check *check) {
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < config->listens_count; i++)
+        for (size_t a = 0; a < config->listens[i].addresses.count; a++)
+            for (size_t j = 0; j <= i; j++)
+                for (size_t b = 0; b < (j == i ? a : config->listens[j].addresses.count); b++)
+                    if (address_port(&config->listens[i].addresses.items[a]) != 0 &&
+                        address_equal(&config->listens[i].addresses.items[a], &config->listens[j].addresses.items[b]))
+                        say(check, config->listens[i].line, "[listen %s] address: %s stands in [listen %s] too",
+                            config->listens[i].name, address_format(&config->listens[i].addresses.items[a], text),
+                            config->listens[j].name);
+}
+
+static void check_tiers(const struct config *config, const struct check *check) {
+    for (size_t i = 0; i < config->tiers_count; i++) {
+        const struct config_tier *tier = &config->tiers[i];
+        unsigned count = 0;
+        for (size_t b = 0; b < config->backends_count; b++)
+            count += strcmp(config->backends[b].tier_name, tier->name) == 0;
+        if (count == 0)
+            say(check, tier->line, "[tier %s]: has no backend; needed: a [backend NAME] with tier = %s", tier->name,
+                tier->name);
+        else if (tier->up_min > count)
+            say(check, tier->line, "[tier %s] min-up: %u, but it has %u backends: it could never be up", tier->name,
+                tier->up_min, count);
+        if (tier->check == CHECK_MAIL && tier->check_rcpt[0] == '\0')
+            say(check, tier->line, "[tier %s] check: mail needs check-rcpt", tier->name);
+    }
+}
+
+static void check_sources(const struct config_backend *backend, const struct check *check) {
+    if (backend->source.count == 0 || backend->host == NULL)
+        return;
+    for (size_t i = 0; i < backend->source.count; i++)
+        if (backend->source.items[i].sa.sa_family == backend->address.sa.sa_family)
+            return;
+    say(check, backend->line, "[backend %s] source: none is of the address family of %s", backend->name, backend->host);
+}
+
+static void check_backends(const struct config *config, const struct check *check) {
+    for (size_t i = 0; i < config->backends_count; i++) {
+        const struct config_backend *backend = &config->backends[i];
+        check_sources(backend, check);
+        for (size_t j = 0; j < i; j++)
+            if (backend->host != NULL && config->backends[j].host != NULL &&
+                address_equal(&backend->address, &config->backends[j].address))
+                say(check, backend->line, "[backend %s] address: is that of [backend %s] too", backend->name,
+                    config->backends[j].name);
+    }
+}
+
+void config_check(const struct config *config, void (*report)(void *context, unsigned line, const char *message),
+                  void *context) {
+    struct check check = {report, context};
+    check_presence(config, &check);
+    check_listens(config, &check);
+    check_tiers(config, &check);
+    check_backends(config, &check);
+}

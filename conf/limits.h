@@ -1,0 +1,15 @@
+/* Bounds of the configuration; those of the data path are in lb/engine/limits.h. */
+#ifndef POSTERN_CONF_LIMITS_H
+#define POSTERN_CONF_LIMITS_H
+
+#define CONFIG_FILE_MAX     1048576u
+#define CONFIG_LINE_MAX     4096u
+#define CONFIG_NAME_MAX     63u /* of a section, as a backend's in commands and logs */
+#define CONFIG_WORKERS_MAX  64u
+#define CONFIG_LISTENS_MAX  16u
+#define CONFIG_TIERS_MAX    16u
+#define CONFIG_BACKENDS_MAX 256u
+#define CONFIG_DNSLISTS_MAX 16u
+#define CONFIG_LIST_MAX     64u /* addresses, networks or words of one option */
+
+#endif

@@ -1,0 +1,100 @@
+/* The option table: every option of postern.ini in one place. The reader, `postern -T`, error messages and the man page
+ * are all made from it, so none of them can know an option that the others do not. */
+#ifndef POSTERN_CONF_OPTIONS_H
+#define POSTERN_CONF_OPTIONS_H
+
+#include "conf/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_type {
+    OPTION_TEXT,      /* char *: one word, or empty */
+    OPTION_BOOL,      /* bool: yes|no|on|off */
+    OPTION_WORD_OF,   /* an enum: one of `words` */
+    OPTION_NUMBER,    /* uint32_t */
+    OPTION_OCTAL,     /* uint32_t: a file mode */
+    OPTION_DURATION,  /* uint64_t milliseconds: 500ms, 2s, 5m, 1h, 7d */
+    OPTION_SIZE,      /* uint64_t octets: 15728640, 512K, 15M, 1G */
+    OPTION_RATE,      /* struct rate: 30/1m; 0 = off */
+    OPTION_ADDRESSES, /* struct address_list, with ports */
+    OPTION_HOSTS,     /* struct address_list, without ports */
+    OPTION_CIDRS,     /* struct cidr_list */
+    OPTION_WORDS,     /* struct word_list */
+    OPTION_ENDPOINT,  /* struct config_backend's host, port and address */
+};
+
+enum section {
+    SECTION_GLOBAL,
+    SECTION_LISTEN,
+    SECTION_TIMEOUTS,
+    SECTION_TIER,
+    SECTION_BACKEND,
+    SECTION_REPUTATION,
+    SECTION_DNSLIST,
+    SECTION_GATE,
+    SECTION_DNS,
+    SECTION_CONTROL,
+    SECTION_STATUS,
+    SECTION_FEEDBACK,
+    SECTIONS_COUNT
+};
+
+enum option_flags {
+    OPTION_AUTO = 1,      /* the word `auto` is allowed and means 0 */
+    OPTION_REQUIRED = 2,  /* may not be missing or empty */
+    OPTION_INHERITS = 4,  /* of a backend: from its tier where not given */
+    OPTION_NO_EFFECT = 8, /* parsed and checked, but its feature is not built yet */
+    OPTION_ONE = 16,      /* a list of one item at most */
+};
+
+struct option {
+    enum section section;
+    const char *name;
+    enum option_type type;
+    size_t offset;            /* in the section's struct */
+    const char *default_text; /* parsed like a value of the file; "" = empty */
+    uint64_t min, max;        /* of numbers, milliseconds or octets */
+    const char *const *words; /* of OPTION_WORD_OF, NULL-terminated, in the order of the enum */
+    unsigned flags;
+    uint16_t default_port; /* of addresses; 0: the port must be given */
+    const char *help;
+};
+
+/* How a kind of section stands in struct config: once, or as an array of named ones. */
+struct section_type {
+    const char *name;
+    bool is_named;
+    size_t offset;       /* of the struct, or of the pointer to the array */
+    size_t count_offset; /* of the array's count */
+    size_t bytes;        /* of one */
+    size_t most;         /* how many of them */
+    const char *help;
+};
+
+extern const struct option options[];
+extern const size_t options_count;
+extern const struct section_type section_types[SECTIONS_COUNT];
+
+/* The option of that name, or NULL. */
+const struct option *option_find(enum section section, const char *name);
+/* The name in that section which `name` was probably meant to be, or NULL. */
+const char *option_nearest(enum section section, const char *name);
+
+/* Parses `text` into `section_data`; an old value is freed. Returns 0, or -EINVAL with what is wrong and allowed in
+ * `ret_error` (the old value then stays). */
+int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error, size_t error_size);
+/* Writes the value as the file would have it. */
+void option_print(const struct option *option, const void *section_data, FILE *out);
+void option_finish(const struct option *option, void *section_data);
+/* A copy of the value in another struct's field of the same type. Returns 0 or -ENOMEM. */
+int option_copy(const struct option *from, const void *from_data, const struct option *to, void *to_data);
+/* "a duration (500ms, 2s, 5m, 1h, 7d) from 1ms to 1h", for messages and the man page. */
+void option_describe(const struct option *option, char *ret_text, size_t text_size);
+
+/* The man page postern.ini(5), whole, in roff. */
+void options_print_man(FILE *out);
+
+#endif

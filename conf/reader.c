@@ -1,0 +1,532 @@
+/* The reader: the file is read whole and bounded, and handed to inih line by line through ini_parse_stream(), so that
+ * line numbers, over-long lines and section headers are ours. What inih would do quietly is caught before it sees the
+ * line: a header that is wrong or unknown switches its section off instead of letting its options fall into the one
+ * before, an empty section is seen, a continued line is not joined to the one above.
+ *
+ * Every mistake is written out and counted; the configuration is only handed over when there is none. */
+#include "conf/check.h"
+#include "conf/limits.h"
+#include "conf/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct reader {
+    const char *path;
+    const char *text;
+    size_t length;
+    size_t at;
+    unsigned line;
+    FILE *errors;
+    unsigned errors_count;
+    struct config *config;
+    /* The section that lines belong to; `data` NULL: switched off by an error in its header. */
+    enum section section;
+    void *data;
+    bool has_header; /* one at least, right or wrong */
+    bool sections_seen[SECTIONS_COUNT];
+    /* A bit for each option given in the current section; options_count < 128. */
+    uint64_t options_seen[2];
+    uint64_t backends_given[CONFIG_BACKENDS_MAX][2];
+};
+
+__attribute__((format(printf, 3, 4))) static void report(struct reader *reader, unsigned line, const char *format,
+                                                         ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(reader->errors, "%s:%u: ", reader->path, line);
+    vfprintf(reader->errors, format, arguments);
+    fputc('\n', reader->errors);
+    va_end(arguments);
+    reader->errors_count++;
+}
+
+/* "[backend vm1]" or "[global]". */
+static const char *title(const struct reader *reader, char text[96]) {
+    const struct section_type *type = &section_types[reader->section];
+    if (type->is_named)
+        snprintf(text, 96, "[%s %s]", type->name, *(char **)reader->data);
+    else
+        snprintf(text, 96, "[%s]", type->name);
+    return text;
+}
+
+static void fail_memory(struct reader *reader) {
+    report(reader, reader->line, "out of memory");
+    reader->data = NULL;
+}
+
+/* --- sections --- */
+
+static void set_defaults(struct reader *reader, enum section section, void *data) {
+    char error[300];
+    for (size_t i = 0; i < options_count; i++) {
+        if (options[i].section != section)
+            continue;
+        /* A required one without default is found missing at the end; until then its field is empty. */
+        struct option option = options[i];
+        option.flags &= ~(unsigned)OPTION_REQUIRED;
+        if (option_parse(&option, option.default_text, data, error, sizeof error) < 0)
+            report(reader, reader->line, "default of %s: %s", option.name, error);
+    }
+}
+
+static void **items_of(struct config *config, enum section section) {
+    return (void **)(void *)((char *)config + section_types[section].offset);
+}
+
+static size_t *count_of(struct config *config, enum section section) {
+    return (size_t *)(void *)((char *)config + section_types[section].count_offset);
+}
+
+static bool has_section_named(struct config *config, enum section section, const char *name) {
+    const char *items = *items_of(config, section);
+    for (size_t i = 0; i < *count_of(config, section); i++)
+        if (strcmp(*(char *const *)(const void *)(items + i * section_types[section].bytes), name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_good_name(const char *name) {
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+    return length > 0 && length <= CONFIG_NAME_MAX && name[length] == '\0';
+}
+
+static void add_named_section(struct reader *reader, const char *name) {
+    const struct section_type *type = &section_types[reader->section];
+    void **items = items_of(reader->config, reader->section);
+    size_t *count = count_of(reader->config, reader->section);
+    if (!is_good_name(name)) {
+        report(reader, reader->line, "[%s %.80s]: needs a name of 1 to %u letters, digits, - _ .", type->name, name,
+               CONFIG_NAME_MAX);
+        return;
+    }
+    if (has_section_named(reader->config, reader->section, name)) {
+        report(reader, reader->line, "[%s %s]: given twice; allowed: once", type->name, name);
+        return;
+    }
+    if (*count >= type->most) {
+        report(reader, reader->line, "[%s %s]: too many; allowed: %zu", type->name, name, type->most);
+        return;
+    }
+    char *grown = reallocarray(*items, *count + 1, type->bytes);
+    if (grown != NULL)
+        *items = grown;
+    char *copy = grown == NULL ? NULL : strdup(name);
+    if (copy == NULL) {
+        fail_memory(reader);
+        return;
+    }
+    reader->data = memset(grown + *count * type->bytes, 0, type->bytes);
+    ++*count;
+    /* Each named section's struct begins alike: its name, and the line of its header. */
+    struct config_tier *head = reader->data;
+    head->name = copy;
+    head->line = reader->line;
+    set_defaults(reader, reader->section, reader->data);
+}
+
+static void unknown_section(struct reader *reader, const char *name) {
+    report(reader, reader->line,
+           "[%.80s]: unknown section; allowed: global, listen NAME, timeouts, tier NAME, backend NAME, reputation, "
+           "dnslist NAME, gate, dns, control, status, feedback",
+           name);
+}
+
+/* `header` is the text between the brackets. */
+static void begin_section(struct reader *reader, char *header) {
+    char *name = header + strcspn(header, " \t");
+    if (*name != '\0')
+        *name++ = '\0';
+    name += strspn(name, " \t");
+    reader->data = NULL;
+    memset(reader->options_seen, 0, sizeof reader->options_seen);
+    for (unsigned i = 0; i < SECTIONS_COUNT; i++) {
+        if (strcmp(section_types[i].name, header) != 0)
+            continue;
+        reader->section = (enum section)i;
+        if (section_types[i].is_named) {
+            add_named_section(reader, name);
+        } else if (*name != '\0') {
+            report(reader, reader->line, "[%s %.80s]: has no name; allowed: [%s]", header, name, header);
+        } else if (reader->sections_seen[i]) {
+            report(reader, reader->line, "[%s]: given twice; allowed: once", header);
+        } else {
+            reader->sections_seen[i] = true;
+            reader->data = (char *)reader->config + section_types[i].offset;
+        }
+        return;
+    }
+    unknown_section(reader, header);
+}
+
+/* --- options --- */
+
+static void remember_given(struct reader *reader, size_t index) {
+    reader->options_seen[index / 64] |= UINT64_C(1) << (index % 64);
+    if (reader->section == SECTION_BACKEND)
+        reader->backends_given[reader->config->backends_count - 1][index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+static void unknown_option(struct reader *reader, const char *name) {
+    char where[96];
+    const char *nearest = option_nearest(reader->section, name);
+    FILE *out = reader->errors;
+    fprintf(out, "%s:%u: %s %.80s: unknown option; ", reader->path, reader->line, title(reader, where), name);
+    if (nearest != NULL)
+        fprintf(out, "did you mean %s? ", nearest);
+    fputs("allowed:", out);
+    for (size_t i = 0; i < options_count; i++)
+        if (options[i].section == reader->section)
+            fprintf(out, " %s", options[i].name);
+    fputc('\n', out);
+    reader->errors_count++;
+}
+
+static int on_option(void *user, const char *section, const char *name, const char *value) {
+    struct reader *reader = user;
+    char where[96], error[300];
+    (void)section; /* cut at 50 octets by inih; ours is whole */
+    if (reader->data == NULL)
+        return 1;
+    const struct option *option = option_find(reader->section, name);
+    if (option == NULL) {
+        unknown_option(reader, name);
+        return 1;
+    }
+    size_t index = (size_t)(option - options);
+    if (reader->options_seen[index / 64] & UINT64_C(1) << (index % 64))
+        report(reader, reader->line, "%s %s: given twice; allowed: once", title(reader, where), name);
+    else if (option_parse(option, value, reader->data, error, sizeof error) < 0)
+        report(reader, reader->line, "%s %s: %s", title(reader, where), name, error);
+    remember_given(reader, index);
+    return 1;
+}
+
+/* --- lines --- */
+
+static char *trim(char *text) {
+    text += strspn(text, " \t\r");
+    size_t length = strlen(text);
+    while (length > 0 && strchr(" \t\r", text[length - 1]) != NULL)
+        text[--length] = '\0';
+    return text;
+}
+
+/* A header, which inih is not shown: the text behind the bracket may only be a comment. */
+static void take_header(struct reader *reader, char *text) {
+    char *end = strchr(text, ']');
+    reader->has_header = true;
+    if (end == NULL || (end[1] != '\0' && strchr(";#", *trim(end + 1)) == NULL)) {
+        report(reader, reader->line, "\"%.80s\": not a section header; allowed: [section] or [section NAME]", text);
+        reader->data = NULL;
+        return;
+    }
+    *end = '\0';
+    begin_section(reader, trim(text + 1));
+}
+
+/* What of a line inih may see; the rest is dealt with here. */
+static bool is_for_inih(struct reader *reader, char *text) {
+    if (*text == '\0' || *text == ';' || *text == '#')
+        return false;
+    if (*text == '[') {
+        take_header(reader, text);
+        return false;
+    }
+    if (strchr(text, '=') == NULL) {
+        report(reader, reader->line, "\"%.80s\": not an option; allowed: name = value", text);
+        return false;
+    }
+    if (reader->data == NULL && !reader->has_header)
+        report(reader, reader->line, "\"%.80s\": stands before the first [section]", text);
+    return reader->data != NULL;
+}
+
+/* ini_reader: the next line as a string with its newline, of at most `room` octets, or NULL at the end. */
+static char *next_line(char *out, int room, void *stream) {
+    struct reader *reader = stream;
+    char line[CONFIG_LINE_MAX + 1];
+    if (reader->at >= reader->length)
+        return NULL;
+    const char *start = reader->text + reader->at;
+    const char *end = memchr(start, '\n', reader->length - reader->at);
+    size_t length = end == NULL ? reader->length - reader->at : (size_t)(end - start);
+    reader->at += length + 1;
+    reader->line++;
+    out[0] = '\n';
+    out[1] = '\0';
+    if (length >= sizeof line || (int)length + 2 > room) {
+        report(reader, reader->line, "line of %zu octets; allowed: %u", length, CONFIG_LINE_MAX);
+        return out;
+    }
+    if (memchr(start, '\0', length) != NULL) {
+        report(reader, reader->line, "a NUL octet; allowed: text");
+        return out;
+    }
+    memcpy(line, start, length);
+    line[length] = '\0';
+    char *text = trim(line);
+    if (is_for_inih(reader, text))
+        snprintf(out, (size_t)room, "%s\n", text);
+    return out;
+}
+
+static void parse_lines(struct reader *reader) {
+    ini_max_line = CONFIG_LINE_MAX + 3; /* a runtime global of Debian's build; ours is the only use */
+    ini_parse_stream(next_line, reader, on_option, reader);
+}
+
+/* --- what is known only at the end --- */
+
+static bool was_given(const uint64_t given[2], const struct option *option) {
+    size_t index = (size_t)(option - options);
+    return (given[index / 64] >> (index % 64)) & 1;
+}
+
+static void inherit_from_tier(struct reader *reader, size_t index) {
+    struct config_backend *backend = &reader->config->backends[index];
+    const struct config_tier *tier = &reader->config->tiers[backend->tier];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option *option = &options[i];
+        if (option->section != SECTION_BACKEND || !(option->flags & OPTION_INHERITS) ||
+            was_given(reader->backends_given[index], option))
+            continue;
+        if (option_copy(option_find(SECTION_TIER, option->name), tier, option, backend) < 0)
+            fail_memory(reader);
+    }
+}
+
+/* Required options that no line gave. */
+static void check_required(struct reader *reader, enum section section, void *data, unsigned line) {
+    char where[96];
+    reader->section = section;
+    reader->data = data;
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option *option = &options[i];
+        if (option->section != section || !(option->flags & OPTION_REQUIRED) || option->default_text[0] != '\0')
+            continue;
+        const void *field = (const char *)data + option->offset;
+        bool is_empty = option->type == OPTION_TEXT       ? (*(char *const *)field)[0] == '\0'
+                        : option->type == OPTION_ENDPOINT ? ((const struct config_backend *)data)->host == NULL
+                                                          : ((const struct address_list *)field)->count == 0;
+        /* One that was given wrong has been reported. */
+        bool is_reported =
+            section == SECTION_BACKEND &&
+            was_given(reader->backends_given[(struct config_backend *)data - reader->config->backends], option);
+        if (is_empty && !is_reported)
+            report(reader, line, "%s %s: is missing", title(reader, where), option->name);
+    }
+}
+
+static void check_all_required(struct reader *reader) {
+    struct config *config = reader->config;
+    for (size_t i = 0; i < config->listens_count; i++)
+        check_required(reader, SECTION_LISTEN, &config->listens[i], config->listens[i].line);
+    for (size_t i = 0; i < config->backends_count; i++)
+        check_required(reader, SECTION_BACKEND, &config->backends[i], config->backends[i].line);
+    for (size_t i = 0; i < config->dnslists_count; i++)
+        check_required(reader, SECTION_DNSLIST, &config->dnslists[i], config->dnslists[i].line);
+}
+
+static void join_tiers(struct reader *reader) {
+    struct config *config = reader->config;
+    for (size_t i = 0; i < config->backends_count; i++) {
+        struct config_backend *backend = &config->backends[i];
+        size_t tier = 0;
+        while (tier < config->tiers_count && strcmp(config->tiers[tier].name, backend->tier_name) != 0)
+            tier++;
+        if (tier == config->tiers_count) {
+            if (backend->tier_name[0] != '\0')
+                report(reader, backend->line, "[backend %s] tier: there is no [tier %s]", backend->name,
+                       backend->tier_name);
+            continue;
+        }
+        backend->tier = tier;
+        inherit_from_tier(reader, i);
+    }
+}
+
+/* The host's full name as DNS or /etc/hosts has it, else its short one. */
+static char *own_hostname(void) {
+    char name[256];
+    if (gethostname(name, sizeof name) < 0)
+        return strdup("localhost");
+    name[sizeof name - 1] = '\0';
+    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    char *result = NULL;
+    if (strchr(name, '.') == NULL && getaddrinfo(name, NULL, &hints, &found) == 0 && found->ai_canonname != NULL)
+        result = strdup(found->ai_canonname);
+    if (found != NULL)
+        freeaddrinfo(found);
+    return result != NULL ? result : strdup(name[0] != '\0' ? name : "localhost");
+}
+
+static void fill_hostname(struct reader *reader) {
+    char **hostname = &reader->config->global.hostname;
+    if ((*hostname)[0] != '\0')
+        return;
+    free(*hostname);
+    *hostname = own_hostname();
+    if (*hostname == NULL)
+        fail_memory(reader);
+}
+
+static void report_check(void *context, unsigned line, const char *message) {
+    report(context, line, "%s", message);
+}
+
+static void finish(struct reader *reader) {
+    check_all_required(reader);
+    join_tiers(reader);
+    fill_hostname(reader);
+    config_check(reader->config, report_check, reader);
+}
+
+int config_parse(const char *path, const char *text, size_t length, FILE *errors, struct config **ret_config) {
+    struct reader *reader = calloc(1, sizeof *reader);
+    struct config *config = calloc(1, sizeof *config);
+    if (reader == NULL || config == NULL || (config->path = strdup(path)) == NULL) {
+        fprintf(errors, "%s: out of memory\n", path);
+        free(reader);
+        free(config);
+        return -ENOMEM;
+    }
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
+        text += 3;
+        length -= 3;
+    }
+    *reader = (struct reader){.path = path, .text = text, .length = length, .errors = errors, .config = config};
+    for (unsigned section = 0; section < SECTIONS_COUNT; section++)
+        if (!section_types[section].is_named)
+            set_defaults(reader, (enum section)section, (char *)config + section_types[section].offset);
+    parse_lines(reader);
+    finish(reader);
+    int result = reader->errors_count == 0 ? 0 : -EINVAL;
+    free(reader);
+    if (result < 0)
+        config_free(config);
+    else
+        *ret_config = config;
+    return result;
+}
+
+/* --- the file --- */
+
+static int read_whole(int fd, char **ret_text, size_t *ret_length) {
+    char *text = malloc(CONFIG_FILE_MAX + 1);
+    size_t length = 0;
+    ssize_t got = 0;
+    if (text == NULL)
+        return -ENOMEM;
+    while (length <= CONFIG_FILE_MAX && (got = read(fd, text + length, CONFIG_FILE_MAX + 1 - length)) > 0)
+        length += (size_t)got;
+    if (got < 0 || length > CONFIG_FILE_MAX) {
+        free(text);
+        return got < 0 ? -errno : -EFBIG;
+    }
+    *ret_text = text;
+    *ret_length = length;
+    return 0;
+}
+
+int config_load(const char *path, FILE *errors, struct config **ret_config) {
+    char *text = NULL;
+    size_t length = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int result = fd < 0 ? -errno : read_whole(fd, &text, &length);
+    if (fd >= 0)
+        close(fd);
+    if (result < 0) {
+        fprintf(errors, "%s: cannot be read: %s\n", path, strerror(-result));
+        return result;
+    }
+    result = config_parse(path, text, length, errors, ret_config);
+    free(text);
+    return result;
+}
+
+/* --- freeing, and single backends --- */
+
+static void finish_section(enum section section, void *data) {
+    for (size_t i = 0; i < options_count; i++)
+        if (options[i].section == section)
+            option_finish(&options[i], data);
+}
+
+void config_free(struct config *config) {
+    if (config == NULL)
+        return;
+    for (unsigned section = 0; section < SECTIONS_COUNT; section++) {
+        const struct section_type *type = &section_types[section];
+        if (!type->is_named) {
+            finish_section((enum section)section, (char *)config + type->offset);
+            continue;
+        }
+        char *items = *items_of(config, (enum section)section);
+        for (size_t i = 0; i < *count_of(config, (enum section)section); i++) {
+            void *data = items + i * type->bytes;
+            free(*(char **)data);
+            finish_section((enum section)section, data);
+        }
+        free(items);
+    }
+    free(config->path);
+    free(config);
+}
+
+void config_backend_finish(struct config_backend *backend) {
+    free(backend->name);
+    finish_section(SECTION_BACKEND, backend);
+}
+
+int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
+                         struct config_backend *ret_backend, char *ret_error, size_t error_size) {
+    /* The file's own rules, by way of a file of two sections. */
+    char *text = NULL, *messages = NULL;
+    size_t length, messages_length;
+    struct config *parsed = NULL;
+    const struct config_tier *tier = NULL;
+    if (!is_good_name(name)) {
+        snprintf(ret_error, error_size, "a name has 1 to %u letters, digits, - _ .", CONFIG_NAME_MAX);
+        return -EINVAL;
+    }
+    FILE *out = open_memstream(&text, &length);
+    fprintf(out, "[listen x]\naddress = 127.0.0.1:25\n[backend %s]\n", name);
+    for (size_t i = 0; i + 1 < words_count; i += 2)
+        fprintf(out, "%s = %s\n", words[i], words[i + 1]);
+    for (size_t i = 0; i + 1 < words_count; i += 2)
+        for (size_t t = 0; t < config->tiers_count; t++)
+            if (strcmp(words[i], "tier") == 0 && strcmp(words[i + 1], config->tiers[t].name) == 0)
+                tier = &config->tiers[t];
+    if (tier != NULL) {
+        fprintf(out, "[tier %s]\nproxy = %s\nmax-sessions = %u\nsource = ", tier->name, config_proxy_name(tier->proxy),
+                tier->backend_sessions_max);
+        option_print(option_find(SECTION_TIER, "source"), tier, out);
+        fputc('\n', out);
+    }
+    fclose(out);
+    FILE *errors = open_memstream(&messages, &messages_length);
+    int result = words_count % 2 != 0 ? -EINVAL : config_parse("add server", text, length, errors, &parsed);
+    fclose(errors);
+    if (words_count % 2 != 0) {
+        snprintf(ret_error, error_size, "each option needs a value");
+    } else if (result < 0) {
+        snprintf(ret_error, error_size, "%.*s", (int)strcspn(messages, "\n"), messages);
+    } else {
+        *ret_backend = parsed->backends[0];
+        ret_backend->tier = (size_t)(tier - config->tiers);
+        parsed->backends_count = 0; /* handed over, but for the array */
+        config_free(parsed);
+    }
+    free(text);
+    free(messages);
+    return result < 0 ? -EINVAL : 0;
+}

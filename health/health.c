@@ -1,0 +1,160 @@
+/* The schedule of probes: one check a backend, with its timer and its probe. A check of a removed backend lives on
+ * until its probe has ended, in a list of its own. */
+#include "health/health.h"
+
+#include "health/probe.h"
+#include "health/rise_fall.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct check {
+    struct check *next;
+    struct health *health;
+    struct backend *backend; /* NULL: removed, only its probe has to end */
+    struct probe probe;
+    struct timer timer;
+    struct rise_fall counts;
+    uint64_t history;
+    unsigned history_count;
+    uint64_t last_check_ms;
+};
+
+struct health {
+    struct io *io;
+    const struct config *config;
+    struct roster *roster;
+    struct check *checks;
+    uint64_t random;
+};
+
+static uint64_t next_random(struct health *health) {
+    health->random ^= health->random << 13;
+    health->random ^= health->random >> 7;
+    health->random ^= health->random << 17;
+    return health->random;
+}
+
+static void free_check(struct check *check) {
+    struct check **link = &check->health->checks;
+    while (*link != check)
+        link = &(*link)->next;
+    *link = check->next;
+    timer_cancel(&check->timer);
+    free(check);
+}
+
+static void schedule(struct check *check, uint64_t wait_ms) {
+    timer_set(io_timers(check->health->io), &check->timer, io_now_ms(check->health->io) + wait_ms);
+}
+
+static void on_verdict(struct probe *probe, bool has_passed, const char *reason) {
+    struct check *check = container_of(probe, struct check, probe);
+    uint64_t now = io_now_ms(check->health->io);
+    check->history = check->history << 1 | has_passed;
+    check->history_count += check->history_count < 64;
+    check->last_check_ms = now - probe->started_ms;
+    if (check->backend == NULL || check->backend->admin == BACKEND_MAINT)
+        return;
+    enum backend_health health = rise_fall_step(&check->counts, check->backend->health, has_passed, probe->tier);
+    roster_set_health(check->health->roster, check->backend, health, reason, now);
+}
+
+static void on_finished(struct probe *probe) {
+    struct check *check = container_of(probe, struct check, probe);
+    if (check->backend == NULL)
+        free_check(check);
+    else if (check->backend->admin != BACKEND_MAINT)
+        schedule(check, rise_fall_interval_ms(check->backend->health, probe->tier, next_random(check->health)));
+}
+
+static void on_timer(struct timer *timer) {
+    struct check *check = container_of(timer, struct check, timer);
+    if (check->probe.state == PROBE_IDLE)
+        probe_start(&check->probe);
+}
+
+int health_add(struct health *health, struct backend *backend) {
+    if (health->config->tiers[backend->tier].check == CHECK_NONE)
+        return 0;
+    struct check *check = calloc(1, sizeof *check);
+    if (check == NULL)
+        return -ENOMEM;
+    check->health = health;
+    check->backend = backend;
+    probe_init(&check->probe, health->io, health->config, backend);
+    check->probe.on_verdict = on_verdict;
+    check->probe.on_finished = on_finished;
+    check->timer.expire = on_timer;
+    check->next = health->checks;
+    health->checks = check;
+    backend->check = check;
+    if (backend->admin != BACKEND_MAINT)
+        schedule(check, 0);
+    return 0;
+}
+
+void health_remove(struct health *health, struct backend *backend) {
+    struct check *check = backend->check;
+    (void)health;
+    backend->check = NULL;
+    if (check == NULL)
+        return;
+    check->backend = NULL;
+    timer_cancel(&check->timer);
+    if (check->probe.state == PROBE_IDLE)
+        free_check(check);
+    else
+        probe_abort(&check->probe);
+}
+
+void health_on_admin_changed(struct health *health, struct backend *backend) {
+    struct check *check = backend->check;
+    (void)health;
+    if (check == NULL)
+        return;
+    if (backend->admin == BACKEND_MAINT)
+        timer_cancel(&check->timer);
+    else if (check->probe.state == PROBE_IDLE && !timer_is_set(&check->timer))
+        schedule(check, 0);
+    if (backend->health == HEALTH_STARTING)
+        memset(&check->counts, 0, sizeof check->counts);
+}
+
+int health_create(struct io *io, const struct config *config, struct roster *roster, struct health **ret_health) {
+    struct health *health = calloc(1, sizeof *health);
+    if (health == NULL)
+        return -ENOMEM;
+    health->io = io;
+    health->config = config;
+    health->roster = roster;
+    health->random = io_now_ms(io) * 2 + 1;
+    for (unsigned i = 0; i < roster_count(roster); i++) {
+        if (health_add(health, roster_at(roster, i)) < 0) {
+            health_destroy(health);
+            return -ENOMEM;
+        }
+    }
+    *ret_health = health;
+    return 0;
+}
+
+void health_destroy(struct health *health) {
+    if (health == NULL)
+        return;
+    while (health->checks != NULL)
+        free_check(health->checks);
+    free(health);
+}
+
+uint64_t health_history(const struct backend *backend, unsigned *ret_count) {
+    const struct check *check = backend->check;
+    *ret_count = check == NULL ? 0 : check->history_count;
+    return check == NULL ? 0 : check->history;
+}
+
+uint64_t health_last_check_ms(const struct backend *backend) {
+    const struct check *check = backend->check;
+    return check == NULL ? 0 : check->last_check_ms;
+}

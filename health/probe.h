@@ -1,0 +1,51 @@
+/* One probe of one backend: a short SMTP dialog of our own that leaves no trace of trouble in the backend's log. */
+#ifndef POSTERN_HEALTH_PROBE_H
+#define POSTERN_HEALTH_PROBE_H
+
+#include "backends/backend.h"
+#include "lb/engine/conn.h"
+#include "lb/smtp/reply.h"
+
+enum probe_state {
+    PROBE_IDLE,
+    PROBE_CONNECTING,
+    PROBE_BANNER,   /* awaits the whole banner; never speaks before it */
+    PROBE_EHLO,     /* awaits the reply to EHLO */
+    PROBE_QUITTING, /* the verdict is given; awaits 221 for PROBE_QUIT_MS at most */
+    PROBE_CLOSING,
+};
+
+/* How long a backend may take to say 221 after the verdict. */
+#define PROBE_QUIT_MS    2000u
+#define PROBE_REASON_MAX 160
+
+struct probe {
+    struct io *io;
+    const struct config *config;
+    const struct config_tier *tier;
+    const struct backend *backend;
+    enum probe_state state;
+    /* Called once a probe, with the verdict; `reason` is "" when it passed. */
+    void (*on_verdict)(struct probe *probe, bool has_passed, const char *reason);
+    /* Called once a probe, after the verdict: it may be started anew or freed. */
+    void (*on_finished)(struct probe *probe);
+    bool has_verdict;
+    struct conn conn;
+    struct timer deadline;
+    struct address address;
+    struct address source;
+    struct reply_parser parser;
+    uint64_t started_ms;
+    uint16_t reply_length;
+    uint8_t reply[GREETING_BYTES_MAX];
+    char command[300];
+    uint8_t proxy_header[128];
+};
+
+void probe_init(struct probe *probe, struct io *io, const struct config *config, const struct backend *backend);
+/* Begins; not while one is running. */
+void probe_start(struct probe *probe);
+/* Ends a running probe without a verdict; on_finished follows in a later turn. */
+void probe_abort(struct probe *probe);
+
+#endif
