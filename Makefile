@@ -14,7 +14,7 @@ CFLAGS   += -std=c17 -g -Wall -Wextra -Werror -Wswitch -Wshadow -Wvla -Wmissing-
             -Wpointer-arith -Wwrite-strings -fno-common -fstack-protector-strong
 CFLAGS   += $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -D_FORTIFY_SOURCE=2)
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN)) -pthread
-LDLIBS    = -luring -linih -ljansson
+LDLIBS    = -luring -linih -ljansson -lm
 
 # Debian 12 packages; `make deps` installs what is missing.
 DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev
@@ -48,29 +48,35 @@ bench-programs: $(BENCH)
 
 $(OUT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+	@echo '  CC    $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
 
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(OUT)/postern: $(OUT)/obj/lb/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/posternctl: $(OUT)/obj/lb/control/posternctl.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
 
 $(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
 
 $(OUT)/tests/system: $(SYSTEM:%.c=$(OUT)/obj/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 

@@ -320,8 +320,8 @@ static bool parse_any(const struct option *option, const char *text, void *secti
 
 int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error,
                  size_t error_size) {
-    /* An empty value is the documented default, which for lists and texts is mostly empty or off. */
-    if (*text == '\0')
+    /* An empty value is the documented default; an empty text is off (`user =`: stay), unless there must be one. */
+    if (*text == '\0' && (option->type != OPTION_TEXT || (option->flags & OPTION_REQUIRED)))
         text = option->default_text;
     bool is_missing = *text == '\0' && (option->flags & OPTION_REQUIRED);
     if (!is_missing && *text == '\0' && option->type == OPTION_ENDPOINT)

@@ -77,7 +77,10 @@ static void fail_with_reply(struct probe *probe) {
 }
 
 static void on_banner(struct probe *probe) {
-    if (probe->parser.code != 220 && !probe->has_verdict) {
+    if (probe->conn.send_armed) {
+        fail(probe, "banner: came before the PROXY header was sent");
+        finish(probe);
+    } else if (probe->parser.code != 220 && !probe->has_verdict) {
         fail_with_reply(probe);
     } else if (probe->has_verdict || probe->tier->check <= CHECK_BANNER) {
         give_verdict(probe, true, "");

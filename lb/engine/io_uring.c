@@ -17,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BUFFER_GROUP   0
 #define CQES_PER_BATCH 64u
@@ -172,7 +174,9 @@ void io_destroy(struct io *io) {
 int io_start(struct io *io) {
     io->now_ms = clock_ms();
     timers_advance(&io->timers, io->now_ms);
-    return io_uring_enable_rings(&io->ring);
+    /* liburing 2.3 declares io_uring_enable_rings() but its shared library lacks it. */
+    long result = syscall(SYS_io_uring_register, io->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    return result < 0 ? -errno : 0;
 }
 
 static void die(const char *what, int error) {

@@ -75,6 +75,8 @@ static void on_greeting_complete(struct attempt *attempt) {
         attempt->has_quit = true;
         timer_set(io_timers(attempt->worker->io), &attempt->deadline, io_now_ms(attempt->worker->io) + ORPHAN_QUIT_MS);
         conn_send(&attempt->conn, "QUIT\r\n", 6);
+    } else if (attempt->conn.send_armed) {
+        attempt_fail(attempt, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
         attempt->is_committed = true;
         session_on_greeting(session);

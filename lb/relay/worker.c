@@ -160,7 +160,7 @@ void worker_stop(struct worker *worker, uint64_t grace_ms) {
     mailbox_post(&worker->mailbox, &worker->stop_message);
 }
 
-static bool has_ended(const struct worker *worker) {
+static bool is_done(const struct worker *worker) {
     if (!worker->is_stopping)
         return false;
     if (worker->is_out_of_time)
@@ -192,7 +192,7 @@ static void *worker_run(void *argument) {
     mailbox_start(&worker->mailbox);
     for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_start(&worker->listeners[i]);
-    while (!has_ended(worker)) {
+    while (!is_done(worker)) {
         snapshots_offline(worker->shared->views, worker->index);
         io_wait(worker->io);
         worker->view = snapshots_online(worker->shared->views, worker->index);
@@ -200,7 +200,12 @@ static void *worker_run(void *argument) {
         io_dispatch(worker->io);
     }
     snapshots_offline(worker->shared->views, worker->index);
+    atomic_store(&worker->has_ended, true);
     return NULL;
+}
+
+bool worker_has_ended(const struct worker *worker) {
+    return atomic_load(&worker->has_ended);
 }
 
 /* --- making and ending --- */

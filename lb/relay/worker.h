@@ -86,6 +86,8 @@ int worker_start(struct worker *worker);
 /* Stops accepting, sends 421 4.3.2 to sessions in which SMTP allows it now, gives the others up to `grace_ms`. From
  * any thread; then worker_join(). */
 void worker_stop(struct worker *worker, uint64_t grace_ms);
+/* True once its thread has nothing more to do; from any thread. */
+bool worker_has_ended(const struct worker *worker);
 void worker_join(struct worker *worker);
 /* Accepts NULL; after worker_join(). */
 void worker_destroy(struct worker *worker);

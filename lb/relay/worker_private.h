@@ -53,6 +53,7 @@ struct worker {
     unsigned queued;
     struct timer queue_tick;
     bool is_stopping;
+    atomic_bool has_ended;
     bool is_out_of_time; /* the grace is over: end with sessions open */
     struct timer stop_deadline;
     struct message stop_message;

@@ -1,0 +1,279 @@
+/* Clients of the control socket. Each is served one command at a time; what it sends behind waits in its line buffer,
+ * so that a client cannot pile up work. A client that leaves while its command still runs is kept until that has been
+ * answered. */
+#include "lb/control/control.h"
+
+#include "lb/control/manager.h"
+#include "lb/control/verbs.h"
+#include "lb/engine/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX     16
+#define LINE_MAX_OCTETS 1024
+
+struct control_client {
+    struct control *control;
+    bool is_used;
+    bool is_busy;  /* a command is being carried out */
+    bool has_left; /* its connection is closed */
+    bool at_end;   /* it has half-closed: close after the last answer */
+    struct conn conn;
+    struct command command;
+    char line[LINE_MAX_OCTETS + 1];  /* the command's words point into it */
+    char input[LINE_MAX_OCTETS + 1]; /* not yet carried out */
+    size_t input_length;
+    char *output; /* being sent */
+};
+
+struct control {
+    struct manager *manager;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    int fd;
+    struct op accept_op;
+    struct address peer; /* a UNIX peer's is of no use, but accept wants room */
+    socklen_t peer_length;
+    bool accept_waits; /* for a free client */
+    struct control_client clients[CLIENTS_MAX];
+};
+
+static void accept_next(struct control *control);
+static void next_command(struct control_client *client);
+
+/* --- replies --- */
+
+static void release_client(struct control_client *client) {
+    free(client->output);
+    client->output = NULL;
+    client->is_used = false;
+    if (client->control->accept_waits)
+        accept_next(client->control);
+}
+
+static void send_reply(struct control_client *client, const char *text) {
+    size_t length = strlen(text);
+    const char *end = length > 0 && text[length - 1] != '\n' ? "\n\n" : "\n";
+    client->is_busy = false;
+    if (client->has_left) {
+        release_client(client);
+        return;
+    }
+    char *output = NULL;
+    int total = asprintf(&output, "%s%s", text, end);
+    if (total < 0) {
+        conn_close(&client->conn);
+        return;
+    }
+    free(client->output);
+    client->output = output;
+    conn_send(&client->conn, output, (size_t)total);
+}
+
+void command_reply(struct command *command, const char *text) {
+    send_reply(command->client, text);
+}
+
+void command_fail(struct command *command, const char *format, ...) {
+    char text[1024];
+    int length = snprintf(text, sizeof text, "error: ");
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
+    va_end(arguments);
+    send_reply(command->client, text);
+}
+
+/* --- input --- */
+
+static void begin_command(struct control_client *client, size_t length) {
+    memcpy(client->line, client->input, length);
+    client->line[length] = '\0';
+    client->is_busy = true;
+    client->command = (struct command){.manager = client->control->manager, .client = client};
+    verbs_run(&client->command, client->line);
+}
+
+/* Carries out the next whole line, if no command runs and no reply is on its way. */
+static void next_command(struct control_client *client) {
+    if (client->is_busy || client->conn.send_armed || client->conn.is_closing)
+        return;
+    const char *end = memchr(client->input, '\n', client->input_length);
+    if (end == NULL && client->at_end && client->input_length > 0)
+        end = client->input + client->input_length;
+    if (end == NULL) {
+        if (client->at_end)
+            conn_close(&client->conn);
+        return;
+    }
+    size_t length = (size_t)(end - client->input);
+    begin_command(client, length);
+    size_t used = length < client->input_length ? length + 1 : length;
+    client->input_length -= used;
+    memmove(client->input, client->input + used, client->input_length);
+}
+
+static void take_input(struct control_client *client, int result) {
+    struct conn *conn = &client->conn;
+    size_t length = (size_t)result;
+    bool fits = length <= LINE_MAX_OCTETS - client->input_length;
+    if (fits) {
+        memcpy(client->input + client->input_length, io_buffer(conn->io, conn->received_buffer), length);
+        client->input_length += length;
+    }
+    io_buffer_release(conn->io, conn->received_buffer);
+    if (!fits && !client->is_busy && !conn->send_armed) {
+        client->at_end = true;
+        client->input_length = 0;
+        client->is_busy = true;
+        send_reply(client, "error: a line of more than 1024 octets");
+        return;
+    }
+    if (!fits) {
+        conn_close(conn);
+        return;
+    }
+    conn_recv(conn, false);
+    next_command(client);
+}
+
+static void client_on_event(struct conn *conn, enum conn_event event, int result) {
+    struct control_client *client = container_of(conn, struct control_client, conn);
+    switch (event) {
+    case CONN_RECEIVED:
+        if (result > 0) {
+            take_input(client, result);
+        } else if (result == 0) {
+            client->at_end = true;
+            next_command(client);
+        } else {
+            conn_close(conn);
+        }
+        break;
+    case CONN_SENT:
+        if (result < 0)
+            conn_close(conn);
+        else
+            next_command(client);
+        break;
+    case CONN_CLOSED:
+        client->has_left = true;
+        if (!client->is_busy)
+            release_client(client);
+        break;
+    case CONN_OPENED:
+    case CONN_SHUT:
+        break;
+    }
+}
+
+/* --- accepting --- */
+
+static struct control_client *free_client(struct control *control) {
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        if (!control->clients[i].is_used)
+            return &control->clients[i];
+    return NULL;
+}
+
+static void on_accepted(struct op *op, int result, unsigned flags) {
+    struct control *control = container_of(op, struct control, accept_op);
+    struct control_client *client = free_client(control);
+    (void)flags;
+    if (result < 0) {
+        log_warning("control: accept: %s", strerror(-result));
+    } else {
+        memset(client, 0, sizeof *client);
+        client->control = control;
+        client->is_used = true;
+        conn_init(&client->conn, control->manager->io, client_on_event);
+        conn_adopt_slot(&client->conn, result);
+        conn_recv(&client->conn, true);
+    }
+    accept_next(control);
+}
+
+static void accept_next(struct control *control) {
+    control->accept_waits = free_client(control) == NULL;
+    if (control->accept_waits)
+        return;
+    control->accept_op.complete = on_accepted;
+    io_accept(control->manager->io, &control->accept_op, control->fd, true, &control->peer, &control->peer_length);
+}
+
+/* --- the socket --- */
+
+static bool somebody_answers(const struct sockaddr_un *address) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return answers;
+}
+
+static int bind_socket(int fd, const struct sockaddr_un *address, unsigned mode, gid_t gid) {
+    struct stat status;
+    if (lstat(address->sun_path, &status) == 0) {
+        if (!S_ISSOCK(status.st_mode))
+            return -EEXIST;
+        if (somebody_answers(address))
+            return -EADDRINUSE;
+        unlink(address->sun_path);
+    }
+    mode_t old_mask = umask(0777 & ~mode);
+    int result = bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ? -errno : 0;
+    umask(old_mask);
+    if (result == 0 && gid != (gid_t)-1 && chown(address->sun_path, (uid_t)-1, gid) < 0)
+        result = -errno;
+    if (result == 0 && listen(fd, CLIENTS_MAX) < 0)
+        result = -errno;
+    return result;
+}
+
+int control_create(const char *path, unsigned mode, gid_t gid, struct control **ret_control, char *ret_error,
+                   size_t error_size) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct control *control = calloc(1, sizeof *control);
+    int result = control == NULL ? -ENOMEM : 0;
+    if (result == 0) {
+        snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+        snprintf(control->path, sizeof control->path, "%s", path);
+        control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        result = control->fd < 0 ? -errno : bind_socket(control->fd, &address, mode, gid);
+    }
+    if (result < 0) {
+        snprintf(ret_error, error_size, "[control] socket: %s: %s", path,
+                 result == -EEXIST ? "exists and is not a socket" : strerror(-result));
+        if (control != NULL) {
+            control->path[0] = '\0'; /* another's */
+            control_destroy(control);
+        }
+        return result;
+    }
+    *ret_control = control;
+    return 0;
+}
+
+void control_start(struct control *control, struct manager *manager) {
+    control->manager = manager;
+    accept_next(control);
+}
+
+void control_destroy(struct control *control) {
+    if (control == NULL)
+        return;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        free(control->clients[i].output);
+    if (control->path[0] != '\0')
+        unlink(control->path);
+    if (control->fd >= 0)
+        close(control->fd);
+    free(control);
+}

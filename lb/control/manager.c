@@ -1,0 +1,172 @@
+/* The manager's loop. It is small on purpose: what happens is in the modules that share its ring. */
+#include "lb/control/manager.h"
+
+#include "lb/control/control.h"
+#include "lb/engine/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The tick of tiers and of reclaiming; also the grain of failback-delay. */
+#define TICK_MS 100u
+/* Probes of every backend at once, and control clients. */
+#define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 64)
+#define MANAGER_BUFFERS   1024u
+#define SESSIONS_AUTO_MAX 20000u
+
+int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors, uint32_t *ret_max, char *ret_error,
+                         size_t error_size) {
+    uint64_t each = descriptors > SLOTS_RESERVED + 1 ? (descriptors - SLOTS_RESERVED) / 2 : 0;
+    uint64_t fits = each * workers;
+    if (fits == 0 || wanted > fits) {
+        snprintf(
+            ret_error, error_size,
+            "[global] max-sessions: %u do not fit: %u workers x (%llu descriptors - %u in reserve) / 2 = %llu; raise "
+            "RLIMIT_NOFILE (LimitNOFILE= in the unit) or lower max-sessions",
+            wanted, workers, (unsigned long long)descriptors, SLOTS_RESERVED, (unsigned long long)fits);
+        return -EINVAL;
+    }
+    *ret_max = wanted != 0 ? wanted : (uint32_t)(fits < SESSIONS_AUTO_MAX ? fits : SESSIONS_AUTO_MAX);
+    return 0;
+}
+
+/* --- the roster's events --- */
+
+static void on_published(void *context) {
+    struct manager *manager = context;
+    for (unsigned i = 0; manager->has_workers && i < manager->shared.workers_count; i++)
+        worker_wake(manager->shared.workers[i]);
+}
+
+static void on_added(void *context, struct backend *backend) {
+    struct manager *manager = context;
+    if (health_add(manager->health, backend) < 0)
+        log_error("server %s: out of memory: it is not probed", backend->name);
+}
+
+static void on_removed(void *context, struct backend *backend) {
+    struct manager *manager = context;
+    health_remove(manager->health, backend);
+}
+
+/* --- signals --- */
+
+static void stop_workers(struct manager *manager, uint64_t grace_ms) {
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        worker_stop(manager->shared.workers[i], grace_ms);
+}
+
+static void on_signal(struct op *op, int result, unsigned flags) {
+    struct manager *manager = container_of(op, struct manager, signal_op);
+    (void)flags;
+    if (result == (int)sizeof manager->signal)
+        manager->signals++;
+    io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
+}
+
+static int open_signals(struct manager *manager) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    manager->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    return manager->signal_fd < 0 ? -errno : 0;
+}
+
+/* --- the loop --- */
+
+static void on_tick(struct timer *timer) {
+    struct manager *manager = container_of(timer, struct manager, tick);
+    roster_tick(manager->roster, io_now_ms(manager->io));
+    timer_set(io_timers(manager->io), timer, io_now_ms(manager->io) + TICK_MS);
+}
+
+int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
+                 size_t error_size) {
+    memset(manager, 0, sizeof *manager);
+    manager->config = config;
+    manager->signal_fd = -1;
+    manager->mailbox.eventfd = -1;
+    manager->started = time(NULL);
+    struct io_options options = {.slots = MANAGER_SLOTS, .buffers = MANAGER_BUFFERS};
+    int result = io_create(&options, &manager->io, ret_error, error_size);
+    if (result < 0)
+        return result;
+    manager->started_ms = io_now_ms(manager->io);
+    struct roster_events events = {manager, on_published, on_added, on_removed};
+    result = roster_create(config, workers, manager->started_ms, &events, &manager->roster);
+    if (result == 0)
+        result = mailbox_init(&manager->mailbox, manager->io, manager, NULL);
+    if (result == 0)
+        result = open_signals(manager);
+    if (result < 0) {
+        snprintf(ret_error, error_size, "manager: %s", strerror(-result));
+        manager_finish(manager);
+        return result;
+    }
+    manager->shared.config = config;
+    manager->shared.views = roster_snapshots(manager->roster);
+    manager->shared.workers_count = workers;
+    return 0;
+}
+
+static int start(struct manager *manager) {
+    int result = io_start(manager->io);
+    if (result < 0)
+        return result;
+    mailbox_start(&manager->mailbox);
+    manager->signal_op.complete = on_signal;
+    io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
+    manager->tick.expire = on_tick;
+    timer_set(io_timers(manager->io), &manager->tick, io_now_ms(manager->io) + TICK_MS);
+    for (unsigned i = 0; i < manager->shared.workers_count && result == 0; i++)
+        result = worker_start(manager->shared.workers[i]);
+    manager->has_workers = result == 0;
+    if (result == 0)
+        result = health_create(manager->io, manager->config, manager->roster, &manager->health);
+    if (result == 0 && manager->control != NULL)
+        control_start(manager->control, manager);
+    return result;
+}
+
+static bool have_ended(const struct manager *manager) {
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        if (!worker_has_ended(manager->shared.workers[i]))
+            return false;
+    return true;
+}
+
+int manager_run(struct manager *manager, uint64_t grace_ms) {
+    int result = start(manager);
+    if (result < 0)
+        return result;
+    log_info("postern " POSTERN_VERSION " serves with %u workers, up to %u sessions", manager->shared.workers_count,
+             manager->shared.sessions_max);
+    uint64_t stop_at = UINT64_MAX;
+    while (manager->signals < 2 && !(stop_at != UINT64_MAX && have_ended(manager))) {
+        io_wait(manager->io);
+        io_dispatch(manager->io);
+        if (manager->signals > 0 && stop_at == UINT64_MAX) {
+            log_info("stopping: no new sessions, up to %llums for those that are open", (unsigned long long)grace_ms);
+            stop_at = io_now_ms(manager->io) + grace_ms;
+            stop_workers(manager, grace_ms);
+        }
+    }
+    if (manager->signals >= 2) /* a second signal: at once */
+        _exit(0);
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        worker_join(manager->shared.workers[i]);
+    return 0;
+}
+
+void manager_finish(struct manager *manager) {
+    health_destroy(manager->health);
+    control_destroy(manager->control);
+    mailbox_finish(&manager->mailbox);
+    if (manager->signal_fd >= 0)
+        close(manager->signal_fd);
+    io_destroy(manager->io);
+    roster_destroy(manager->roster);
+}

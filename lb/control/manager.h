@@ -1,0 +1,49 @@
+/* The manager: one thread with its own ring that owns everything workers only read: the roster, probes, the control
+ * socket, signals, the clock of tiers. */
+#ifndef POSTERN_CONTROL_MANAGER_H
+#define POSTERN_CONTROL_MANAGER_H
+
+#include "backends/roster.h"
+#include "health/health.h"
+#include "lb/engine/io.h"
+#include "lb/engine/mailbox.h"
+#include "lb/relay/worker.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+struct control;
+
+struct manager {
+    const struct config *config;
+    struct io *io;
+    struct roster *roster;
+    struct health *health;
+    struct control *control;
+    struct workers_shared shared;
+    struct mailbox mailbox;
+    struct timer tick;
+    struct op signal_op;
+    int signal_fd;
+    struct signalfd_siginfo signal;
+    unsigned signals; /* SIGTERM and SIGINT so far */
+    bool has_workers; /* they run: wake them at changes */
+    time_t started;
+    uint64_t started_ms;
+};
+
+/* The bound on sessions over all workers: `auto` is what descriptors allow, 20000 at most; a number must fit. Returns
+ * 0, or -EINVAL with the arithmetic in `ret_error` (DESIGN §4). Pure. */
+int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors, uint32_t *ret_max, char *ret_error,
+                         size_t error_size);
+
+/* Makes ring and roster. `config` outlives it. Returns 0 or -errno with a sentence in `ret_error`. */
+int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
+                 size_t error_size);
+/* Runs on the calling thread until SIGTERM or SIGINT; the workers must have been created, and are started here.
+ * `grace_ms` is what sessions get at the end. Returns 0 or -errno. */
+int manager_run(struct manager *manager, uint64_t grace_ms);
+void manager_finish(struct manager *manager);
+
+#endif

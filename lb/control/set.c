@@ -1,0 +1,153 @@
+/* What the operator changes. Everything is checked before anything is changed. */
+#include "lb/control/manager.h"
+#include "lb/control/verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct backend *find_server(struct command *command, const char *name) {
+    struct roster *roster = command->manager->roster;
+    struct backend *backend = roster_find(roster, name);
+    if (backend != NULL)
+        return backend;
+    char names[600] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < roster_count(roster) && length < sizeof names; i++)
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i > 0 ? ", " : "",
+                                   roster_at(roster, i)->name);
+    command_fail(command, "no server \"%.80s\"; allowed: %s", name, names);
+    return NULL;
+}
+
+static void set_state(struct command *command, struct backend *backend, const char *word) {
+    struct manager *manager = command->manager;
+    for (enum backend_admin state = BACKEND_READY; state <= BACKEND_MAINT; state++) {
+        if (strcmp(word, config_admin_name(state)) != 0)
+            continue;
+        roster_set_admin(manager->roster, backend, state, io_now_ms(manager->io));
+        health_on_admin_changed(manager->health, backend);
+        command_reply_done(command, "server %s state %s", backend->name, word);
+        return;
+    }
+    command_fail(command, "state \"%.40s\"; allowed: ready, drain, maint", word);
+}
+
+static void set_weight(struct command *command, struct backend *backend, const char *word) {
+    char *end;
+    unsigned long weight = strtoul(word, &end, 10);
+    if (word[0] < '0' || word[0] > '9' || *end != '\0' || strlen(word) > 3 || weight > 256) {
+        command_fail(command, "weight \"%.40s\"; allowed: a number from 0 to 256", word);
+        return;
+    }
+    roster_set_weight(command->manager->roster, backend, (uint32_t)weight, io_now_ms(command->manager->io));
+    command_reply_done(command, "server %s weight %lu", backend->name, weight);
+}
+
+void set_server(struct command *command, char **arguments, unsigned count) {
+    struct backend *backend = find_server(command, arguments[0]);
+    (void)count;
+    if (backend == NULL)
+        return;
+    if (strcmp(arguments[1], "state") == 0)
+        set_state(command, backend, arguments[2]);
+    else if (strcmp(arguments[1], "weight") == 0)
+        set_weight(command, backend, arguments[2]);
+    else
+        command_fail(command, "\"%.40s\"; allowed: state ready|drain|maint, weight 0..256", arguments[1]);
+}
+
+void add_server(struct command *command, char **arguments, unsigned count) {
+    struct manager *manager = command->manager;
+    struct config_backend config;
+    struct backend *backend;
+    char error[600];
+    if (config_parse_backend(manager->config, arguments[0], arguments + 1, count - 1, &config, error, sizeof error) <
+        0) {
+        command_fail(command, "%s", error);
+        return;
+    }
+    int result = roster_add(manager->roster, &config, io_now_ms(manager->io), &backend);
+    config_backend_finish(&config);
+    if (result == -EEXIST)
+        command_fail(command, "server %s exists already", arguments[0]);
+    else if (result == -ENOSPC)
+        command_fail(command, "%u servers are the most", BACKENDS_MAX);
+    else if (result < 0)
+        command_fail(command, "%s", strerror(-result));
+    else
+        command_reply_done(command, "server %s added", arguments[0]);
+}
+
+/* --- ending sessions: asked of one worker after the other --- */
+
+struct shutdown_request {
+    struct sessions_shutdown shutdown;
+    struct command *command;
+    struct backend *backend;
+    char name[BACKEND_NAME_MAX];
+    unsigned worker;
+    unsigned count;
+};
+
+static void on_shut_down(struct message *message, void *receiver) {
+    struct shutdown_request *request = container_of(message, struct shutdown_request, shutdown.message);
+    struct manager *manager = receiver;
+    request->count += request->shutdown.count;
+    if (++request->worker < manager->shared.workers_count) {
+        worker_shutdown_sessions(manager->shared.workers[request->worker], &request->shutdown);
+        return;
+    }
+    backend_release_slot(request->backend, 0);
+    command_reply_done(request->command, "server %s: %u sessions told to end", request->name, request->count);
+    free(request);
+}
+
+/* The request holds a slot, so that the backend outlives it. */
+static void begin_shutdown(struct command *command, struct backend *backend) {
+    struct manager *manager = command->manager;
+    struct shutdown_request *request = calloc(1, sizeof *request);
+    if (request == NULL) {
+        command_fail(command, "out of memory");
+        return;
+    }
+    backend_take_slot(backend, 0);
+    request->command = command;
+    request->backend = backend;
+    snprintf(request->name, sizeof request->name, "%s", backend->name);
+    request->shutdown.backend = backend;
+    request->shutdown.reply = &manager->mailbox;
+    request->shutdown.on_reply = on_shut_down;
+    worker_shutdown_sessions(manager->shared.workers[0], &request->shutdown);
+}
+
+void shutdown_sessions(struct command *command, char **arguments, unsigned count) {
+    (void)count;
+    if (strcmp(arguments[0], "server") != 0) {
+        command_fail(command, "allowed: shutdown sessions server NAME [json]");
+        return;
+    }
+    struct backend *backend = find_server(command, arguments[1]);
+    if (backend != NULL)
+        begin_shutdown(command, backend);
+}
+
+void del_server(struct command *command, char **arguments, unsigned count) {
+    struct manager *manager = command->manager;
+    bool force = count == 2;
+    if (force && strcmp(arguments[1], "force") != 0) {
+        command_fail(command, "\"%.40s\"; allowed: del server NAME [force]", arguments[1]);
+        return;
+    }
+    struct backend *backend = find_server(command, arguments[0]);
+    if (backend == NULL)
+        return;
+    if (roster_remove(manager->roster, backend, force, io_now_ms(manager->io)) == -EBUSY)
+        command_fail(command, "server %s has %u sessions; drain it first, or: del server %s force", backend->name,
+                     atomic_load(&backend->in_use), backend->name);
+    else if (force)
+        begin_shutdown(command, backend);
+    else
+        command_reply_done(command, "server %s deleted", arguments[0]);
+}

@@ -1,0 +1,230 @@
+/* The verb table, and how a line finds its row. A command that is unknown or incomplete changes nothing and says what
+ * is allowed. */
+#include "lb/control/verbs.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void help(struct command *command, char **arguments, unsigned count);
+
+const struct verb verbs[] = {
+    {"help", "", "this list", 0, 0, help},
+    {"show info", "", "the process: version, sessions, memory, counters", 0, 0, show_info},
+    {"show servers", "", "every backend with its state, health and counters", 0, 0, show_servers},
+    {"show tiers", "", "every tier, and which one serves", 0, 0, show_tiers},
+    {"show sessions", "[server NAME]", "the sessions open now", 0, 2, show_sessions},
+    {"set server", "NAME state ready|drain|maint | NAME weight 0..256", "change a backend while mail flows", 3, 3,
+     set_server},
+    {"add server", "NAME tier TIER address ADDRESS [weight N] [state S] [max-sessions N] [proxy P] [source ADDRESS]",
+     "add a backend", 5, 15, add_server},
+    {"del server", "NAME [force]", "delete a backend without sessions; force: end them", 1, 2, del_server},
+    {"shutdown sessions", "server NAME", "end a backend's sessions with 421 as soon as SMTP allows", 2, 2,
+     shutdown_sessions},
+};
+
+const size_t verbs_count = sizeof verbs / sizeof verbs[0];
+
+int verbs_split(char *line, char **words, unsigned most) {
+    unsigned count = 0;
+    char *rest = line, *word;
+    while ((word = strsep(&rest, " \t\r")) != NULL) {
+        if (*word == '\0')
+            continue;
+        if (count == most)
+            return -1;
+        words[count++] = word;
+    }
+    return (int)count;
+}
+
+/* How many of a verb's words the line begins with; `ret_all` is how many there are. */
+static unsigned matching_words(const char *verb, char *const *words, unsigned count, unsigned *ret_all) {
+    unsigned matching = 0, all = 0;
+    bool is_matching = true;
+    while (*verb != '\0') {
+        size_t length = strcspn(verb, " ");
+        is_matching =
+            is_matching && all < count && strlen(words[all]) == length && memcmp(words[all], verb, length) == 0;
+        matching += is_matching;
+        all++;
+        verb += length + (verb[length] == ' ');
+    }
+    *ret_all = all;
+    return matching;
+}
+
+const struct verb *verbs_find(char *const *words, unsigned count) {
+    for (size_t i = 0; i < verbs_count; i++) {
+        unsigned all;
+        if (matching_words(verbs[i].words, words, count, &all) == all)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+static unsigned words_of(const struct verb *verb) {
+    unsigned all;
+    matching_words(verb->words, NULL, 0, &all);
+    return all;
+}
+
+static void fail_unknown(struct command *command) {
+    char allowed[800] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < verbs_count && length < sizeof allowed; i++)
+        length +=
+            (size_t)snprintf(allowed + length, sizeof allowed - length, "%s%s", i > 0 ? ", " : "", verbs[i].words);
+    command_fail(command, "unknown or incomplete command%s%.80s%s; allowed: %s", command->words_count > 0 ? " \"" : "",
+                 command->words_count > 0 ? command->words[0] : "", command->words_count > 0 ? " …\"" : "", allowed);
+}
+
+void verbs_run(struct command *command, char *line) {
+    int count = verbs_split(line, command->words, CONTROL_WORDS_MAX);
+    if (count < 0) {
+        command_fail(command, "more than %u words", CONTROL_WORDS_MAX);
+        return;
+    }
+    command->words_count = (unsigned)count;
+    if (count > 1 && strcmp(command->words[count - 1], "json") == 0) {
+        command->as_json = true;
+        command->words_count--;
+    }
+    const struct verb *verb = verbs_find(command->words, command->words_count);
+    if (verb == NULL) {
+        fail_unknown(command);
+        return;
+    }
+    unsigned arguments = command->words_count - words_of(verb);
+    if (arguments < verb->arguments_min || arguments > verb->arguments_max)
+        command_fail(command, "%s; allowed: %s%s%s [json]",
+                     arguments < verb->arguments_min ? "incomplete command" : "too many words", verb->words,
+                     verb->arguments[0] != '\0' ? " " : "", verb->arguments);
+    else
+        verb->run(command, command->words + words_of(verb), arguments);
+}
+
+static void help(struct command *command, char **arguments, unsigned count) {
+    (void)arguments;
+    (void)count;
+    json_t *list = json_array();
+    for (size_t i = 0; i < verbs_count; i++)
+        json_array_append_new(list, json_pack("{s:o, s:s}", "command",
+                                              json_sprintf("%s%s%s", verbs[i].words, verbs[i].arguments[0] ? " " : "",
+                                                           verbs[i].arguments),
+                                              "help", verbs[i].help));
+    command_reply_value(command, list);
+}
+
+/* --- values as text --- */
+
+static void print_scalar(const json_t *value, char *text, size_t size) {
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        snprintf(text, size, "%s", json_string_value(value)[0] != '\0' ? json_string_value(value) : "-");
+        break;
+    case JSON_INTEGER:
+        snprintf(text, size, "%lld", (long long)json_integer_value(value));
+        break;
+    case JSON_REAL:
+        snprintf(text, size, "%.2f", json_real_value(value));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        snprintf(text, size, "%s", json_is_true(value) ? "yes" : "no");
+        break;
+    case JSON_NULL:
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        snprintf(text, size, "-");
+        break;
+    }
+}
+
+#define COLUMNS_MAX 24
+#define CELL_MAX    200
+
+static void print_row(const json_t *row, const size_t *widths, bool is_header, FILE *out) {
+    const char *key;
+    json_t *value;
+    size_t column = 0;
+    char text[CELL_MAX];
+    json_object_foreach((json_t *)(uintptr_t)row, key, value) {
+        if (is_header)
+            snprintf(text, sizeof text, "%s", key);
+        else
+            print_scalar(value, text, sizeof text);
+        bool is_last = column + 1 == json_object_size(row);
+        fprintf(out, "%s%-*s", column > 0 ? "  " : "", is_last ? 0 : (int)widths[column], text);
+        column++;
+    }
+    fputc('\n', out);
+}
+
+static void print_table(const json_t *list, FILE *out) {
+    size_t widths[COLUMNS_MAX] = {0};
+    size_t index;
+    json_t *row;
+    char text[CELL_MAX];
+    json_array_foreach(list, index, row) {
+        const char *key;
+        json_t *value;
+        size_t column = 0;
+        json_object_foreach(row, key, value) {
+            print_scalar(value, text, sizeof text);
+            size_t width = strlen(text) > strlen(key) ? strlen(text) : strlen(key);
+            if (column < COLUMNS_MAX && width > widths[column])
+                widths[column] = width;
+            column++;
+        }
+    }
+    if (json_array_size(list) > 0)
+        print_row(json_array_get(list, 0), widths, true, out);
+    json_array_foreach(list, index, row) print_row(row, widths, false, out);
+}
+
+static void print_lines(const json_t *object, FILE *out) {
+    const char *key;
+    json_t *value;
+    char text[CELL_MAX];
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        print_scalar(value, text, sizeof text);
+        fprintf(out, "%s: %s\n", key, text);
+    }
+}
+
+void command_reply_value(struct command *command, json_t *value) {
+    char *text = NULL;
+    size_t length;
+    if (command->as_json) {
+        text = json_dumps(value, JSON_COMPACT);
+    } else {
+        FILE *out = open_memstream(&text, &length);
+        if (out != NULL) {
+            if (json_is_array(value))
+                print_table(value, out);
+            else
+                print_lines(value, out);
+            fclose(out);
+        }
+    }
+    json_decref(value);
+    if (text == NULL)
+        command_fail(command, "out of memory");
+    else
+        command_reply(command, text);
+    free(text);
+}
+
+void command_reply_done(struct command *command, const char *format, ...) {
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (command->as_json)
+        command_reply_value(command, json_pack("{s:b, s:s}", "ok", 1, "message", text));
+    else
+        command_reply(command, text);
+}

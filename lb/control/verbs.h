@@ -1,0 +1,48 @@
+/* The verbs of the control socket: one table gives the parser, `help` and the man page their words. */
+#ifndef POSTERN_CONTROL_VERBS_H
+#define POSTERN_CONTROL_VERBS_H
+
+#include "lb/control/control.h"
+
+#include <jansson.h>
+
+struct verb {
+    const char *words; /* that select it, as "show servers" */
+    const char *arguments;
+    const char *help;
+    unsigned arguments_min, arguments_max; /* words behind the verb, without `json` */
+    void (*run)(struct command *command, char **arguments, unsigned count);
+};
+
+extern const struct verb verbs[];
+extern const size_t verbs_count;
+
+/* Takes a line apart (it is written into) and carries it out; the answer goes to the command's client. */
+void verbs_run(struct command *command, char *line);
+/* Splits at blanks; returns the number of words, or -1 when there are more than `most`. Pure. */
+int verbs_split(char *line, char **words, unsigned most);
+/* The verb that the words begin with (the longest), or NULL. Pure. */
+const struct verb *verbs_find(char *const *words, unsigned count);
+
+/* Answers with a value: as JSON, or an array of objects as an aligned table and an object as lines "name: value". Takes
+ * the reference. */
+void command_reply_value(struct command *command, json_t *value);
+/* Answers `text`, or {"ok": true, "message": text}. */
+__attribute__((format(printf, 2, 3))) void command_reply_done(struct command *command, const char *format, ...);
+
+/* --- show.c --- */
+void show_info(struct command *command, char **arguments, unsigned count);
+void show_servers(struct command *command, char **arguments, unsigned count);
+void show_tiers(struct command *command, char **arguments, unsigned count);
+void show_sessions(struct command *command, char **arguments, unsigned count);
+
+/* --- set.c --- */
+void set_server(struct command *command, char **arguments, unsigned count);
+void add_server(struct command *command, char **arguments, unsigned count);
+void del_server(struct command *command, char **arguments, unsigned count);
+void shutdown_sessions(struct command *command, char **arguments, unsigned count);
+
+/* The backend of that name; without one the command has been answered with the names there are, and NULL returned. */
+struct backend *find_server(struct command *command, const char *name);
+
+#endif

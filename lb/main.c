@@ -1,0 +1,287 @@
+/* Start-up: everything that can fail is done here, in order, before the first client is served, each failure with one
+ * message on stderr and exit status 1: configuration, files it names, descriptors, listening sockets, rings, control
+ * socket. Then privileges are dropped and the manager runs until it is told to stop. */
+#include "conf/config.h"
+#include "conf/network_file.h"
+#include "lb/control/control.h"
+#include "lb/control/manager.h"
+#include "lb/engine/log.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/postern/postern.ini"
+/* What sessions get after SIGTERM (DESIGN §14). */
+#define STOP_GRACE_MS 2000u
+
+static void usage(FILE *out) {
+    fputs("usage: postern [-c FILE] [-T] [-V] [-h]\n"
+          "  -c FILE  configuration (default " DEFAULT_CONFIG ")\n"
+          "  -T       check it, print what is in effect, exit 0 or 1\n"
+          "  -V       version\n"
+          "See postern(8), postern.ini(5), posternctl(1).\n",
+          out);
+}
+
+struct start {
+    struct config *config;
+    struct cidr_list allowed;
+    struct manager manager;
+    struct listener_socket sockets[LISTENERS_MAX];
+    unsigned sockets_count;
+    struct passwd user;
+    bool drops_privileges;
+};
+
+static int fail(const char *message) {
+    fprintf(stderr, "postern: %s\n", message);
+    return -EINVAL;
+}
+
+/* --- the steps --- */
+
+static int read_allow_file(struct start *start) {
+    const char *path = start->config->reputation.allow_file;
+    unsigned domains = 0;
+    if (path[0] == '\0')
+        return 0;
+    int result = network_file_read(path, stderr, &start->allowed, &domains);
+    if (result == 0 && domains > 0)
+        fprintf(stderr, "postern: %s: %u lines with a .domain have no effect in this version\n", path, domains);
+    return result;
+}
+
+static uint64_t raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+/* The user is looked up before anything is bound: a typing mistake should not leave half a start behind. */
+static int find_user(struct start *start) {
+    const char *name = start->config->global.user;
+    if (name[0] == '\0')
+        return 0;
+    if (geteuid() != 0) {
+        fprintf(stderr, "postern: [global] user = %s is ignored: not started as root\n", name);
+        return 0;
+    }
+    errno = 0;
+    const struct passwd *found = getpwnam(name);
+    if (found == NULL) {
+        fprintf(stderr,
+                "postern: [global] user = %s: no such user; make it, name another, or leave it empty to stay root\n",
+                name);
+        return -EINVAL;
+    }
+    start->user = *found;
+    start->drops_privileges = true;
+    return 0;
+}
+
+static int drop_privileges(const struct start *start) {
+    if (!start->drops_privileges)
+        return 0;
+    const struct passwd *user = &start->user;
+    if (initgroups(start->config->global.user, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
+        setuid(user->pw_uid) < 0) {
+        fprintf(stderr, "postern: dropping to user %s: %s\n", start->config->global.user, strerror(errno));
+        return -errno;
+    }
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return 0;
+}
+
+static unsigned count_workers(const struct config *config) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned workers = config->global.workers != 0 ? config->global.workers : cpus > 0 ? (unsigned)cpus : 1;
+    return workers < WORKERS_MAX ? workers : WORKERS_MAX;
+}
+
+static int bind_one(struct start *start, const struct config_listen *listen, const struct address *address) {
+    char text[ADDRESS_TEXT_MAX];
+    struct listener_socket *socket = &start->sockets[start->sockets_count];
+    if (start->sockets_count == LISTENERS_MAX) {
+        fprintf(stderr, "postern: [listen %s] address: more than %u addresses in all\n", listen->name, LISTENERS_MAX);
+        return -E2BIG;
+    }
+    *socket = (struct listener_socket){.config = listen, .address = *address, .fd = listener_bind(address)};
+    if (socket->fd < 0) {
+        fprintf(stderr, "postern: %s:%u: [listen %s] address: %s: %s\n", start->config->path, listen->line,
+                listen->name, address_format(address, text), strerror(-socket->fd));
+        return socket->fd;
+    }
+    socklen_t length = sizeof socket->address;
+    getsockname(socket->fd, &socket->address.sa, &length); /* port 0 has become a real one */
+    start->sockets_count++;
+    return 0;
+}
+
+static int bind_first(struct start *start) {
+    for (size_t i = 0; i < start->config->listens_count; i++) {
+        const struct config_listen *listen = &start->config->listens[i];
+        for (size_t a = 0; a < listen->addresses.count; a++)
+            if (bind_one(start, listen, &listen->addresses.items[a]) < 0)
+                return -EINVAL;
+    }
+    return 0;
+}
+
+/* Each worker has sockets of its own on the same addresses (SO_REUSEPORT); the first worker gets those that exist. */
+static int create_worker(struct start *start, unsigned index) {
+    char error[400];
+    struct workers_shared *shared = &start->manager.shared;
+    for (unsigned i = 0; index > 0 && i < start->sockets_count; i++) {
+        start->sockets[i].fd = listener_bind(&start->sockets[i].address);
+        if (start->sockets[i].fd < 0)
+            return fail("another worker's listening socket could not be bound");
+    }
+    if (worker_create(shared, index, start->sockets, start->sockets_count, &shared->workers[index], error,
+                      sizeof error) < 0)
+        return fail(error);
+    return 0;
+}
+
+static int prepare(struct start *start) {
+    char error[400];
+    struct manager *manager = &start->manager;
+    const struct config *config = start->config;
+    unsigned workers = count_workers(config);
+    uint64_t descriptors = raise_descriptors();
+    uint32_t sessions_max;
+    if (sessions_max_compute(config->global.sessions_max, workers, descriptors, &sessions_max, error, sizeof error) < 0)
+        return fail(error);
+    if (read_allow_file(start) < 0 || find_user(start) < 0 || bind_first(start) < 0)
+        return -EINVAL;
+    if (manager_init(manager, config, workers, error, sizeof error) < 0)
+        return fail(error);
+    manager->shared.sessions_max = sessions_max;
+    manager->shared.allowed = &start->allowed;
+    for (unsigned i = 0; i < workers; i++)
+        if (create_worker(start, i) < 0)
+            return -EINVAL;
+    if (control_create(config->control.socket, config->control.mode,
+                       start->drops_privileges ? start->user.pw_gid : (gid_t)-1, &manager->control, error,
+                       sizeof error) < 0)
+        return fail(error);
+    return drop_privileges(start);
+}
+
+static void block_signals(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* sd_notify(3) is one datagram. */
+static void notify_ready(void) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (path == NULL || (path[0] != '/' && path[0] != '@'))
+        return;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+    if (length >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(fd);
+}
+
+static int run(struct start *start) {
+    const struct config *config = start->config;
+    int result = log_start(config->global.log, config->global.log_level);
+    if (result < 0) {
+        fprintf(stderr, "postern: [global] log = %s: %s\n", config->global.log, strerror(-result));
+        return result;
+    }
+    log_join();
+    notify_ready();
+    result = manager_run(&start->manager, STOP_GRACE_MS);
+    log_info("postern has stopped");
+    log_finish();
+    if (result < 0)
+        fprintf(stderr, "postern: start: %s\n", strerror(-result));
+    return result;
+}
+
+static int serve(const char *path) {
+    struct start *start = calloc(1, sizeof *start);
+    if (start == NULL)
+        return fail("out of memory");
+    int result = config_load(path, stderr, &start->config);
+    if (result == 0) {
+        block_signals();
+        result = prepare(start);
+        if (result == 0)
+            result = run(start);
+        for (unsigned i = 0; i < start->manager.shared.workers_count; i++)
+            worker_destroy(start->manager.shared.workers[i]);
+        manager_finish(&start->manager);
+    }
+    free(start->allowed.items);
+    config_free(start->config);
+    free(start);
+    return result;
+}
+
+static int check(const char *path) {
+    struct config *config;
+    if (config_load(path, stderr, &config) < 0)
+        return 1;
+    config_print(config, stdout);
+    config_free(config);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const char *path = DEFAULT_CONFIG;
+    bool only_checks = false;
+    int option;
+    while ((option = getopt(argc, argv, "c:TVh")) != -1) {
+        switch (option) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'T':
+            only_checks = true;
+            break;
+        case 'V':
+            puts("postern " POSTERN_VERSION);
+            return 0;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 1;
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        return 1;
+    }
+    if (only_checks)
+        return check(path);
+    return serve(path) < 0 ? 1 : 0;
+}
