@@ -63,10 +63,12 @@ $(OUT)/posternctl: $(OUT)/obj/lb/control/posternctl.o $(LIBRARY)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
+$(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c)) $(LIBRARY)
+$(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/load*.c) bench/histogram.c) $(LIBRARY)
+$(BENCH):
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lm
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LIBRARY)
 	@mkdir -p $(@D)

@@ -34,7 +34,8 @@ struct reader {
     bool sections_seen[SECTIONS_COUNT];
     /* A bit for each option given in the current section; options_count < 128. */
     uint64_t options_seen[2];
-    uint64_t backends_given[CONFIG_BACKENDS_MAX][2];
+    /* The same for every named section, by its place. */
+    uint64_t given[SECTIONS_COUNT][CONFIG_BACKENDS_MAX][2];
 };
 
 __attribute__((format(printf, 3, 4))) static void report(struct reader *reader, unsigned line, const char *format,
@@ -170,9 +171,10 @@ static void begin_section(struct reader *reader, char *header) {
 /* --- options --- */
 
 static void remember_given(struct reader *reader, size_t index) {
-    reader->options_seen[index / 64] |= UINT64_C(1) << (index % 64);
-    if (reader->section == SECTION_BACKEND)
-        reader->backends_given[reader->config->backends_count - 1][index / 64] |= UINT64_C(1) << (index % 64);
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    reader->options_seen[index / 64] |= bit;
+    if (section_types[reader->section].is_named)
+        reader->given[reader->section][*count_of(reader->config, reader->section) - 1][index / 64] |= bit;
 }
 
 static void unknown_option(struct reader *reader, const char *name) {
@@ -297,7 +299,7 @@ static void inherit_from_tier(struct reader *reader, size_t index) {
     for (size_t i = 0; i < options_count; i++) {
         const struct option *option = &options[i];
         if (option->section != SECTION_BACKEND || !(option->flags & OPTION_INHERITS) ||
-            was_given(reader->backends_given[index], option))
+            was_given(reader->given[SECTION_BACKEND][index], option))
             continue;
         if (option_copy(option_find(SECTION_TIER, option->name), tier, option, backend) < 0)
             fail_memory(reader);
@@ -305,7 +307,11 @@ static void inherit_from_tier(struct reader *reader, size_t index) {
 }
 
 /* Required options that no line gave. */
-static void check_required(struct reader *reader, enum section section, void *data, unsigned line) {
+static void check_required(struct reader *reader, enum section section, size_t place) {
+    const struct section_type *type = &section_types[section];
+    void *data = (char *)*items_of(reader->config, section) + place * type->bytes;
+    const struct config_tier *head = data; /* all begin alike */
+    unsigned line = head->line;
     char where[96];
     reader->section = section;
     reader->data = data;
@@ -318,22 +324,16 @@ static void check_required(struct reader *reader, enum section section, void *da
                         : option->type == OPTION_ENDPOINT ? ((const struct config_backend *)data)->host == NULL
                                                           : ((const struct address_list *)field)->count == 0;
         /* One that was given wrong has been reported. */
-        bool is_reported =
-            section == SECTION_BACKEND &&
-            was_given(reader->backends_given[(struct config_backend *)data - reader->config->backends], option);
+        bool is_reported = was_given(reader->given[section][place], option);
         if (is_empty && !is_reported)
             report(reader, line, "%s %s: is missing", title(reader, where), option->name);
     }
 }
 
 static void check_all_required(struct reader *reader) {
-    struct config *config = reader->config;
-    for (size_t i = 0; i < config->listens_count; i++)
-        check_required(reader, SECTION_LISTEN, &config->listens[i], config->listens[i].line);
-    for (size_t i = 0; i < config->backends_count; i++)
-        check_required(reader, SECTION_BACKEND, &config->backends[i], config->backends[i].line);
-    for (size_t i = 0; i < config->dnslists_count; i++)
-        check_required(reader, SECTION_DNSLIST, &config->dnslists[i], config->dnslists[i].line);
+    for (unsigned section = 0; section < SECTIONS_COUNT; section++)
+        for (size_t i = 0; section_types[section].is_named && i < *count_of(reader->config, (enum section)section); i++)
+            check_required(reader, (enum section)section, i);
 }
 
 static void join_tiers(struct reader *reader) {

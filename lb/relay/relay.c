@@ -30,6 +30,9 @@ static void restart_deadline(struct session *session) {
 
 static void note_reply(struct session *session, const struct dialog_event *event) {
     session->last_code = event->code;
+    bool ends_content = event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST;
+    if (ends_content && !event->is_unsolicited && event->code / 100 == 2)
+        counter_add(&attempt_share(session->attempt)->mails, 1);
 }
 
 /* Shows octets to the observer; returns how many of them may go on now. */

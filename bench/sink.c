@@ -1,0 +1,201 @@
+/* sink: the SMTP backend of benches, tests and the demo. It accepts mail as fast as it can and throws it away, or fails
+ * in one of the ways of faults.def. See bench/README.md. */
+#include "bench/sink.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void accept_next(struct sink *sink);
+
+static int open_listener(const struct address *address) {
+    int on = 1;
+    int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, 6 /* IPPROTO_TCP */, 1 /* TCP_NODELAY */, &on, sizeof on);
+    if (bind(fd, &address->sa, address_length(address)) < 0 || listen(fd, 4096) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+/* SO_LINGER with time 0 makes the close a RST (socket(7)). */
+static void reset_connection(int fd) {
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(fd);
+}
+
+static void on_accepted(struct op *op, int result, unsigned flags) {
+    struct sink *sink = container_of(op, struct sink, accept_op);
+    (void)flags;
+    if (result >= 0 && sink->fault == FAULT_reset) {
+        sink->stats.faults++;
+        reset_connection(result);
+    } else if (result >= 0 && sink->sessions.in_use == sink->sessions.capacity) {
+        close(result);
+    } else if (result >= 0) {
+        sink_session_start(sink, result, &sink->peer);
+    }
+    if (sink->listen_fd >= 0)
+        accept_next(sink);
+}
+
+static void accept_next(struct sink *sink) {
+    sink->accept_op.complete = on_accepted;
+    io_accept(sink->io, &sink->accept_op, sink->listen_fd, false, &sink->peer, &sink->peer_length);
+}
+
+static void on_cancelled(struct op *op, int result, unsigned flags) {
+    (void)op;
+    (void)result;
+    (void)flags;
+}
+
+/* `refuse` closes the listener; leaving it binds the same port again. */
+void sink_set_fault(struct sink *sink, enum fault fault) {
+    bool refused = sink->fault == FAULT_refuse;
+    sink->fault = fault;
+    if (fault == FAULT_refuse && !refused) {
+        /* The accept in flight holds the socket open until it is cancelled. */
+        sink->cancel_op.complete = on_cancelled;
+        io_cancel_fd(sink->io, &sink->cancel_op, sink->listen_fd);
+        shutdown(sink->listen_fd, SHUT_RDWR);
+        close(sink->listen_fd);
+        sink->listen_fd = -1;
+    } else if (fault != FAULT_refuse && refused) {
+        sink->listen_fd = open_listener(&sink->address);
+        if (sink->listen_fd < 0) {
+            fprintf(stderr, "sink: listening again: %s\n", strerror(-sink->listen_fd));
+            exit(1);
+        }
+        accept_next(sink);
+    }
+}
+
+static void usage(void) {
+    fputs("usage: sink --listen ADDRESS:PORT [--name NAME] [--proxy none|v1|v2] [--fault NAME] [--control SOCKET]\n"
+          "            [--ids FILE] [--greeting-delay MS] [--read-rate OCTETS_PER_S]\n"
+          "       sink --tell SOCKET COMMAND     (stats, quit, fault NAME)\nfaults:\n",
+          stderr);
+#define FAULT(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
+#include "bench/faults.def"
+#undef FAULT
+    exit(2);
+}
+
+static enum proxy_expected parse_proxy(const char *text) {
+    if (strcmp(text, "v1") == 0)
+        return EXPECT_V1;
+    if (strcmp(text, "v2") == 0)
+        return EXPECT_V2;
+    if (strcmp(text, "none") != 0)
+        usage();
+    return EXPECT_NONE;
+}
+
+static const struct option long_options[] = {
+    {"listen", required_argument, NULL, 'l'},
+    {"name", required_argument, NULL, 'n'},
+    {"proxy", required_argument, NULL, 'p'},
+    {"fault", required_argument, NULL, 'f'},
+    {"control", required_argument, NULL, 'c'},
+    {"ids", required_argument, NULL, 'i'},
+    {"read-rate", required_argument, NULL, 'r'},
+    {"greeting-delay", required_argument, NULL, 'g'},
+    {0},
+};
+
+static void parse_options(struct sink *sink, int argc, char **argv, enum fault *ret_fault, const char **ret_control) {
+    int option;
+    bool has_address = false;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'l':
+            has_address = address_parse(optarg, 0, &sink->address) == 0;
+            break;
+        case 'n':
+            sink->name = optarg;
+            break;
+        case 'p':
+            sink->proxy = parse_proxy(optarg);
+            break;
+        case 'f':
+            if (!fault_parse(optarg, ret_fault))
+                usage();
+            break;
+        case 'c':
+            *ret_control = optarg;
+            break;
+        case 'i':
+            sink->ids = fopen(optarg, "ae");
+            break;
+        case 'g':
+            sink->greeting_delay_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'r':
+            sink->read_rate = strtoull(optarg, NULL, 10);
+            break;
+        default:
+            usage();
+        }
+    }
+    if (!has_address || optind != argc)
+        usage();
+}
+
+static int fail(const char *what, int error) {
+    fprintf(stderr, "sink: %s: %s\n", what, strerror(-error));
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    static struct sink sink = {.name = "sink.example.test"};
+    enum fault fault = FAULT_none;
+    const char *control = NULL;
+    char text[ADDRESS_TEXT_MAX], error[300];
+    struct rlimit limit;
+    if (argc == 4 && strcmp(argv[1], "--tell") == 0)
+        return sink_tell(argv[2], argv[3]);
+    parse_options(&sink, argc, argv, &fault, &control);
+    signal(SIGPIPE, SIG_IGN);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    struct io_options options = {.slots = (unsigned)limit.rlim_cur, .buffers = 4096};
+    if (io_create(&options, &sink.io, error, sizeof error) < 0) {
+        fprintf(stderr, "sink: %s\n", error);
+        return 1;
+    }
+    io_start(sink.io);
+    if (pool_init(&sink.sessions, sizeof(struct sink_session), (unsigned)limit.rlim_cur - 64) < 0)
+        return fail("sessions", -ENOMEM);
+    sink.listen_fd = open_listener(&sink.address);
+    if (sink.listen_fd < 0)
+        return fail("listen", sink.listen_fd);
+    socklen_t length = sizeof sink.address;
+    getsockname(sink.listen_fd, &sink.address.sa, &length);
+    accept_next(&sink);
+    sink_set_fault(&sink, fault);
+    int result = control == NULL ? 0 : sink_control_start(&sink, control);
+    if (result < 0)
+        return fail(control, result);
+    printf("listening %s\n", address_format(&sink.address, text));
+    fflush(stdout);
+    while (!sink.quits) {
+        io_wait(sink.io);
+        io_dispatch(sink.io);
+    }
+    if (sink.ids != NULL)
+        fclose(sink.ids);
+    return 0;
+}

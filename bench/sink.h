@@ -1,0 +1,92 @@
+/* The fault-injecting SMTP backend: one thread, one ring. Shared by the files of the sink only. */
+#ifndef POSTERN_BENCH_SINK_H
+#define POSTERN_BENCH_SINK_H
+
+#include "lb/engine/conn.h"
+#include "lb/engine/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum fault {
+#define FAULT(name, text) FAULT_##name,
+#include "bench/faults.def"
+#undef FAULT
+    FAULTS_COUNT
+};
+
+enum proxy_expected { EXPECT_NONE, EXPECT_V1, EXPECT_V2 };
+
+#define SINK_LINE_MAX   4096
+#define SINK_OUTPUT_MAX 8192
+
+struct sink;
+
+struct sink_session {
+    void *pool_link;
+    struct sink *sink;
+    struct conn conn;
+    struct timer timer;
+    enum fault fault;
+    char client[ADDRESS_TEXT_MAX];
+    bool awaits_proxy;
+    bool has_greeted;
+    bool in_content;
+    bool in_chunk;
+    bool chunk_is_last;
+    bool closes_after_send;
+    bool resumes_reading; /* the timer's: a slow reader goes on */
+    bool did_mail;
+    unsigned content_state;
+    uint64_t chunk_left;
+    uint64_t content_octets;
+    uint64_t content_hash;
+    unsigned drip_at;
+    size_t line_length;
+    size_t output_length;
+    char id[128]; /* X-Bench-Id of the mail being received */
+    char line[SINK_LINE_MAX];
+    char output[SINK_OUTPUT_MAX];
+};
+
+struct sink_stats {
+    uint64_t sessions, current, mails, octets, probes, faults, without_proxy;
+    uint64_t last_octets, last_hash;
+    char last_client[ADDRESS_TEXT_MAX];
+};
+
+struct sink {
+    struct io *io;
+    const char *name;
+    struct address address;
+    int listen_fd; /* -1: refuses */
+    struct op accept_op;
+    struct op cancel_op;
+    struct address peer;
+    socklen_t peer_length;
+    enum fault fault;
+    enum proxy_expected proxy;
+    unsigned greeting_delay_ms;
+    uint64_t read_rate; /* octets a second; 0 = as fast as it can */
+    FILE *ids;
+    struct pool sessions;
+    struct sink_stats stats;
+    bool quits;
+};
+
+/* --- sink_session.c --- */
+void sink_session_start(struct sink *sink, int fd, const struct address *peer);
+const char *fault_name(enum fault fault);
+bool fault_parse(const char *name, enum fault *ret_fault);
+
+/* --- sink_control.c --- */
+/* Listens on a UNIX socket for `fault NAME`, `stats`, `quit`. Returns 0 or -errno. */
+int sink_control_start(struct sink *sink, const char *path);
+/* Sends one command to a running sink and prints its answer. Returns an exit status. */
+int sink_tell(const char *path, const char *command);
+
+/* --- sink.c --- */
+void sink_set_fault(struct sink *sink, enum fault fault);
+
+#endif
