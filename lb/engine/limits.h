@@ -39,6 +39,11 @@
 #define LINGER_TIME_MS   2000u
 #define LINGER_BYTES_MAX 65536u
 
+/* Content whose backend has died is read to its end before the 421, since the client hears nothing earlier: this much
+ * quiet, or this much beyond [gate] max-size, end it too (DESIGN §5). */
+#define SWALLOW_QUIET_MS    5000u
+#define SWALLOW_EXTRA_BYTES 1048576u
+
 /* Backends in one pool; a session's tried ones are a bit set of this width. */
 #define BACKENDS_MAX  256u
 #define TIERS_MAX     16u

@@ -25,10 +25,10 @@ static const struct {
 };
 
 static const char *const state_names[] = {
-    [SESSION_FREE] = "free",       [SESSION_ACCEPTED] = "accepted", [SESSION_PROXY_IN] = "proxy-in",
-    [SESSION_QUEUED] = "queued",   [SESSION_CONNECT] = "connect",   [SESSION_GREETING] = "greeting",
-    [SESSION_RELAY] = "relay",     [SESSION_REFUSING] = "refusing", [SESSION_LINGERING] = "lingering",
-    [SESSION_CLOSING] = "closing",
+    [SESSION_FREE] = "free",           [SESSION_ACCEPTED] = "accepted",     [SESSION_PROXY_IN] = "proxy-in",
+    [SESSION_QUEUED] = "queued",       [SESSION_CONNECT] = "connect",       [SESSION_GREETING] = "greeting",
+    [SESSION_RELAY] = "relay",         [SESSION_SWALLOWING] = "swallowing", [SESSION_REFUSING] = "refusing",
+    [SESSION_LINGERING] = "lingering", [SESSION_CLOSING] = "closing",
 };
 
 #define TO(state) (1u << SESSION_##state)
@@ -41,6 +41,7 @@ static const unsigned allowed_moves[] = {
     [SESSION_CONNECT] = TO(QUEUED) | TO(CONNECT) | TO(GREETING) | ENDS,
     [SESSION_GREETING] = TO(QUEUED) | TO(CONNECT) | TO(RELAY) | ENDS,
     [SESSION_RELAY] = ENDS,
+    [SESSION_SWALLOWING] = TO(REFUSING) | TO(LINGERING) | TO(CLOSING),
     [SESSION_REFUSING] = TO(LINGERING) | TO(CLOSING),
     [SESSION_LINGERING] = TO(CLOSING),
     [SESSION_CLOSING] = TO(FREE),
@@ -64,6 +65,8 @@ static uint64_t state_deadline(const struct session *session, uint64_t now) {
     case SESSION_CONNECT:
     case SESSION_GREETING:
         return search_end;
+    case SESSION_SWALLOWING:
+        return now + SWALLOW_QUIET_MS;
     case SESSION_REFUSING:
     case SESSION_LINGERING:
         return now + LINGER_TIME_MS;
@@ -88,6 +91,8 @@ void session_enter(struct session *session, enum session_state state) {
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }
 
+static void refuse(struct session *session);
+
 static void session_on_deadline(struct timer *timer) {
     struct session *session = container_of(timer, struct session, deadline);
     switch (session->state) {
@@ -103,6 +108,9 @@ static void session_on_deadline(struct timer *timer) {
         break;
     case SESSION_RELAY:
         relay_on_timeout(session);
+        break;
+    case SESSION_SWALLOWING:
+        refuse(session);
         break;
     case SESSION_REFUSING:
     case SESSION_LINGERING:
@@ -321,8 +329,46 @@ static bool closes_plainly(const struct session *session) {
     }
 }
 
+/* Our last words, behind what is still being sent. */
+static void refuse(struct session *session) {
+    session_enter(session, SESSION_REFUSING);
+    if (!session->client_conn.send_armed)
+        send_last_words(session);
+}
+
+/* The client reads no reply before it has sent all of its content, so that is read and thrown away first. */
+static void swallow_content(struct session *session) {
+    session_enter(session, SESSION_SWALLOWING);
+    if (!session->client_conn.recv_armed)
+        conn_recv(&session->client_conn, true);
+}
+
+static void on_swallowed(struct session *session, int result) {
+    struct conn *conn = &session->client_conn;
+    struct dialog_event event = {.kind = DIALOG_NONE};
+    if (result <= 0) {
+        session_enter(session, SESSION_CLOSING);
+        conn_close(conn);
+        return;
+    }
+    const uint8_t *data = io_buffer(conn->io, conn->received_buffer);
+    dialog_feed_client(&session->dialog, data, (size_t)result, &event);
+    io_buffer_release(conn->io, conn->received_buffer);
+    session->discarded_bytes += (uint64_t)result;
+    uint64_t limit = session->worker->shared->config->gate.message_bytes_max + SWALLOW_EXTRA_BYTES;
+    if (event.kind == DIALOG_UNTRUSTED) {
+        linger(session);
+    } else if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit) {
+        session->discarded_bytes = 0;
+        refuse(session);
+    } else {
+        timer_set(io_timers(conn->io), &session->deadline, io_now_ms(conn->io) + SWALLOW_QUIET_MS);
+        conn_recv(conn, true);
+    }
+}
+
 void session_close(struct session *session, enum close_reason reason) {
-    if (session->state >= SESSION_REFUSING)
+    if (session->state >= SESSION_SWALLOWING)
         return;
     session->reason = reason;
     queue_leave(session);
@@ -330,18 +376,18 @@ void session_close(struct session *session, enum close_reason reason) {
     if (closes_plainly(session)) {
         session_enter(session, SESSION_CLOSING);
         conn_close(&session->client_conn);
-    } else if (may_speak(session)) {
-        session_enter(session, SESSION_REFUSING);
-        if (!session->client_conn.send_armed)
-            send_last_words(session);
-    } else {
+    } else if (!may_speak(session)) {
         linger(session);
+    } else if (session->relay_ms != 0 && dialog_is_in_content(&session->dialog)) {
+        swallow_content(session);
+    } else {
+        refuse(session);
     }
     part_from_attempt(session);
 }
 
 void session_shut_down(struct session *session, enum close_reason reason) {
-    if (session->state >= SESSION_REFUSING)
+    if (session->state >= SESSION_SWALLOWING)
         return;
     if (session->state != SESSION_RELAY || dialog_is_between_transactions(&session->dialog)) {
         session_close(session, reason);
@@ -366,9 +412,9 @@ static void discard_input(struct session *session, int result) {
     struct conn *conn = &session->client_conn;
     if (result > 0) {
         io_buffer_release(conn->io, conn->received_buffer);
-        session->lingered_bytes += (uint32_t)result;
+        session->discarded_bytes += (uint64_t)result;
     }
-    if (result > 0 && session->lingered_bytes <= LINGER_BYTES_MAX) {
+    if (result > 0 && session->discarded_bytes <= LINGER_BYTES_MAX) {
         conn_recv(conn, false);
     } else if (session->state == SESSION_LINGERING) {
         session_enter(session, SESSION_CLOSING);
@@ -388,6 +434,9 @@ static void on_received(struct session *session, int result) {
         break;
     case SESSION_RELAY:
         relay_on_received(session, TO_BACKEND, result);
+        break;
+    case SESSION_SWALLOWING:
+        on_swallowed(session, result);
         break;
     case SESSION_REFUSING:
     case SESSION_LINGERING:

@@ -12,16 +12,17 @@
 #include <stdint.h>
 
 enum session_state {
-    SESSION_FREE,      /* in the pool */
-    SESSION_ACCEPTED,  /* awaits its descriptor's place in the table; no deadline, the kernel answers at once */
-    SESSION_PROXY_IN,  /* awaits the PROXY header; `proxy-timeout` */
-    SESSION_QUEUED,    /* awaits a backend with a free slot; `queue-timeout` */
-    SESSION_CONNECT,   /* its attempt awaits the connection; the attempt's `connect`, and SEARCH_TIME_MAX_MS over all */
-    SESSION_GREETING,  /* its attempt awaits a complete greeting; the attempt's `greeting`, and as above */
-    SESSION_RELAY,     /* committed to a backend; `client` or `server`, by who owes the next octet */
-    SESSION_REFUSING,  /* our own last reply is on its way; LINGER_TIME_MS */
-    SESSION_LINGERING, /* half-closed, unread input is thrown away; LINGER_TIME_MS */
-    SESSION_CLOSING,   /* awaits the end of its operations */
+    SESSION_FREE,     /* in the pool */
+    SESSION_ACCEPTED, /* awaits its descriptor's place in the table; no deadline, the kernel answers at once */
+    SESSION_PROXY_IN, /* awaits the PROXY header; `proxy-timeout` */
+    SESSION_QUEUED,   /* awaits a backend with a free slot; `queue-timeout` */
+    SESSION_CONNECT,  /* its attempt awaits the connection; the attempt's `connect`, and SEARCH_TIME_MAX_MS over all */
+    SESSION_GREETING, /* its attempt awaits a complete greeting; the attempt's `greeting`, and as above */
+    SESSION_RELAY,    /* committed to a backend; `client` or `server`, by who owes the next octet */
+    SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
+    SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
+    SESSION_LINGERING,  /* half-closed, unread input is thrown away; LINGER_TIME_MS */
+    SESSION_CLOSING,    /* awaits the end of its operations */
 };
 
 enum close_reason {
@@ -64,11 +65,11 @@ struct session {
     struct session *queue_next, *queue_previous;
     struct backend_set tried;
     uint64_t accepted_ms;
-    uint64_t search_ms; /* when the first backend was asked for */
-    uint64_t relay_ms;  /* when a 220 went to the client; 0 = never */
-    uint64_t active_ms; /* last octet in either direction */
-    uint32_t lingered_bytes;
-    uint16_t last_words; /* buffer: our own last reply, or a backend's refusal */
+    uint64_t search_ms;       /* when the first backend was asked for */
+    uint64_t relay_ms;        /* when a 220 went to the client; 0 = never */
+    uint64_t active_ms;       /* last octet in either direction */
+    uint64_t discarded_bytes; /* of input that nobody gets any more */
+    uint16_t last_words;      /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
     uint16_t tries;

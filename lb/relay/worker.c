@@ -101,7 +101,7 @@ static void shut_down_sessions(struct message *message, void *receiver) {
     request->count = 0;
     for (unsigned i = 0; i < worker->sessions.touched; i++) {
         struct session *session = session_at(worker, i);
-        if (session == NULL || session->state >= SESSION_REFUSING)
+        if (session == NULL || session->state >= SESSION_SWALLOWING)
             continue;
         if (request->backend != NULL && (session->attempt == NULL || session->attempt->backend != request->backend))
             continue;

@@ -1,0 +1,358 @@
+/* The scene's children, files and questions. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void pause_ms(unsigned ms) {
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
+}
+
+void scene_begin(struct scene *scene, bool measured) {
+    memset(scene, 0, sizeof *scene);
+    snprintf(scene->dir, sizeof scene->dir, "/tmp/postern-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(scene->dir));
+    scene->build = measured ? "build" : "build/san";
+    scene->port = free_port();
+}
+
+unsigned free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+/* --- children --- */
+
+pid_t spawn(struct scene *scene, const char *log, const char *const *argv) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", scene->dir, log);
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    cr_assert(scene->children_count < 64);
+    scene->children[scene->children_count++] = pid;
+    return pid;
+}
+
+static int reap(struct scene *scene, pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    for (unsigned i = 0; i < scene->children_count; i++)
+        if (scene->children[i] == pid)
+            scene->children[i] = 0;
+    return status;
+}
+
+void kill_child(struct scene *scene, pid_t pid, int signal) {
+    kill(pid, signal);
+    if (signal == SIGKILL || signal == SIGTERM)
+        reap(scene, pid);
+}
+
+static void check_log(struct scene *scene) {
+    cr_assert(!log_has(scene, "AddressSanitizer") && !log_has(scene, "LeakSanitizer") &&
+                  !log_has(scene, "runtime error"),
+              "a sanitizer has spoken: see %s/postern.log", scene->dir);
+}
+
+void scene_end(struct scene *scene) {
+    if (scene->postern != 0) {
+        kill(scene->postern, SIGTERM);
+        uint64_t limit = now_ms() + 10000;
+        int status = 0;
+        while (waitpid(scene->postern, &status, WNOHANG) == 0) {
+            cr_assert(now_ms() < limit, "postern did not stop");
+            pause_ms(10);
+        }
+        check_log(scene);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "postern ended with status %x, see %s/postern.log",
+                  (unsigned)status, scene->dir);
+    }
+    for (unsigned i = 0; i < scene->children_count; i++)
+        if (scene->children[i] != 0 && scene->children[i] != scene->postern)
+            kill_child(scene, scene->children[i], SIGKILL);
+    free(shell(NULL, "rm -rf %s", scene->dir));
+}
+
+/* --- text --- */
+
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t room = 0;
+    if (file == NULL)
+        return strdup("");
+    if (getdelim(&text, &room, '\0', file) < 0) {
+        free(text);
+        text = strdup("");
+    }
+    fclose(file);
+    return text;
+}
+
+bool file_has(struct scene *scene, const char *file, const char *text) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", scene->dir, file);
+    char *content = read_file(path);
+    bool has = strstr(content, text) != NULL;
+    free(content);
+    return has;
+}
+
+bool log_has(struct scene *scene, const char *text) {
+    return file_has(scene, "postern.log", text);
+}
+
+static char *shell_v(int *ret_status, const char *format, va_list arguments) {
+    char *command;
+    cr_assert(vasprintf(&command, format, arguments) >= 0);
+    FILE *pipe = popen(command, "re");
+    char *text = NULL;
+    size_t room = 0;
+    cr_assert_not_null(pipe);
+    if (getdelim(&text, &room, '\0', pipe) < 0) {
+        free(text);
+        text = strdup("");
+    }
+    int status = pclose(pipe);
+    if (ret_status != NULL)
+        *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    free(command);
+    return text;
+}
+
+char *shell(int *ret_status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = shell_v(ret_status, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+json_int_t figure(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    cr_assert(json_is_integer(value), "no figure %s", key);
+    return json_integer_value(value);
+}
+
+/* --- sinks --- */
+
+void sink_begin(struct scene *scene, struct test_sink *sink, const char *name, const char *options) {
+    char command[512], log[64];
+    sink->scene = scene;
+    snprintf(sink->name, sizeof sink->name, "%s", name);
+    sink->port = free_port();
+    snprintf(log, sizeof log, "%s.log", name);
+    snprintf(command, sizeof command, "exec %s/bench/sink --listen 127.0.0.1:%u --name %s --control %s/%s.sock %s",
+             scene->build, sink->port, name, scene->dir, name, options);
+    sink->pid = spawn(scene, log, (const char *const[]){"sh", "-c", command, NULL});
+    WAIT_FOR(file_has(scene, log, "listening"), 5000);
+}
+
+static char *sink_tell(const struct test_sink *sink, const char *command) {
+    int status;
+    char *answer = shell(&status, "%s/bench/sink --tell %s/%s.sock '%s'", sink->scene->build, sink->scene->dir,
+                         sink->name, command);
+    cr_assert(status == 0, "sink %s: %s", sink->name, answer);
+    return answer;
+}
+
+void sink_fault(const struct test_sink *sink, const char *fault) {
+    char command[64];
+    snprintf(command, sizeof command, "fault %s", fault);
+    free(sink_tell(sink, command));
+}
+
+static json_t *sink_stats(const struct test_sink *sink) {
+    char *answer = sink_tell(sink, "stats");
+    json_t *stats = json_loads(answer, 0, NULL);
+    cr_assert_not_null(stats);
+    free(answer);
+    return stats;
+}
+
+json_int_t sink_figure(const struct test_sink *sink, const char *key) {
+    json_t *stats = sink_stats(sink);
+    json_int_t value = figure(stats, key);
+    json_decref(stats);
+    return value;
+}
+
+char *sink_text(const struct test_sink *sink, const char *key) {
+    json_t *stats = sink_stats(sink);
+    char *text = strdup(json_string_value(json_object_get(stats, key)));
+    json_decref(stats);
+    return text;
+}
+
+/* --- postern --- */
+
+static void start_postern(struct scene *scene) {
+    char program[64], config[128];
+    int status = 1;
+    snprintf(program, sizeof program, "%s/postern", scene->build);
+    snprintf(config, sizeof config, "%s/postern.ini", scene->dir);
+    scene->postern = spawn(scene, "postern.log", (const char *const[]){program, "-c", config, NULL});
+    uint64_t limit = now_ms() + 10000;
+    while (status != 0) {
+        int exit_status;
+        cr_assert(waitpid(scene->postern, &exit_status, WNOHANG) == 0, "postern did not start: %s",
+                  shell(NULL, "cat %s/postern.log", scene->dir));
+        cr_assert(now_ms() < limit, "postern does not answer");
+        free(ctl(scene, &status, "show info 2>/dev/null"));
+    }
+}
+
+static void write_config(struct scene *scene, const char *global, const char *listen, const char *format,
+                         va_list arguments) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/postern.ini", scene->dir);
+    FILE *file = fopen(path, "we");
+    cr_assert_not_null(file);
+    fprintf(file,
+            "[global]\nhostname = mx.example.test\nuser =\n%s[listen mx]\naddress = 127.0.0.1:%u\nmax-per-client = "
+            "0\n%s[control]\nsocket = %s/control.sock\n",
+            global, scene->port, listen, scene->dir);
+    vfprintf(file, format, arguments);
+    fclose(file);
+}
+
+void postern_begin(struct scene *scene, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_config(scene, "", "", format, arguments);
+    va_end(arguments);
+    start_postern(scene);
+}
+
+void postern_begin_with(struct scene *scene, const char *global, const char *listen, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_config(scene, global, listen, format, arguments);
+    va_end(arguments);
+    start_postern(scene);
+}
+
+char *ctl(struct scene *scene, int *ret_status, const char *format, ...) {
+    char words[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    return shell(ret_status, "%s/posternctl -s %s/control.sock %s 2>&1", scene->build, scene->dir, words);
+}
+
+json_t *ctl_json(struct scene *scene, const char *format, ...) {
+    char words[600];
+    int status;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    char *answer = ctl(scene, &status, "%s json", words);
+    json_t *value = json_loads(answer, 0, NULL);
+    cr_assert(status == 0 && value != NULL, "posternctl %s json: %s", words, answer);
+    free(answer);
+    return value;
+}
+
+json_int_t info_figure(struct scene *scene, const char *key) {
+    json_t *info = ctl_json(scene, "show info");
+    json_int_t value = figure(info, key);
+    json_decref(info);
+    return value;
+}
+
+char *row_value(struct scene *scene, const char *table, const char *name, const char *key) {
+    json_t *rows = ctl_json(scene, "show %s", table), *row;
+    size_t index;
+    char *text = NULL;
+    json_array_foreach(rows, index, row) {
+        const json_t *value = json_object_get(row, key);
+        if (strcmp(json_string_value(json_object_get(row, "name")), name) != 0)
+            continue;
+        if (json_is_string(value))
+            text = strdup(json_string_value(value));
+        else if (json_is_integer(value))
+            cr_assert(asprintf(&text, "%lld", (long long)json_integer_value(value)) > 0);
+        else
+            text = strdup(json_is_true(value) ? "yes" : "no");
+    }
+    json_decref(rows);
+    cr_assert_not_null(text, "no %s of %s", key, name);
+    return text;
+}
+
+json_int_t server_figure(struct scene *scene, const char *name, const char *key) {
+    char *text = row_value(scene, "servers", name, key);
+    json_int_t value = strtoll(text, NULL, 10);
+    free(text);
+    return value;
+}
+
+/* --- load --- */
+
+json_t *load_run(struct scene *scene, const char *format, ...) {
+    char options[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(options, sizeof options, format, arguments);
+    va_end(arguments);
+    char *answer = shell(NULL, "%s/bench/load --target 127.0.0.1:%u %s", scene->build, scene->port, options);
+    json_t *result = json_loads(answer, 0, NULL);
+    cr_assert(result != NULL, "load %s: %s", options, answer);
+    free(answer);
+    return result;
+}
+
+pid_t load_begin(struct scene *scene, const char *name, const char *format, ...) {
+    char options[400], command[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(options, sizeof options, format, arguments);
+    va_end(arguments);
+    snprintf(command, sizeof command, "exec %s/bench/load --target 127.0.0.1:%u %s", scene->build, scene->port,
+             options);
+    return spawn(scene, name, (const char *const[]){"sh", "-c", command, NULL});
+}
+
+json_t *load_end(struct scene *scene, pid_t pid, const char *name) {
+    char path[128];
+    reap(scene, pid);
+    snprintf(path, sizeof path, "%s/%s", scene->dir, name);
+    char *text = read_file(path);
+    json_t *result = json_loads(text, 0, NULL);
+    cr_assert(result != NULL, "load: %s", text);
+    free(text);
+    return result;
+}

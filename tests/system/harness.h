@@ -1,0 +1,93 @@
+/* What a system test needs: a place of its own, the real programs, and ways to ask them. Every child dies with the test
+ * (PR_SET_PDEATHSIG); nothing waits by sleeping a fixed time. */
+#ifndef POSTERN_TESTS_HARNESS_H
+#define POSTERN_TESTS_HARNESS_H
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct scene {
+    char dir[64];      /* under /tmp, removed at the end */
+    const char *build; /* build/san, or build for what is measured */
+    pid_t postern;
+    unsigned port;        /* where postern listens */
+    unsigned strict_port; /* of a backend, by the test's choice */
+    pid_t children[64];
+    unsigned children_count;
+};
+
+struct test_sink {
+    struct scene *scene;
+    char name[32];
+    unsigned port;
+    pid_t pid;
+};
+
+/* `measured`: the plain build, for what is counted in memory or tens of thousands of mails; else the sanitised one. */
+void scene_begin(struct scene *scene, bool measured);
+/* Stops postern as an operator does, and fails the test if it does not exit 0 or a sanitizer has spoken. */
+void scene_end(struct scene *scene);
+
+/* A port that was free a moment ago. */
+unsigned free_port(void);
+/* Starts a program (argv[0] relative to the checkout); its output goes to `log` in the scene's folder. */
+pid_t spawn(struct scene *scene, const char *log, const char *const *argv);
+void kill_child(struct scene *scene, pid_t pid, int signal);
+
+/* Starts a sink; `options` are further words, as "--proxy v2". */
+void sink_begin(struct scene *scene, struct test_sink *sink, const char *name, const char *options);
+void sink_fault(const struct test_sink *sink, const char *fault);
+/* One figure of its stats. */
+json_int_t sink_figure(const struct test_sink *sink, const char *key);
+char *sink_text(const struct test_sink *sink, const char *key);
+
+/* Writes `format` as postern.ini, after a [global] (hostname, user, given workers), a [listen] on scene->port and a
+ * [control] section, starts postern and waits until it answers. */
+__attribute__((format(printf, 2, 3))) void postern_begin(struct scene *scene, const char *format, ...);
+/* The same with text of the caller's own instead of the [listen] section's and [global]'s further lines. */
+__attribute__((format(printf, 4, 5))) void postern_begin_with(struct scene *scene, const char *global,
+                                                              const char *listen, const char *format, ...);
+
+/* posternctl with these words: its output (to be freed), its exit status in *ret_status (may be NULL). */
+__attribute__((format(printf, 3, 4))) char *ctl(struct scene *scene, int *ret_status, const char *format, ...);
+/* The same with `json`; fails the test when the answer is not JSON. */
+__attribute__((format(printf, 2, 3))) json_t *ctl_json(struct scene *scene, const char *format, ...);
+json_int_t info_figure(struct scene *scene, const char *key);
+/* A value of a row of `show servers` or `show tiers`, as text (to be freed). */
+char *row_value(struct scene *scene, const char *table, const char *name, const char *key);
+json_int_t server_figure(struct scene *scene, const char *name, const char *key);
+
+/* Runs a shell command line to its end; output (to be freed) and exit status. */
+__attribute__((format(printf, 2, 3))) char *shell(int *ret_status, const char *format, ...);
+/* Runs bench/load against postern with these options; its result (to be released). */
+__attribute__((format(printf, 2, 3))) json_t *load_run(struct scene *scene, const char *format, ...);
+/* The same in the background; the result when it has ended. */
+__attribute__((format(printf, 3, 4))) pid_t load_begin(struct scene *scene, const char *name, const char *format, ...);
+json_t *load_end(struct scene *scene, pid_t pid, const char *name);
+json_int_t figure(const json_t *object, const char *key);
+
+/* True when the scene's file (a log) holds `text`; in postern's log: log_has(). */
+bool file_has(struct scene *scene, const char *file, const char *text);
+bool log_has(struct scene *scene, const char *text);
+
+uint64_t now_ms(void);
+void pause_ms(unsigned ms);
+
+/* Waits until `condition` holds, looking every 20 ms; fails the test after `ms`. */
+#define WAIT_FOR(condition, ms)                                                                                        \
+    do {                                                                                                               \
+        uint64_t wait_until = now_ms() + (ms);                                                                         \
+        while (!(condition)) {                                                                                         \
+            cr_assert(now_ms() < wait_until, "waited %u ms in vain for: %s", (unsigned)(ms), #condition);              \
+            pause_ms(20);                                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+/* Every session of a load's result got its mail accepted. */
+#define ASSERT_ALL_ACCEPTED(result)                                                                                    \
+    cr_assert(figure(result, "accepted") == figure(result, "sessions"), "lost mail: %s", json_dumps(result, 0))
+
+#endif
