@@ -93,7 +93,8 @@ run: deps ## the demo: three backends, a strict host and postern on 127.0.0.1:25
 
 test: deps-test ## everything that must hold: tidy, unit, fuzz, system, with sanitizers
 	@$(MAKE) --no-print-directory programs bench-programs
-	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/unit build/san/tests/system
+	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/unit
+	@$(MAKE) --no-print-directory build/tests/system
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-system
@@ -104,8 +105,9 @@ test-unit: ## the pure parts, sanitised; ARGS='--filter=…'
 
 test-system: ## the real binary against real peers; ARGS='--filter=…'
 	@$(MAKE) --no-print-directory programs bench-programs
-	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/system
-	build/san/tests/system -j1 $(ARGS)
+	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs
+	@$(MAKE) --no-print-directory build/tests/system
+	build/tests/system -j1 $(ARGS)
 
 format: ## rewrite the sources by .clang-format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

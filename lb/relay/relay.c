@@ -25,6 +25,8 @@ static void restart_deadline(struct session *session) {
     if (dialog_is_clear(&session->dialog))
         wait = dialog_owes_reply(&session->dialog) ? timeouts->server_ms : timeouts->client_ms;
     session->active_ms = io_now_ms(session->worker->io);
+    if (session->backend_is_lost)
+        return;
     timer_set(io_timers(session->worker->io), &session->deadline, session->active_ms + wait);
 }
 
@@ -88,7 +90,7 @@ static void forward(struct session *session, enum direction direction) {
 }
 
 static void unblock(struct session *session, enum direction direction) {
-    if (session->flows[direction].blocked)
+    if (session->state == SESSION_RELAY && session->flows[direction].blocked)
         forward(session, direction);
 }
 
@@ -124,7 +126,8 @@ void relay_on_received(struct session *session, enum direction direction, int re
     flow->length = (uint16_t)result;
     forward(session, direction);
     unblock(session, direction == TO_CLIENT ? TO_BACKEND : TO_CLIENT);
-    restart_deadline(session);
+    if (session->state == SESSION_RELAY)
+        restart_deadline(session);
 }
 
 static void count_sent(struct session *session, enum direction direction, unsigned octets) {
@@ -140,19 +143,32 @@ static void count_sent(struct session *session, enum direction direction, unsign
     }
 }
 
+/* A backend that takes no more may have said why: what it said is still to be received and passed on before its end
+ * is. */
+static void on_target_lost(struct session *session, enum direction direction) {
+    struct flow *flow = &session->flows[direction];
+    if (direction == TO_CLIENT) {
+        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
+        return;
+    }
+    io_buffer_release(session->worker->io, flow->buffer);
+    flow->has_buffer = false;
+    session->backend_is_lost = true;
+    timer_set(io_timers(session->worker->io), &session->deadline, io_now_ms(session->worker->io) + LINGER_TIME_MS);
+}
+
 void relay_on_sent(struct session *session, enum direction direction, int result) {
     struct flow *flow = &session->flows[direction];
     if (result < 0) {
-        bool is_done = direction == TO_CLIENT && dialog_has_quit(&session->dialog);
-        session_close(session, is_done                  ? CLOSE_DONE
-                               : direction == TO_CLIENT ? CLOSE_CLIENT_RESET
-                                                        : CLOSE_BACKEND_RESET);
+        on_target_lost(session, direction);
         return;
     }
     count_sent(session, direction, flow->sending);
     flow->offset += flow->sending;
     if (flow->offset < flow->length) {
         forward(session, direction);
+        if (session->state == SESSION_RELAY)
+            restart_deadline(session);
         return;
     }
     io_buffer_release(session->worker->io, flow->buffer);
@@ -169,7 +185,9 @@ void relay_on_sent(struct session *session, enum direction direction, int result
 }
 
 void relay_on_timeout(struct session *session) {
-    if (session->flows[TO_BACKEND].at_end && dialog_has_quit(&session->dialog))
+    if (session->backend_is_lost)
+        session_close(session, CLOSE_BACKEND_RESET);
+    else if (session->flows[TO_BACKEND].at_end && dialog_has_quit(&session->dialog))
         session_close(session, CLOSE_DONE);
     else if (dialog_owes_reply(&session->dialog))
         session_close(session, CLOSE_BACKEND_TIMEOUT);
@@ -191,5 +209,6 @@ void relay_begin(struct session *session) {
         forward(session, TO_BACKEND);
     else
         rearm(session, TO_BACKEND);
-    restart_deadline(session);
+    if (session->state == SESSION_RELAY)
+        restart_deadline(session);
 }

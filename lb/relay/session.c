@@ -32,7 +32,7 @@ static const char *const state_names[] = {
 };
 
 #define TO(state) (1u << SESSION_##state)
-#define ENDS      (TO(REFUSING) | TO(LINGERING) | TO(CLOSING))
+#define ENDS      (TO(SWALLOWING) | TO(REFUSING) | TO(LINGERING) | TO(CLOSING))
 static const unsigned allowed_moves[] = {
     [SESSION_FREE] = TO(ACCEPTED),
     [SESSION_ACCEPTED] = TO(PROXY_IN) | TO(QUEUED) | TO(CONNECT) | ENDS,
@@ -329,8 +329,12 @@ static bool closes_plainly(const struct session *session) {
     }
 }
 
-/* Our last words, behind what is still being sent. */
+/* Our last words, behind what is still being sent; where SMTP allows none, only the half-close. */
 static void refuse(struct session *session) {
+    if (!may_speak(session)) {
+        linger(session);
+        return;
+    }
     session_enter(session, SESSION_REFUSING);
     if (!session->client_conn.send_armed)
         send_last_words(session);
@@ -376,8 +380,6 @@ void session_close(struct session *session, enum close_reason reason) {
     if (closes_plainly(session)) {
         session_enter(session, SESSION_CLOSING);
         conn_close(&session->client_conn);
-    } else if (!may_speak(session)) {
-        linger(session);
     } else if (session->relay_ms != 0 && dialog_is_in_content(&session->dialog)) {
         swallow_content(session);
     } else {

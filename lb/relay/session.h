@@ -79,6 +79,7 @@ struct session {
     bool is_queued : 1;
     bool is_vetted : 1;
     bool is_early_talker : 1;
+    bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
     bool has_talked_behind_starttls : 1;
     bool is_shutting_down : 1; /* ends with SHUTDOWN or STOPPING as soon as SMTP allows */
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */

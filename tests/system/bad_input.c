@@ -1,0 +1,161 @@
+/* Wrong input of every kind gets a clear answer and never a crash, a hang or a half-applied change. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Connects, sends, and returns all that comes until the end, or until 3 seconds of silence. */
+static char *talk(struct scene *scene, const void *octets, size_t length) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)scene->port)};
+    char *text = calloc(1, 4096);
+    size_t have = 0;
+    ssize_t got;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 3}, sizeof(struct timeval));
+    cr_assert(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    cr_assert(send(fd, octets, length, MSG_NOSIGNAL) == (ssize_t)length);
+    while (have < 4095 && (got = recv(fd, text + have, 4095 - have, 0)) > 0)
+        have += (size_t)got;
+    close(fd);
+    return text;
+}
+
+static void begin(struct scene *scene, struct test_sink *sink, const char *listen) {
+    scene_begin(scene, false);
+    sink_begin(scene, sink, "vm1", "--proxy v1");
+    postern_begin_with(scene, "", listen,
+                       "[timeouts]\ngreeting = 2s\n[tier primary]\nproxy = v1\ncheck = none\n"
+                       "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                       sink->port);
+}
+
+Test(bad_input, a_client_that_talks_too_much_before_the_greeting_hears_421_4_7_0) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, "");
+    sink_fault(&sink, "hang");
+    json_t *result = load_run(&scene, "--sessions 3 --early 5000");
+    cr_assert(figure(result, "tempfailed") == 3, "%s", json_dumps(result, 0));
+    cr_assert_not_null(strstr(json_string_value(json_object_get(result, "last_reply")), "421 4.7.0"));
+    json_decref(result);
+    scene_end(&scene);
+}
+
+Test(bad_input, a_client_that_talks_a_little_early_is_served_with_all_it_said) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, "");
+    char *text = talk(&scene, "EHLO early\r\nQUIT\r\n", 18);
+    cr_assert(strncmp(text, "220 ", 4) == 0 && strstr(text, "250-PIPELINING") != NULL && strstr(text, "221 ") != NULL,
+              "%s", text);
+    free(text);
+    scene_end(&scene);
+}
+
+static void expect_closed_and_logged(struct scene *scene, const void *octets, size_t length, const char *logged) {
+    char *text = talk(scene, octets, length);
+    cr_assert_str_eq(text, "", "a peer with a wrong PROXY header heard: %s", text);
+    WAIT_FOR(log_has(scene, logged), 3000);
+    free(text);
+}
+
+#define PROXIES "proxy-from = 127.0.0.0/8\nproxy-timeout = 500ms\n"
+
+Test(bad_input, a_listed_peer_that_sends_no_proxy_header_is_closed_with_a_log_line) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, PROXIES);
+    expect_closed_and_logged(&scene, "PROXY TCP4 1", 12, "no PROXY header came in time");
+    expect_closed_and_logged(&scene, "EHLO x\r\n", 8, "the PROXY header is malformed");
+    scene_end(&scene);
+}
+
+Test(bad_input, a_malformed_or_too_long_proxy_header_is_closed_with_a_log_line) {
+    struct scene scene;
+    struct test_sink sink;
+    char octets[200] = "PROXY TCP4 ";
+    begin(&scene, &sink, PROXIES);
+    expect_closed_and_logged(&scene, "PROXY TCP4 192.0.2.1 192.0.2.2 1 99999\r\n", 40, "is malformed");
+    memset(octets + 11, '1', sizeof octets - 11);
+    expect_closed_and_logged(&scene, octets, sizeof octets, "is too long");
+    scene_end(&scene);
+}
+
+Test(bad_input, a_proxy_header_from_a_peer_that_is_not_listed_is_closed_with_a_log_line) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, "");
+    sink_fault(&sink, "hang");
+    expect_closed_and_logged(&scene, "PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n", 37, "not in proxy-from");
+    scene_end(&scene);
+}
+
+Test(bad_input, a_listed_peers_proxy_header_names_the_client) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, PROXIES);
+    static const char dialog[] = "PROXY TCP4 192.0.2.77 192.0.2.2 4711 25\r\nEHLO x\r\nMAIL FROM:<>\r\nRCPT "
+                                 "TO:<a@b.test>\r\nDATA\r\n";
+    free(talk(&scene, dialog, sizeof dialog - 1));
+    WAIT_FOR(log_has(&scene, "client=192.0.2.77:4711"), 3000);
+    scene_end(&scene);
+}
+
+static char *start_with(const char *text, int *ret_status) {
+    FILE *file = fopen("/tmp/postern-bad.ini", "we");
+    fputs(text, file);
+    fclose(file);
+    return shell(ret_status, "build/san/postern -c /tmp/postern-bad.ini 2>&1");
+}
+
+Test(bad_input, every_mistake_of_a_configuration_is_named_at_once_with_its_line) {
+    int status;
+    char *text = start_with("[global]\nuser =\nhostnam = x\n[listen mx]\naddress = 1.2.3.4:99999\n[tier a]\nrise = "
+                            "0\n[backend b]\ntier = c\naddress = 127.0.0.1:1\n[nonsense]\n",
+                            &status);
+    cr_assert(status == 1);
+    static const char *const said[] = {
+        ":3: [global] hostnam: unknown option; did you mean hostname?", ":5: [listen mx] address: \"1.2.3.4:99999\"",
+        ":7: [tier a] rise: \"0\" is wrong; allowed: a number from 1 to 64",
+        ":8: [backend b] tier: there is no [tier c]", ":11: [nonsense]: unknown section"};
+    for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++)
+        cr_assert(strstr(text, said[i]) != NULL, "not said: %s in\n%s", said[i], text);
+    free(text);
+    unlink("/tmp/postern-bad.ini");
+}
+
+Test(bad_input, an_address_in_use_is_named) {
+    struct scene scene;
+    struct test_sink sink;
+    int status;
+    char config[400];
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    snprintf(config, sizeof config,
+             "[global]\nuser =\n[listen mx]\naddress = 127.0.0.1:%u\n[tier a]\n[backend b]\ntier = a\naddress = "
+             "127.0.0.1:%u\n[control]\nsocket = %s/c\n",
+             sink.port, sink.port, scene.dir);
+    char *text = start_with(config, &status);
+    cr_assert(status == 1 && strstr(text, "[listen mx] address: 127.0.0.1:") != NULL &&
+                  strstr(text, "Address already in use") != NULL,
+              "%s", text);
+    free(text);
+    unlink("/tmp/postern-bad.ini");
+    scene_end(&scene);
+}
+
+Test(bad_input, more_sessions_than_descriptors_allow_fails_with_the_arithmetic) {
+    int status;
+    char *text = start_with("[global]\nuser =\nworkers = 1\nmax-sessions = 900000\n[listen mx]\naddress = "
+                            "127.0.0.1:1\n[tier a]\n[backend b]\ntier = a\naddress = 127.0.0.1:2\n",
+                            &status);
+    cr_assert(status == 1 && strstr(text, "max-sessions: 900000 do not fit: 1 workers x (") != NULL, "%s", text);
+    free(text);
+    unlink("/tmp/postern-bad.ini");
+}

@@ -1,0 +1,203 @@
+/* The operator's hand: every verb, and that a wrong word changes nothing. */
+#include "harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pair {
+    struct scene scene;
+    struct test_sink sinks[2];
+};
+
+static void begin(struct pair *pair) {
+    scene_begin(&pair->scene, false);
+    sink_begin(&pair->scene, &pair->sinks[0], "vm1", "");
+    sink_begin(&pair->scene, &pair->sinks[1], "vm2", "");
+    postern_begin(&pair->scene,
+                  "[tier primary]\nbalance = roundrobin\ninter = 100ms\n[backend vm1]\ntier = primary\naddress = "
+                  "127.0.0.1:%u\n[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  pair->sinks[0].port, pair->sinks[1].port);
+}
+
+static void expect_error(struct scene *scene, const char *words, const char *said) {
+    int status;
+    char *before = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $4, $7 }'");
+    char *answer = ctl(scene, &status, "%s", words);
+    cr_assert(status == 1, "%s: status %d", words, status);
+    cr_assert(strncmp(answer, "error: ", 7) == 0 && strstr(answer, said) != NULL, "%s: %s", words, answer);
+    char *after = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $4, $7 }'");
+    cr_assert_str_eq(before, after);
+    free(before);
+    free(answer);
+    free(after);
+}
+
+Test(control, a_wrong_command_changes_nothing_and_says_what_is_allowed) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    expect_error(scene, "frobnicate", "allowed: help, show info");
+    expect_error(scene, "show", "allowed: help, show info");
+    expect_error(scene, "show server", "allowed: ");
+    expect_error(scene, "set server", "incomplete command; allowed: set server NAME state");
+    expect_error(scene, "set server vm1 state", "incomplete");
+    expect_error(scene, "set server vm9 state drain", "no server \"vm9\"; allowed: vm1, vm2");
+    expect_error(scene, "set server vm1 state off", "allowed: ready, drain, maint");
+    expect_error(scene, "set server vm1 weight 257", "0 to 256");
+    expect_error(scene, "set server vm1 weight -1", "0 to 256");
+    expect_error(scene, "set server vm1 colour red", "allowed: state");
+    expect_error(scene, "set server vm1 state drain now", "too many words");
+    expect_error(scene, "add server vm3 address 127.0.0.1:9", "incomplete");
+    expect_error(scene, "add server vm3 tier nowhere address 127.0.0.1:9", "there is no [tier nowhere]");
+    expect_error(scene, "add server vm3 tier primary address 127.0.0.1:x", "address");
+    expect_error(scene, "add server vm3 tier primary address 127.0.0.1:9 colour red", "colour: unknown option");
+    expect_error(scene, "add server vm1 tier primary address 127.0.0.1:9", "exists");
+    expect_error(scene, "del server vm9", "no server");
+    expect_error(scene, "del server vm1 softly", "allowed: del server NAME [force]");
+    expect_error(scene, "shutdown sessions server vm9", "no server");
+    expect_error(scene, "show sessions server", "allowed: show sessions");
+    char words[1400] = "show ";
+    memset(words + 5, 'x', 1200);
+    int status;
+    char *answer = ctl(scene, &status, "%.590s", words);
+    cr_assert(status == 1);
+    free(answer);
+    scene_end(scene);
+}
+
+Test(control, posternctl_without_a_postern_exits_2) {
+    int status;
+    free(shell(&status, "build/posternctl -s /nonexistent/socket show info 2>&1"));
+    cr_assert(status == 2);
+    free(shell(&status, "build/posternctl 2>&1"));
+    cr_assert(status == 2);
+}
+
+Test(control, every_show_speaks_json_and_text) {
+    struct pair pair;
+    begin(&pair);
+    static const char *const verbs[] = {"help", "show info", "show servers", "show tiers", "show sessions"};
+    for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        json_decref(ctl_json(&pair.scene, "%s", verbs[i]));
+        int status;
+        free(ctl(&pair.scene, &status, "%s", verbs[i]));
+        cr_assert(status == 0);
+    }
+    json_decref(ctl_json(&pair.scene, "set server vm1 weight 10"));
+    json_decref(ctl_json(&pair.scene, "shutdown sessions server vm1"));
+    scene_end(&pair.scene);
+}
+
+Test(control, a_drained_server_finishes_its_sessions_and_gets_no_new_ones) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    pid_t held = load_begin(scene, "held.json", "--sessions 10 --concurrency 10 --hold 2");
+    WAIT_FOR(info_figure(scene, "relayed_total") == 10, 5000);
+    json_t *rows = ctl_json(scene, "show sessions server vm1");
+    cr_assert(json_array_size(rows) > 0 && json_array_size(rows) < 10);
+    json_decref(rows);
+    free(ctl(scene, NULL, "set server vm1 state drain"));
+    json_int_t mails = sink_figure(&pair.sinks[0], "mails");
+    json_t *result = load_run(scene, "--sessions 40 --concurrency 4");
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert(sink_figure(&pair.sinks[0], "mails") == mails);
+    cr_assert(server_figure(scene, "vm1", "sessions") > 0, "the drain has cut sessions");
+    json_t *others = load_end(scene, held, "held.json");
+    ASSERT_ALL_ACCEPTED(others);
+    WAIT_FOR(server_figure(scene, "vm1", "sessions") == 0, 3000);
+    free(ctl(scene, NULL, "set server vm1 state ready"));
+    json_t *again = load_run(scene, "--sessions 40 --concurrency 4");
+    ASSERT_ALL_ACCEPTED(again);
+    cr_assert(sink_figure(&pair.sinks[0], "mails") > mails);
+    json_decref(result);
+    json_decref(others);
+    json_decref(again);
+    scene_end(scene);
+}
+
+Test(control, weight_0_takes_no_new_sessions) {
+    struct pair pair;
+    begin(&pair);
+    free(ctl(&pair.scene, NULL, "set server vm2 weight 0"));
+    json_t *result = load_run(&pair.scene, "--sessions 20 --concurrency 4");
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert(sink_figure(&pair.sinks[1], "mails") == 0);
+    json_decref(result);
+    scene_end(&pair.scene);
+}
+
+Test(control, maint_is_not_probed) {
+    struct pair pair;
+    begin(&pair);
+    WAIT_FOR(sink_figure(&pair.sinks[0], "probes") > 2, 5000);
+    free(ctl(&pair.scene, NULL, "set server vm1 state maint"));
+    pause_ms(200); /* one may be on its way */
+    json_int_t probes = sink_figure(&pair.sinks[0], "probes");
+    json_int_t others = sink_figure(&pair.sinks[1], "probes");
+    WAIT_FOR(sink_figure(&pair.sinks[1], "probes") > others + 5, 5000);
+    cr_assert(sink_figure(&pair.sinks[0], "probes") == probes);
+    free(ctl(&pair.scene, NULL, "set server vm1 state ready"));
+    WAIT_FOR(sink_figure(&pair.sinks[0], "probes") > probes, 5000);
+    scene_end(&pair.scene);
+}
+
+Test(control, servers_are_added_and_deleted_while_mail_flows) {
+    struct pair pair;
+    struct test_sink third;
+    int status;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    sink_begin(scene, &third, "vm3", "");
+    pid_t load = load_begin(scene, "load.json", "--rate 200 --sessions 800");
+    for (unsigned round = 0; round < 5; round++) {
+        free(ctl(scene, &status, "add server vm3 tier primary address 127.0.0.1:%u weight 200", third.port));
+        cr_assert(status == 0);
+        json_int_t mails = sink_figure(&third, "mails");
+        WAIT_FOR(sink_figure(&third, "mails") > mails + 5, 5000);
+        free(ctl(scene, NULL, "set server vm3 state drain"));
+        WAIT_FOR(server_figure(scene, "vm3", "sessions") == 0, 5000);
+        char *answer = ctl(scene, &status, "del server vm3");
+        cr_assert(status == 0, "%s", answer);
+        free(answer);
+    }
+    json_t *result = load_end(scene, load, "load.json");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    scene_end(scene);
+}
+
+Test(control, a_server_with_sessions_is_deleted_by_force_only) {
+    struct pair pair;
+    int status;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    pid_t held = load_begin(scene, "held.json", "--sessions 10 --concurrency 10 --hold 60");
+    WAIT_FOR(info_figure(scene, "relayed_total") == 10, 5000);
+    char *answer = ctl(scene, &status, "del server vm1");
+    cr_assert(status == 1 && strstr(answer, "force") != NULL, "%s", answer);
+    free(answer);
+    free(ctl(scene, &status, "del server vm1 force"));
+    cr_assert(status == 0);
+    free(ctl(scene, &status, "shutdown sessions server vm2"));
+    cr_assert(status == 0);
+    json_t *result = load_end(scene, held, "held.json");
+    cr_assert(figure(result, "tempfailed") == 10 && figure(result, "dropped") == 0, "%s", json_dumps(result, 0));
+    cr_assert_not_null(strstr(json_string_value(json_object_get(result, "last_reply")), "421 4.3.2"));
+    json_decref(result);
+    scene_end(scene);
+}
+
+Test(control, stopping_postern_tells_idle_clients_421) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    pid_t held = load_begin(scene, "held.json", "--sessions 10 --concurrency 10 --hold 60");
+    WAIT_FOR(info_figure(scene, "relayed_total") == 10, 5000);
+    kill_child(scene, scene->postern, 15);
+    scene->postern = 0;
+    json_t *result = load_end(scene, held, "held.json");
+    cr_assert(figure(result, "tempfailed") == 10 && figure(result, "dropped") == 0, "%s", json_dumps(result, 0));
+    json_decref(result);
+    scene_end(scene);
+}

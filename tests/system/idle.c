@@ -1,0 +1,31 @@
+/* Thousands of idle sessions cost little memory. The figure is for DESIGN §15's target of 1,024 octets. */
+#include "harness.h"
+
+#include <stdio.h>
+
+#define SESSIONS 9000
+/* Three times the target: far below what it costs to keep a buffer for each. */
+#define OCTETS_MAX 3072
+
+Test(idle, nine_thousand_idle_sessions_are_held_and_cheap) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, true);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    json_int_t before = info_figure(&scene, "resident_kb");
+    pid_t load = load_begin(&scene, "load.json", "--sessions %u --concurrency %u --hold 6 --source 127.0.0.0/16",
+                            SESSIONS, SESSIONS);
+    WAIT_FOR(info_figure(&scene, "relayed_total") == SESSIONS, 20000);
+    json_int_t after = info_figure(&scene, "resident_kb");
+    json_int_t each = (after - before) * 1024 / SESSIONS;
+    fprintf(stderr, "user memory per idle session: %lld octets (%lld kB before, %lld kB with %u sessions)\n",
+            (long long)each, (long long)before, (long long)after, SESSIONS);
+    cr_assert(each < OCTETS_MAX, "%lld octets a session", (long long)each);
+    json_t *result = load_end(&scene, load, "load.json");
+    ASSERT_ALL_ACCEPTED(result);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    cr_assert(info_figure(&scene, "buffers_in_use") == 0);
+    json_decref(result);
+    scene_end(&scene);
+}
