@@ -25,7 +25,7 @@ DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx libnginx-mod-stream gnuplot-nox
 DEPS       = $(DEPS_BUILD)
 
 PARTS      := conf lb/smtp lb/dns lb/engine backends health lb/reputation lb/gate lb/relay lb/control
-SOURCES    := $(filter-out lb/control/posternctl.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
+SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
@@ -34,7 +34,7 @@ UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
 FUZZ       := $(sort $(wildcard tests/fuzz/*.c))
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz bench format tidy install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz bench format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
@@ -62,6 +62,12 @@ $(OUT)/postern: $(OUT)/obj/lb/main.o $(LIBRARY)
 $(OUT)/posternctl: $(OUT)/obj/lb/control/posternctl.o $(LIBRARY)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/man: $(OUT)/obj/conf/man.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+man: $(OUT)/man ## make conf/postern.ini.5 anew from the option table
+	@$(OUT)/man > conf/postern.ini.5
 
 $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c)) $(LIBRARY)
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/load*.c) bench/histogram.c) $(LIBRARY)

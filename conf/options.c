@@ -288,3 +288,16 @@ const char *config_admit_name(enum admit admit) {
 const char *config_proxy_name(enum proxy_version version) {
     return proxies[version];
 }
+
+void **section_items(struct config *config, enum section section) {
+    return (void **)(void *)((char *)config + section_types[section].offset);
+}
+
+size_t *section_count(struct config *config, enum section section) {
+    return (size_t *)(void *)((char *)config + section_types[section].count_offset);
+}
+
+bool section_name_is_good(const char *name) {
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+    return length > 0 && length <= CONFIG_NAME_MAX && name[length] == '\0';
+}

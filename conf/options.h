@@ -78,6 +78,12 @@ extern const struct option options[];
 extern const size_t options_count;
 extern const struct section_type section_types[SECTIONS_COUNT];
 
+/* Of a named section: where the pointer to its array stands, and where the array's count does. */
+void **section_items(struct config *config, enum section section);
+size_t *section_count(struct config *config, enum section section);
+/* Letters, digits, - _ . and of a bounded length: it stands in commands, logs and metrics. */
+bool section_name_is_good(const char *name);
+
 /* The option of that name, or NULL. */
 const struct option *option_find(enum section section, const char *name);
 /* The name in that section which `name` was probably meant to be, or NULL. */

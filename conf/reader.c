@@ -9,13 +9,11 @@
 #include "conf/options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct reader {
@@ -79,32 +77,19 @@ static void set_defaults(struct reader *reader, enum section section, void *data
     }
 }
 
-static void **items_of(struct config *config, enum section section) {
-    return (void **)(void *)((char *)config + section_types[section].offset);
-}
-
-static size_t *count_of(struct config *config, enum section section) {
-    return (size_t *)(void *)((char *)config + section_types[section].count_offset);
-}
-
 static bool has_section_named(struct config *config, enum section section, const char *name) {
-    const char *items = *items_of(config, section);
-    for (size_t i = 0; i < *count_of(config, section); i++)
+    const char *items = *section_items(config, section);
+    for (size_t i = 0; i < *section_count(config, section); i++)
         if (strcmp(*(char *const *)(const void *)(items + i * section_types[section].bytes), name) == 0)
             return true;
     return false;
 }
 
-static bool is_good_name(const char *name) {
-    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-    return length > 0 && length <= CONFIG_NAME_MAX && name[length] == '\0';
-}
-
 static void add_named_section(struct reader *reader, const char *name) {
     const struct section_type *type = &section_types[reader->section];
-    void **items = items_of(reader->config, reader->section);
-    size_t *count = count_of(reader->config, reader->section);
-    if (!is_good_name(name)) {
+    void **items = section_items(reader->config, reader->section);
+    size_t *count = section_count(reader->config, reader->section);
+    if (!section_name_is_good(name)) {
         report(reader, reader->line, "[%s %.80s]: needs a name of 1 to %u letters, digits, - _ .", type->name, name,
                CONFIG_NAME_MAX);
         return;
@@ -174,7 +159,7 @@ static void remember_given(struct reader *reader, size_t index) {
     uint64_t bit = UINT64_C(1) << (index % 64);
     reader->options_seen[index / 64] |= bit;
     if (section_types[reader->section].is_named)
-        reader->given[reader->section][*count_of(reader->config, reader->section) - 1][index / 64] |= bit;
+        reader->given[reader->section][*section_count(reader->config, reader->section) - 1][index / 64] |= bit;
 }
 
 static void unknown_option(struct reader *reader, const char *name) {
@@ -309,7 +294,7 @@ static void inherit_from_tier(struct reader *reader, size_t index) {
 /* Required options that no line gave. */
 static void check_required(struct reader *reader, enum section section, size_t place) {
     const struct section_type *type = &section_types[section];
-    void *data = (char *)*items_of(reader->config, section) + place * type->bytes;
+    void *data = (char *)*section_items(reader->config, section) + place * type->bytes;
     const struct config_tier *head = data; /* all begin alike */
     unsigned line = head->line;
     char where[96];
@@ -332,7 +317,8 @@ static void check_required(struct reader *reader, enum section section, size_t p
 
 static void check_all_required(struct reader *reader) {
     for (unsigned section = 0; section < SECTIONS_COUNT; section++)
-        for (size_t i = 0; section_types[section].is_named && i < *count_of(reader->config, (enum section)section); i++)
+        for (size_t i = 0; section_types[section].is_named && i < *section_count(reader->config, (enum section)section);
+             i++)
             check_required(reader, (enum section)section, i);
 }
 
@@ -416,117 +402,4 @@ int config_parse(const char *path, const char *text, size_t length, FILE *errors
     else
         *ret_config = config;
     return result;
-}
-
-/* --- the file --- */
-
-static int read_whole(int fd, char **ret_text, size_t *ret_length) {
-    char *text = malloc(CONFIG_FILE_MAX + 1);
-    size_t length = 0;
-    ssize_t got = 0;
-    if (text == NULL)
-        return -ENOMEM;
-    while (length <= CONFIG_FILE_MAX && (got = read(fd, text + length, CONFIG_FILE_MAX + 1 - length)) > 0)
-        length += (size_t)got;
-    if (got < 0 || length > CONFIG_FILE_MAX) {
-        free(text);
-        return got < 0 ? -errno : -EFBIG;
-    }
-    *ret_text = text;
-    *ret_length = length;
-    return 0;
-}
-
-int config_load(const char *path, FILE *errors, struct config **ret_config) {
-    char *text = NULL;
-    size_t length = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int result = fd < 0 ? -errno : read_whole(fd, &text, &length);
-    if (fd >= 0)
-        close(fd);
-    if (result < 0) {
-        fprintf(errors, "%s: cannot be read: %s\n", path, strerror(-result));
-        return result;
-    }
-    result = config_parse(path, text, length, errors, ret_config);
-    free(text);
-    return result;
-}
-
-/* --- freeing, and single backends --- */
-
-static void finish_section(enum section section, void *data) {
-    for (size_t i = 0; i < options_count; i++)
-        if (options[i].section == section)
-            option_finish(&options[i], data);
-}
-
-void config_free(struct config *config) {
-    if (config == NULL)
-        return;
-    for (unsigned section = 0; section < SECTIONS_COUNT; section++) {
-        const struct section_type *type = &section_types[section];
-        if (!type->is_named) {
-            finish_section((enum section)section, (char *)config + type->offset);
-            continue;
-        }
-        char *items = *items_of(config, (enum section)section);
-        for (size_t i = 0; i < *count_of(config, (enum section)section); i++) {
-            void *data = items + i * type->bytes;
-            free(*(char **)data);
-            finish_section((enum section)section, data);
-        }
-        free(items);
-    }
-    free(config->path);
-    free(config);
-}
-
-void config_backend_finish(struct config_backend *backend) {
-    free(backend->name);
-    finish_section(SECTION_BACKEND, backend);
-}
-
-int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
-                         struct config_backend *ret_backend, char *ret_error, size_t error_size) {
-    /* The file's own rules, by way of a file of two sections. */
-    char *text = NULL, *messages = NULL;
-    size_t length, messages_length;
-    struct config *parsed = NULL;
-    const struct config_tier *tier = NULL;
-    if (!is_good_name(name)) {
-        snprintf(ret_error, error_size, "a name has 1 to %u letters, digits, - _ .", CONFIG_NAME_MAX);
-        return -EINVAL;
-    }
-    FILE *out = open_memstream(&text, &length);
-    fprintf(out, "[listen x]\naddress = 127.0.0.1:25\n[backend %s]\n", name);
-    for (size_t i = 0; i + 1 < words_count; i += 2)
-        fprintf(out, "%s = %s\n", words[i], words[i + 1]);
-    for (size_t i = 0; i + 1 < words_count; i += 2)
-        for (size_t t = 0; t < config->tiers_count; t++)
-            if (strcmp(words[i], "tier") == 0 && strcmp(words[i + 1], config->tiers[t].name) == 0)
-                tier = &config->tiers[t];
-    if (tier != NULL) {
-        fprintf(out, "[tier %s]\nproxy = %s\nmax-sessions = %u\nsource = ", tier->name, config_proxy_name(tier->proxy),
-                tier->backend_sessions_max);
-        option_print(option_find(SECTION_TIER, "source"), tier, out);
-        fputc('\n', out);
-    }
-    fclose(out);
-    FILE *errors = open_memstream(&messages, &messages_length);
-    int result = words_count % 2 != 0 ? -EINVAL : config_parse("add server", text, length, errors, &parsed);
-    fclose(errors);
-    if (words_count % 2 != 0) {
-        snprintf(ret_error, error_size, "each option needs a value");
-    } else if (result < 0) {
-        snprintf(ret_error, error_size, "%.*s", (int)strcspn(messages, "\n"), messages);
-    } else {
-        *ret_backend = parsed->backends[0];
-        ret_backend->tier = (size_t)(tier - config->tiers);
-        parsed->backends_count = 0; /* handed over, but for the array */
-        config_free(parsed);
-    }
-    free(text);
-    free(messages);
-    return result < 0 ? -EINVAL : 0;
 }

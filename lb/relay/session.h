@@ -137,6 +137,16 @@ void session_on_greeting(struct session *session);
 void session_on_verdict(struct session *session);
 const char *session_state_name(enum session_state state);
 
+/* --- session_end.c: steps of the end, for session.c's events --- */
+
+void session_refuse(struct session *session);
+void session_send_last_words(struct session *session);
+void session_linger(struct session *session);
+void session_on_swallowed(struct session *session, int result);
+void session_on_discarded(struct session *session, int result);
+/* No operation is in flight any more. */
+void session_finish(struct session *session);
+
 /* --- proxy_in.c --- */
 void proxy_in_on_received(struct session *session, int result);
 /* True when the octets are the beginning of a PROXY header, which no SMTP client would send. */

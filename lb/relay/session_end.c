@@ -1,0 +1,213 @@
+/* How a session ends: session_close() is the only exit. It says the reason's reply where SMTP allows one, behind what
+ * is still being sent and not before the end of the client's content; then half-closes and throws unread input away, so
+ * that the close is no RST that eats those words; then waits for the last operation and gives the memory back. */
+#include "lb/engine/log.h"
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    const char *code;
+    const char *reply;
+    const char *text;
+} reasons[] = {
+#define REASON(name, code, reply, text) [CLOSE_##name] = {#name, code, reply, text},
+#include "lb/relay/close_reasons.def"
+#undef REASON
+};
+
+static void log_end(const struct session *session) {
+    char client[ADDRESS_TEXT_MAX];
+    const struct attempt *attempt = session->attempt;
+    uint64_t now = io_now_ms(session->worker->io);
+    const struct config *config = session->worker->shared->config;
+    log_info(
+        "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
+        "mails=%u code=%u phase=%s vetted=%s end=%s reason=\"%s\"",
+        (unsigned long long)session->id, address_format(&session->client, client), session->listener->config->name,
+        attempt != NULL ? attempt->backend->name : "-",
+        attempt != NULL ? config->tiers[attempt->backend->tier].name : "-", session->tries,
+        session->relay_ms != 0 ? (long long)(session->relay_ms - session->accepted_ms) : -1,
+        (unsigned long long)(now - session->accepted_ms), (unsigned long long)session->flows[TO_BACKEND].bytes,
+        (unsigned long long)session->flows[TO_CLIENT].bytes, dialog_mails_accepted(&session->dialog),
+        session->last_code, session->relay_ms != 0 ? dialog_phase_name(dialog_phase(&session->dialog)) : "-",
+        session->is_vetted ? "yes" : "no", reasons[session->reason].code, reasons[session->reason].text);
+}
+
+void session_linger(struct session *session) {
+    session_enter(session, SESSION_LINGERING);
+    conn_shutdown_write(&session->client_conn);
+}
+
+/* Behind the client's unfinished content or inside its TLS nothing of ours would be understood (DESIGN §5). */
+static bool may_speak(const struct session *session) {
+    if (session->has_last_words)
+        return true;
+    if (reasons[session->reason].reply[0] == '\0')
+        return false;
+    return session->relay_ms == 0 || dialog_is_clear(&session->dialog);
+}
+
+/* Our own reply, unless a backend's refusal already stands in the buffer. */
+static void write_reply(struct session *session, unsigned buffer) {
+    session->last_words = (uint16_t)buffer;
+    session->has_last_words = true;
+    session->last_code = 421;
+    counter_add(&session->worker->counters.refused, 1);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    session->last_words_length =
+        (uint16_t)snprintf((char *)io_buffer(session->worker->io, buffer), IO_BUFFER_SIZE,
+                           reasons[session->reason].reply, session->worker->shared->config->global.hostname);
+#pragma GCC diagnostic pop
+}
+
+void session_send_last_words(struct session *session) {
+    struct conn *conn = &session->client_conn;
+    unsigned buffer;
+    if (!session->has_last_words && io_buffer_take(conn->io, &buffer))
+        write_reply(session, buffer);
+    if (!session->has_last_words) {
+        session_linger(session);
+        return;
+    }
+    session->last_words_are_sent = true;
+    session->flows[TO_CLIENT].bytes += session->last_words_length;
+    conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
+}
+
+static void release_flow(struct session *session, struct flow *flow) {
+    if (flow->has_buffer)
+        io_buffer_release(session->worker->io, flow->buffer);
+    flow->has_buffer = false;
+}
+
+/* What the attempt is still sending belongs to it from now on. */
+static void part_from_attempt(struct session *session) {
+    struct flow *flow = &session->flows[TO_BACKEND];
+    struct attempt *attempt = session->attempt;
+    if (attempt != NULL && attempt->conn.send_armed && flow->has_buffer && !attempt->has_buffer) {
+        attempt->buffer = flow->buffer;
+        attempt->has_buffer = true;
+        flow->has_buffer = false;
+    }
+    session->attempt = NULL;
+    attempt_give_up(attempt);
+    release_flow(session, flow);
+}
+
+/* After a client that has nothing more to say, or that we do not talk to, a plain close is enough. In all other cases
+ * unread input would turn the close into a RST that can eat the backend's last words. */
+static bool closes_plainly(const struct session *session) {
+    switch (session->reason) {
+    case CLOSE_DONE:
+    case CLOSE_CLIENT_CLOSED:
+    case CLOSE_CLIENT_RESET:
+    case CLOSE_CLIENT_LEFT:
+    case CLOSE_PROXY_MALFORMED:
+    case CLOSE_PROXY_TOO_LONG:
+    case CLOSE_PROXY_MISSING:
+    case CLOSE_PROXY_CLOSED:
+    case CLOSE_PROXY_UNLISTED:
+        return true;
+    default:
+        return !conn_is_open(&session->client_conn);
+    }
+}
+
+/* Our last words, behind what is still being sent; where SMTP allows none, only the half-close. */
+void session_refuse(struct session *session) {
+    if (!may_speak(session)) {
+        session_linger(session);
+        return;
+    }
+    session_enter(session, SESSION_REFUSING);
+    if (!session->client_conn.send_armed)
+        session_send_last_words(session);
+}
+
+/* The client reads no reply before it has sent all of its content, so that is read and thrown away first. */
+static void swallow_content(struct session *session) {
+    session_enter(session, SESSION_SWALLOWING);
+    if (!session->client_conn.recv_armed)
+        conn_recv(&session->client_conn, true);
+}
+
+void session_on_swallowed(struct session *session, int result) {
+    struct conn *conn = &session->client_conn;
+    struct dialog_event event = {.kind = DIALOG_NONE};
+    if (result <= 0) {
+        session_enter(session, SESSION_CLOSING);
+        conn_close(conn);
+        return;
+    }
+    const uint8_t *data = io_buffer(conn->io, conn->received_buffer);
+    dialog_feed_client(&session->dialog, data, (size_t)result, &event);
+    io_buffer_release(conn->io, conn->received_buffer);
+    session->discarded_bytes += (uint64_t)result;
+    uint64_t limit = session->worker->shared->config->gate.message_bytes_max + SWALLOW_EXTRA_BYTES;
+    if (event.kind == DIALOG_UNTRUSTED) {
+        session_linger(session);
+    } else if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit) {
+        session->discarded_bytes = 0;
+        session_refuse(session);
+    } else {
+        timer_set(io_timers(conn->io), &session->deadline, io_now_ms(conn->io) + SWALLOW_QUIET_MS);
+        conn_recv(conn, true);
+    }
+}
+
+void session_close(struct session *session, enum close_reason reason) {
+    if (session->state >= SESSION_SWALLOWING)
+        return;
+    session->reason = reason;
+    queue_leave(session);
+    log_end(session);
+    if (closes_plainly(session)) {
+        session_enter(session, SESSION_CLOSING);
+        conn_close(&session->client_conn);
+    } else if (session->relay_ms != 0 && dialog_is_in_content(&session->dialog)) {
+        swallow_content(session);
+    } else {
+        session_refuse(session);
+    }
+    part_from_attempt(session);
+}
+
+void session_shut_down(struct session *session, enum close_reason reason) {
+    if (session->state >= SESSION_SWALLOWING)
+        return;
+    if (session->state != SESSION_RELAY || dialog_is_between_transactions(&session->dialog)) {
+        session_close(session, reason);
+        return;
+    }
+    session->is_shutting_down = true;
+    session->reason = reason;
+}
+
+void session_finish(struct session *session) {
+    struct worker *worker = session->worker;
+    release_flow(session, &session->flows[TO_BACKEND]);
+    release_flow(session, &session->flows[TO_CLIENT]);
+    if (session->has_last_words)
+        io_buffer_release(worker->io, session->last_words);
+    timer_cancel(&session->deadline);
+    session_enter(session, SESSION_FREE);
+    worker_release_session(session);
+}
+
+void session_on_discarded(struct session *session, int result) {
+    struct conn *conn = &session->client_conn;
+    if (result > 0) {
+        io_buffer_release(conn->io, conn->received_buffer);
+        session->discarded_bytes += (uint64_t)result;
+    }
+    if (result > 0 && session->discarded_bytes <= LINGER_BYTES_MAX) {
+        conn_recv(conn, false);
+    } else if (session->state == SESSION_LINGERING) {
+        session_enter(session, SESSION_CLOSING);
+        conn_close(conn);
+    }
+}
