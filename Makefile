@@ -76,7 +76,7 @@ $(BENCH):
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LIBRARY)
+$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(OUT)/obj/bench/histogram.o $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm

@@ -21,15 +21,25 @@ static bool is_candidate(const struct view_member *member, const struct backend_
            atomic_load_explicit(&member->backend->in_use, memory_order_relaxed) < member->sessions_max;
 }
 
+static uint64_t load_of(const struct view_member *member) {
+    return atomic_load_explicit(&member->backend->in_use, memory_order_relaxed);
+}
+
+/* True when `a` carries less for its weight than `b`. */
+static bool carries_less(const struct view_member *a, const struct view_member *b) {
+    return load_of(a) * b->weight < load_of(b) * a->weight;
+}
+
 /* Smooth weighted round robin, as nginx has it: each turn all gain their weight, the highest is taken and pays the
- * sum; so heavy ones are spread between light ones instead of coming in a row. */
+ * sum; so heavy ones are spread between light ones instead of coming in a row. With `least`, only among those that
+ * carry no more than it does. */
 static const struct view_member *choose_roundrobin(const struct view_tier *tier, unsigned worker,
-                                                   const struct backend_set *tried) {
+                                                   const struct backend_set *tried, const struct view_member *least) {
     const struct view_member *best = NULL;
     int32_t sum = 0;
     for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
-        if (!is_candidate(member, tried))
+        if (!is_candidate(member, tried) || (least != NULL && carries_less(least, member)))
             continue;
         int32_t *current = &member->backend->shares[worker].current_weight;
         *current += (int32_t)member->weight;
@@ -42,25 +52,18 @@ static const struct view_member *choose_roundrobin(const struct view_tier *tier,
     return best;
 }
 
-/* True when `a` carries less for its weight than `b`. Counting the session to come makes weights tell even when both
- * are idle. */
-static bool carries_less(const struct view_member *a, const struct view_member *b) {
-    uint64_t load_a = atomic_load_explicit(&a->backend->in_use, memory_order_relaxed) + 1;
-    uint64_t load_b = atomic_load_explicit(&b->backend->in_use, memory_order_relaxed) + 1;
-    return load_a * b->weight < load_b * a->weight;
-}
-
-/* Equal loads are not left to the order of the file, or the first would get all of a quiet site's mail: the walk begins
- * at whom round robin would take. */
+/* Equal loads are not left to the order of the file, or the first would get all of a quiet site's mail: round robin
+ * decides between them. */
 static const struct view_member *choose_leastconn(const struct view_tier *tier, unsigned worker,
                                                   const struct backend_set *tried) {
-    const struct view_member *best = choose_roundrobin(tier, worker, tried);
-    for (unsigned i = 0; best != NULL && i < tier->members_count; i++) {
+    const struct view_member *least = NULL;
+    for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
-        if (is_candidate(member, tried) && carries_less(member, best))
-            best = member;
+        if (is_candidate(member, tried) && (least == NULL || carries_less(member, least)))
+            least = member;
     }
-    return best;
+    const struct view_member *best = least == NULL ? NULL : choose_roundrobin(tier, worker, tried, least);
+    return best != NULL ? best : least; /* other workers may have loaded `least` meanwhile */
 }
 
 static const struct view_member *draw(const struct view_tier *tier, const struct backend_set *tried, uint64_t random) {
@@ -137,7 +140,7 @@ static const struct view_member *choose_once(const struct view_tier *tier, unsig
                                              uint64_t random) {
     switch (tier->config->balance) {
     case BALANCE_ROUNDROBIN:
-        return choose_roundrobin(tier, worker, tried);
+        return choose_roundrobin(tier, worker, tried, NULL);
     case BALANCE_LEASTCONN:
         return choose_leastconn(tier, worker, tried);
     case BALANCE_RANDOM2:

@@ -42,15 +42,16 @@ static bool take_enhanced_digit(struct reply_parser *parser, uint8_t digit) {
 }
 
 /* The first line's text may begin with an enhanced code; whatever else it is, is text. */
-static void take_enhanced(struct reply_parser *parser, uint8_t octet, unsigned position) {
-    bool begins_part = position == CODE_OCTETS + 1;
+static void take_enhanced(struct reply_parser *parser, uint8_t octet) {
+    bool ends_part = parser->part_has_digit && !is_digit(octet);
+    parser->part_has_digit = is_digit(octet);
     if (is_digit(octet) && take_enhanced_digit(parser, (uint8_t)(octet - '0')))
         return;
-    if (octet == '.' && !begins_part && parser->enhanced_part < 2) {
+    if (ends_part && octet == '.' && parser->enhanced_part < 2) {
         parser->enhanced_part++;
         return;
     }
-    if (!((octet == ' ' || octet == '\r') && parser->enhanced_part == 2))
+    if (!(ends_part && (octet == ' ' || octet == '\r') && parser->enhanced_part == 2))
         memset(&parser->enhanced, 0, sizeof parser->enhanced);
     parser->enhanced_part = ENHANCED_DONE;
 }
@@ -86,7 +87,7 @@ static enum reply_status take(struct reply_parser *parser, uint8_t octet) {
     if (position <= CODE_OCTETS)
         return take_code(parser, octet, position) ? REPLY_MORE : REPLY_INVALID;
     if (parser->enhanced_part != ENHANCED_DONE)
-        take_enhanced(parser, octet, position);
+        take_enhanced(parser, octet);
     return REPLY_MORE;
 }
 

@@ -28,6 +28,7 @@ struct reply_parser {
     uint16_t code; /* of the first line; the later ones must repeat it */
     uint16_t line_code;
     uint8_t enhanced_part; /* 0..2 while the first line's text may still be one, else ENHANCED_DONE */
+    bool part_has_digit : 1;
     bool is_last_line : 1;
     bool has_cr : 1;
     bool is_invalid : 1;

@@ -1,0 +1,357 @@
+/* postern.ini as operators write it, right and wrong. */
+#include "conf/config.h"
+#include "conf/limits.h"
+#include "conf/options.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LISTEN  "[listen mx]\naddress = 127.0.0.1:2525\n"
+#define TIER    "[tier primary]\n"
+#define BACKEND "[backend vm1]\ntier = primary\naddress = 192.0.2.11:25\n"
+#define MINIMAL LISTEN TIER BACKEND
+
+static char *messages;
+
+/* Returns the configuration, or NULL with what was said in `messages`. */
+static struct config *parse_octets(const char *text, size_t length) {
+    struct config *config = NULL;
+    size_t messages_length;
+    free(messages);
+    FILE *errors = open_memstream(&messages, &messages_length);
+    int result = config_parse("t.ini", text, length, errors, &config);
+    fclose(errors);
+    cr_assert((result == 0) == (config != NULL) && (result == 0) == (messages_length == 0), "%d: %s", result, messages);
+    return config;
+}
+
+static struct config *parse(const char *text) {
+    return parse_octets(text, strlen(text));
+}
+
+static void assert_good(const char *text) {
+    struct config *config = parse(text);
+    cr_assert_not_null(config, "%s", messages);
+    config_free(config);
+}
+
+/* The text is refused, and `message` stands among what is said. */
+static void assert_wrong(const char *text, const char *message) {
+    cr_assert_null(parse(text), "taken: %s", text);
+    cr_assert_not_null(strstr(messages, message), "wanted: %s\nsaid:\n%s", message, messages);
+}
+
+static unsigned lines_of(const char *text) {
+    unsigned lines = 0;
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+Test(config, a_minimal_file_has_every_documented_default) {
+    struct config *config = parse(MINIMAL);
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert_gt(strlen(config->global.hostname), 0);
+    cr_assert_eq(config->global.workers, 0);
+    cr_assert_str_eq(config->global.user, "postern");
+    cr_assert_eq(config->global.drain_time_ms, 600000);
+    cr_assert_eq(config->listens[0].per_client_max, 50);
+    cr_assert_eq(config->listens[0].proxy_timeout_ms, 3000);
+    cr_assert_eq(config->timeouts.connect_ms, 3000);
+    cr_assert_eq(config->timeouts.greeting_ms, 10000);
+    cr_assert_eq(config->timeouts.hedge_after_ms, 1000);
+    cr_assert_eq(config->timeouts.client_ms, 300000);
+    cr_assert_eq(config->timeouts.reply_ms, 60000);
+    cr_assert_eq(config->timeouts.server_ms, 540000);
+    const struct config_tier *tier = &config->tiers[0];
+    cr_assert(tier->balance == BALANCE_LEASTCONN && tier->admit == ADMIT_ALL && !tier->gate && tier->up_min == 1);
+    cr_assert(tier->failback_delay_ms == 10000 && tier->queue_max == 1000 && tier->queue_timeout_ms == 30000);
+    cr_assert(tier->check == CHECK_EHLO && tier->check_timeout_ms == 8000 && tier->inter_ms == 2000);
+    cr_assert(tier->fastinter_ms == 500 && tier->downinter_ms == 2000 && tier->rise == 2 && tier->fall == 3);
+    cr_assert(tier->outlier == 5 && tier->slowstart_ms == 0 && tier->proxy == PROXY_NONE);
+    cr_assert_str_eq(tier->check_from, "<>");
+    const struct config_backend *backend = &config->backends[0];
+    cr_assert(backend->weight == 100 && backend->state == BACKEND_READY && backend->port == 25 && backend->tier == 0);
+    cr_assert(config->reputation.enabled && config->reputation.score_min == 90 && config->reputation.days_min == 3);
+    cr_assert_eq(config->gate.message_bytes_max, 15728640);
+    cr_assert_eq(config->control.mode, 0660);
+    cr_assert_str_eq(config->control.socket, "/run/postern/control.sock");
+    cr_assert_eq(config->status.listen.count, 0);
+    config_free(config);
+}
+
+Test(config, every_kind_of_value_is_read) {
+    struct config *config = parse(
+        "[global]\nworkers = 3\nmax-sessions=9000\nuser =\nlog-level = debug\n"
+        "[listen mx]\naddress = 127.0.0.1:2525, [::1]:2525\nproxy-from = 192.0.2.0/24 2001:db8::/32\nconnect-rate = 30/1m\n"
+        "[tier a]\nbalance = source\nsource = 192.0.2.1 192.0.2.2\ncheck-require = STARTTLS PIPELINING\n"
+        "admit = vetted\nproxy = v2\nmax-sessions = 7\nmin-up = 0\n"
+        "[backend b]\ntier = a\naddress = 192.0.2.9\n[backend c]\ntier = a\naddress = 192.0.2.10:26\nproxy = v1\n"
+        "max-sessions = 0\nsource = 192.0.2.3\nweight = 256\nstate = drain\n"
+        "[gate]\nmax-size = 15M\npipelining = off\n[control]\nmode = 0600\n[status]\nlisten = 127.0.0.1:8025\n");
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert(config->global.workers == 3 && config->global.sessions_max == 9000);
+    cr_assert_str_eq(config->global.user, "");
+    cr_assert_eq(config->listens[0].addresses.count, 2);
+    cr_assert_eq(config->listens[0].proxy_from.count, 2);
+    cr_assert(config->listens[0].connect_rate.events == 30 && config->listens[0].connect_rate.period_ms == 60000);
+    cr_assert_eq(config->tiers[0].check_require.count, 2);
+    cr_assert_str_eq(config->tiers[0].check_require.items[1], "PIPELINING");
+    const struct config_backend *heir = &config->backends[0], *own = &config->backends[1];
+    cr_assert(heir->proxy == PROXY_V2 && heir->sessions_max == 7 && heir->source.count == 2 && heir->port == 25);
+    cr_assert(own->proxy == PROXY_V1 && own->sessions_max == 0 && own->source.count == 1 && own->port == 26);
+    cr_assert(own->weight == 256 && own->state == BACKEND_DRAIN);
+    cr_assert(config->gate.message_bytes_max == 15728640 && !config->gate.pipelining);
+    cr_assert_eq(config->control.mode, 0600);
+    config_free(config);
+}
+
+Test(config, sections_stand_in_any_order) {
+    assert_good(BACKEND TIER LISTEN);
+}
+
+/* What DESIGN §11 lists of inih: each would be taken in silence. */
+
+Test(config, a_line_over_200_octets_is_not_split_into_two_options) {
+    char text[1000] = MINIMAL "[reputation]\nallow-file = /";
+    memset(text + strlen(text), 'x', 400);
+    strcat(text, "\n");
+    struct config *config = parse(text);
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert_eq(strlen(config->reputation.allow_file), 401);
+    config_free(config);
+}
+
+Test(config, a_line_beyond_the_bound_is_an_error_with_its_number) {
+    size_t length = strlen(MINIMAL) + CONFIG_LINE_MAX + 100;
+    char *text = calloc(1, length + 1);
+    strcpy(text, MINIMAL "[reputation]\nallow-file = ");
+    memset(text + strlen(text), 'y', CONFIG_LINE_MAX);
+    cr_assert_null(parse(text));
+    cr_assert_not_null(strstr(messages, "t.ini:8: line of "), "%s", messages);
+    free(text);
+}
+
+Test(config, a_long_section_name_is_not_cut_into_another) {
+    char name[64 + 1];
+    char text[500];
+    memset(name, 'n', 64);
+    name[64] = '\0';
+    snprintf(text, sizeof text, LISTEN "[tier %.60s]\n[backend b]\ntier=%.60s\naddress=192.0.2.1\n", name, name);
+    assert_good(text);
+    snprintf(text, sizeof text, LISTEN TIER BACKEND "[backend %s]\n", name);
+    assert_wrong(text, "needs a name of 1 to 63");
+}
+
+Test(config, an_empty_section_is_seen) {
+    assert_wrong(LISTEN TIER "[backend vm1]\n", "t.ini:4: [backend vm1] tier: is missing");
+    assert_wrong("[listen mx]\n" TIER BACKEND, "[listen mx] address: is missing");
+    assert_wrong(MINIMAL "[tier spare]\n", "[tier spare]: has no backend");
+}
+
+Test(config, after_a_bad_header_options_do_not_fall_into_the_section_before) {
+    assert_wrong(MINIMAL "[backend vm2\nweight = 3\n", "t.ini:7: \"[backend vm2\": not a section header");
+    cr_assert_eq(lines_of(messages), 1, "%s", messages);
+    assert_wrong(MINIMAL "[bakend vm2]\nweight = 3\n", "[bakend]: unknown section; allowed: global");
+    assert_wrong(MINIMAL "[gate] x\nmax-size = 1\n", "not a section header");
+    assert_good(MINIMAL "[gate] ; a comment\nmax-size = 1\n");
+}
+
+Test(config, a_nul_octet_is_an_error_and_not_the_end) {
+    static const char text[] = MINIMAL "[gate]\nmax-\0size = x\n";
+    cr_assert_null(parse_octets(text, sizeof text - 1));
+    cr_assert_not_null(strstr(messages, "t.ini:8: a NUL octet"), "%s", messages);
+}
+
+Test(config, a_directory_or_a_missing_or_huge_file_is_said) {
+    struct config *config = NULL;
+    size_t length;
+    char *said = NULL;
+    FILE *errors = open_memstream(&said, &length);
+    cr_assert_eq(config_load("/tmp", errors, &config), -EISDIR);
+    cr_assert_eq(config_load("/nonexistent.ini", errors, &config), -ENOENT);
+    cr_assert_eq(config_load("/dev/zero", errors, &config), -EFBIG);
+    fclose(errors);
+    cr_assert_null(config);
+    cr_assert_not_null(strstr(said, "/tmp: cannot be read: Is a directory"), "%s", said);
+    cr_assert_eq(lines_of(said), 3, "%s", said);
+    free(said);
+}
+
+Test(config, an_indented_line_is_an_option_of_its_own_and_no_continuation) {
+    assert_wrong(MINIMAL "[gate]\nmax-size = 1\n  more = 2\n", "t.ini:9: [gate] more: unknown option");
+}
+
+Test(config, a_byte_order_mark_and_dos_line_ends_are_no_trouble) {
+    assert_good("\xef\xbb\xbf[listen mx]\r\naddress = 127.0.0.1:2525\r\n[tier primary]\r\n[backend vm1]\r\n"
+                "tier = primary\r\naddress = 192.0.2.11:25\r\n");
+}
+
+Test(config, comments_stand_on_their_own_line_or_behind_a_blank) {
+    struct config *config = parse(MINIMAL "; one\n# two\n[reputation] \nallow-file = /a;b ; three\n");
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert_str_eq(config->reputation.allow_file, "/a;b");
+    config_free(config);
+}
+
+/* Mistakes. */
+
+Test(config, all_mistakes_are_said_at_once_each_with_its_place) {
+    assert_wrong("stray = 1\n[global]\nworkers = -1\nwrokers = 2\n" LISTEN
+                 "[tier primary]\nbalance = best\ncheck = mail\ninter = 5\n[backend vm1]\ntier = primry\n",
+                 "t.ini:1: \"stray = 1\": stands before the first [section]\n");
+    cr_assert_not_null(strstr(messages, "t.ini:3: [global] workers: \"-1\" is wrong; allowed: auto, or a number from 1"),
+                       "%s", messages);
+    cr_assert_not_null(strstr(messages, "t.ini:4: [global] wrokers: unknown option; did you mean workers? allowed: "));
+    cr_assert_not_null(strstr(messages, "t.ini:8: [tier primary] balance: \"best\" is wrong; allowed: roundrobin | "));
+    cr_assert_not_null(strstr(messages, "t.ini:10: [tier primary] inter: \"5\" is wrong; allowed: a duration with its unit"));
+    cr_assert_not_null(strstr(messages, "[tier primary] check: mail needs check-rcpt"));
+    cr_assert_not_null(strstr(messages, "[backend vm1] address: is missing"));
+    cr_assert_not_null(strstr(messages, "[backend vm1] tier: there is no [tier primry]"));
+}
+
+Test(config, what_is_given_twice_is_an_error) {
+    assert_wrong(MINIMAL "[gate]\nmax-size = 1\nmax-size = 2\n", "t.ini:9: [gate] max-size: given twice");
+    assert_wrong(MINIMAL "[gate]\n[gate]\n", "t.ini:8: [gate]: given twice");
+    assert_wrong(MINIMAL BACKEND, "t.ini:7: [backend vm1]: given twice");
+    assert_wrong(MINIMAL "[gate x]\n", "has no name; allowed: [gate]");
+    assert_wrong(MINIMAL "[tier]\n", "needs a name");
+    assert_wrong(MINIMAL "[tier a/b]\n", "needs a name");
+}
+
+Test(config, a_line_without_an_equals_sign_is_an_error) {
+    assert_wrong(MINIMAL "[gate]\nmax-size\n", "t.ini:8: \"max-size\": not an option; allowed: name = value");
+}
+
+Test(config, values_out_of_bounds_are_errors) {
+    static const char *const wrong[] = {
+        "[backend b]\nweight = 257",     "[backend b]\nweight = 1.5",      "[backend b]\nweight =x",
+        "[tier a]\nrise = 0",            "[tier a]\nfall = 65",            "[tier a]\ninter = 1ms",
+        "[tier a]\ninter = 99999999999999999999s", "[tier a]\ncheck-timeout = 2 s", "[tier a]\ngate = maybe",
+        "[gate]\nmax-size = 15X",        "[gate]\nmax-size = 2048G",      "[control]\nmode = 888",
+        "[control]\nmode = 07777",       "[listen l]\nconnect-rate = 30",  "[listen l]\nconnect-rate = 30/0s",
+        "[listen l]\naddress = nowhere", "[listen l]\nproxy-from = 192.0.2.1/24", "[tier a]\nsource = 192.0.2.1:25",
+        "[global]\nmax-sessions = 0",    "[global]\nmax-sessions = 1000001", "[status]\nlisten = 127.0.0.1:1 127.0.0.1:2",
+        "[gate]\nrecipient-delimiter = ++", "[global]\nworkers = 65",
+    };
+    char text[300];
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, MINIMAL "%s\n", wrong[i]);
+        assert_wrong(text, "is wrong; allowed: ");
+    }
+    assert_good(MINIMAL "[timeouts]\nhedge-after = 0\n");
+}
+
+Test(config, a_name_as_a_backends_address_is_refused_with_the_reason) {
+    assert_wrong(LISTEN TIER "[backend b]\ntier = primary\naddress = vm1.example.net:25\n",
+                 "names are not resolved by this version");
+}
+
+Test(config, contradictions_are_said) {
+    assert_wrong(TIER BACKEND, "there is no [listen NAME]");
+    assert_wrong(LISTEN, "there is no [tier NAME]");
+    assert_wrong(LISTEN TIER, "there is no [backend NAME]");
+    assert_wrong(MINIMAL "[listen other]\naddress = 127.0.0.1:2525\n", "127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong(MINIMAL "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n", "is that of [backend vm1] too");
+    assert_wrong(LISTEN "[tier primary]\nmin-up = 2\n" BACKEND, "min-up: 2, but it has 1 backends");
+    assert_wrong(LISTEN "[tier primary]\nsource = 2001:db8::1\n" BACKEND, "none is of the address family of 192.0.2.11");
+}
+
+Test(config, more_sections_than_the_bound_are_an_error) {
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    fputs(LISTEN TIER, out);
+    for (unsigned i = 0; i <= CONFIG_BACKENDS_MAX; i++)
+        fprintf(out, "[backend b%u]\ntier = primary\naddress = 10.0.%u.%u:25\n", i, i / 256, i % 256);
+    fclose(out);
+    assert_wrong(text, "[backend b256]: too many; allowed: 256");
+    cr_assert_eq(lines_of(messages), 1, "%s", messages);
+    free(text);
+}
+
+Test(config, what_T_prints_is_a_file_that_means_the_same) {
+    struct config *config = parse(
+        "[global]\nhostname = mx.example.net\nuser =\n" LISTEN "proxy-from = 192.0.2.0/24\nconnect-rate = 30/1m\n"
+        "[tier primary]\nproxy = v2\nsource = 192.0.2.1\ninter = 1500ms\nfailback-delay = 0\n" BACKEND
+        "max-sessions = 9\n[dnslist zen]\nzone = zen.example\nanswers = 127.0.0.2-7\n");
+    char *first = NULL, *second = NULL;
+    size_t length;
+    cr_assert_not_null(config, "%s", messages);
+    FILE *out = open_memstream(&first, &length);
+    config_print(config, out);
+    fclose(out);
+    config_free(config);
+    config = parse(first);
+    cr_assert_not_null(config, "%s", messages);
+    out = open_memstream(&second, &length);
+    config_print(config, out);
+    fclose(out);
+    config_free(config);
+    cr_assert_str_eq(first, second, "\n%s\n---\n%s", first, second);
+    cr_assert_not_null(strstr(first, "inter = 1500ms\n"));
+    free(first);
+    free(second);
+}
+
+Test(config, T_warns_of_an_open_relay_and_of_a_strict_tier_that_serves_nobody) {
+    struct config *config = parse(LISTEN "[tier primary]\nadmit = vetted\n" BACKEND);
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    config_print(config, out);
+    fclose(out);
+    cr_assert_not_null(strstr(text, "backend vm1 has proxy = none"), "%s", text);
+    cr_assert_not_null(strstr(text, "it serves nobody"));
+    cr_assert_not_null(strstr(text, "gate = no ; has no effect in this version"));
+    config_free(config);
+    free(text);
+}
+
+static struct config_backend added;
+
+/* Adds a backend by words; returns what was wrong, or "". */
+static const char *add(const struct config *config, const char *name, const char *line) {
+    static char error[300];
+    char copy[300], *words[16], *rest = copy;
+    unsigned count = 0;
+    snprintf(copy, sizeof copy, "%s", line);
+    while ((words[count] = strsep(&rest, " ")) != NULL)
+        count++;
+    error[0] = '\0';
+    int result = config_parse_backend(config, name, words, count, &added, error, sizeof error);
+    cr_assert((result == 0) == (error[0] == '\0'), "%d %s", result, error);
+    return error;
+}
+
+Test(config, a_backend_added_by_command_is_read_by_the_files_rules) {
+    struct config *config = parse(LISTEN "[tier spare]\n[tier primary]\nproxy = v2\nmax-sessions = 4\nsource = 192.0.2.1\n"
+                                         BACKEND "[backend s]\ntier = spare\naddress = 192.0.2.12\n");
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert_str_eq(add(config, "vm9", "tier primary address 192.0.2.99:26 weight 7"), "");
+    cr_assert(added.tier == 1 && added.weight == 7 && added.proxy == PROXY_V2 && added.sessions_max == 4);
+    cr_assert(added.source.count == 1 && added.port == 26);
+    config_backend_finish(&added);
+    cr_assert_not_null(strstr(add(config, "vm9", "tier nowhere address 192.0.2.99:26"), "there is no [tier nowhere]"));
+    cr_assert_not_null(strstr(add(config, "vm9", "tier primary"), "address: is missing"));
+    cr_assert_not_null(strstr(add(config, "vm9", "tier primary address 192.0.2.99 weight"), "each option needs a value"));
+    cr_assert_not_null(strstr(add(config, "vm9", "tier primary address 192.0.2.99 wieght 3"), "did you mean weight?"));
+    cr_assert_not_null(strstr(add(config, "v/9", "tier primary address 192.0.2.99"), "a name has"));
+    config_free(config);
+}
+
+Test(config, every_option_has_a_help_text_and_a_default_that_is_allowed) {
+    char error[300];
+    for (size_t i = 0; i < options_count; i++) {
+        _Alignas(16) char data[1024] = {0};
+        struct option option = options[i];
+        cr_assert_gt(strlen(option.help), 3, "%s", option.name);
+        cr_assert_eq(option_find(option.section, option.name), &options[i], "%s stands twice", option.name);
+        option.flags &= ~(unsigned)OPTION_REQUIRED;
+        cr_assert_eq(option_parse(&option, option.default_text, data, error, sizeof error), 0, "%s: %s", option.name,
+                     error);
+        option_finish(&option, data);
+    }
+}

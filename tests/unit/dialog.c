@@ -1,0 +1,176 @@
+/* The observer over a corpus of dialogs: what it sees, and that no split of the octets changes it. */
+#include "lb/smtp/dialog.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct dialog dialog;
+static char trace[4000];
+
+static void note(const struct dialog_event *event) {
+    static const char *const kinds[] = {"", "C", "END", "R", "TLS", "UNTRUSTED", "BEHIND", "BLOCKED"};
+    size_t length = strlen(trace);
+    if (event->kind == DIALOG_NONE)
+        return;
+    if (event->kind == DIALOG_REPLY || event->kind == DIALOG_TLS)
+        snprintf(trace + length, sizeof trace - length, "%s%u%s ", kinds[event->kind], event->code,
+                 event->is_unsolicited ? "!" : "");
+    else
+        snprintf(trace + length, sizeof trace - length, "%s%s ", kinds[event->kind],
+                 event->kind == DIALOG_COMMAND && event->verb == VERB_OTHER ? "?" : "");
+}
+
+/* Feeds `text` in pieces of `step` octets; stops where nothing more is taken. */
+static void feed(char direction, const char *text, size_t length, size_t step) {
+    size_t at = 0;
+    while (at < length) {
+        size_t piece_end = (at / step + 1) * step < length ? (at / step + 1) * step : length;
+        struct dialog_event event;
+        size_t taken = direction == 'C'
+                           ? dialog_feed_client(&dialog, (const uint8_t *)text + at, piece_end - at, &event)
+                           : dialog_feed_server(&dialog, (const uint8_t *)text + at, piece_end - at, &event);
+        note(&event);
+        at += taken;
+        if (taken == 0 && event.kind != DIALOG_UNTRUSTED)
+            return;
+    }
+}
+
+/* A script is a list of turns, "C…" or "S…", ended by NULL. */
+static void run(const char *const *script, size_t step) {
+    dialog_init(&dialog);
+    trace[0] = '\0';
+    for (; *script != NULL; script++)
+        feed((*script)[0], *script + 1, strlen(*script + 1), step);
+}
+
+static void assert_trace(const char *const *script, const char *wanted, enum dialog_phase phase) {
+    static const size_t steps[] = {100000, 1, 2, 3, 5, 7, 11, 13, 64};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        run(script, steps[i]);
+        cr_assert_str_eq(trace, wanted, "steps of %zu:\n%s\nwanted:\n%s", steps[i], trace, wanted);
+        cr_assert_eq(dialog_phase(&dialog), phase, "phase %s", dialog_phase_name(dialog_phase(&dialog)));
+    }
+}
+
+#define SCRIPT(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define GREETED     "S220-mx\r\n220 hello\r\n", "CEHLO c\r\n", "S250-mx\r\n250 PIPELINING\r\n"
+#define RECIPIENT   "CMAIL FROM:<>\r\n", "S250 ok\r\n", "CRCPT TO:<a@b>\r\n", "S250 ok\r\n"
+
+Test(dialog, a_mail_is_followed_from_greeting_to_quit) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "CSubject: x\r\n\r\n..dot\r\n.\r\n", "S250 queued\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 END R250 ", PHASE_EHLO);
+    cr_assert_eq(dialog_mails_accepted(&dialog), 1);
+    cr_assert(dialog_is_between_transactions(&dialog) && !dialog.has_passed_content);
+    assert_trace(SCRIPT(GREETED, "CQUIT\r\n", "S221 bye\r\n"), "R220 C R250 C R221 ", PHASE_QUIT);
+    cr_assert(dialog_has_quit(&dialog));
+}
+
+Test(dialog, pipelined_commands_are_matched_with_their_replies_in_order) {
+    assert_trace(SCRIPT(GREETED, "CMAIL FROM:<a>\r\nRCPT TO:<b>\r\nRCPT TO:<c>\r\nDATA\r\n",
+                        "S250 1\r\n550 5.1.1 2\r\n250 3\r\n354 4\r\n", "C.\r\n", "S250 ok\r\n"),
+                 "R220 C R250 C C C C R250 R550 R250 R354 END R250 ", PHASE_EHLO);
+    assert_trace(SCRIPT(GREETED, "CMAIL FROM:<a>\r\nRCPT TO:<b>\r\n"), "R220 C R250 C C ", PHASE_EHLO);
+    cr_assert(dialog_owes_reply(&dialog) && !dialog_is_between_transactions(&dialog));
+}
+
+Test(dialog, data_that_is_refused_has_no_content) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S554 no\r\n", "CQUIT\r\n", "S221 x\r\n"),
+                 "R220 C R250 C R250 C R250 C R554 C R221 ", PHASE_QUIT);
+    cr_assert_eq(dialog_mails_accepted(&dialog), 0);
+}
+
+Test(dialog, bdat_is_counted_even_when_refused_and_its_octets_are_no_commands) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CBDAT 7\r\nQUIT\r\nxBDAT 0 LAST\r\n", "S250 got\r\n250 queued\r\n"),
+                 "R220 C R250 C R250 C R250 C END C R250 R250 ", PHASE_EHLO);
+    cr_assert_eq(dialog_mails_accepted(&dialog), 1);
+    assert_trace(SCRIPT(GREETED, "CBDAT 3\r\n", "S503 no mail\r\n", "Cabc", "CNOOP\r\n", "S250 ok\r\n"),
+                 "R220 C R250 C R503 END C R250 ", PHASE_DOT);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\na\nb\r", "S250 queued\r\n"),
+                 "R220 C R250 C R250 C R250 C END R250 ", PHASE_EHLO);
+    assert_trace(SCRIPT(GREETED, "CBDAT many\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
+}
+
+Test(dialog, a_bare_cr_or_lf_ends_all_trust) {
+    assert_trace(SCRIPT(GREETED, "CNOOP\nQUIT\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
+    assert_trace(SCRIPT(GREETED, "CNOOP\rx\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
+    static const char *const contents[] = {"Cx\n.\r\n", "Cx\r\n.\nMAIL", "Cx\r.\r\n", "C.\rx", "C\n", "Cx\r\r\n", "C.\r\r\n",
+                                           "C..\n", "Ca\r\nb\nc\r\n"};
+    for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++)
+        assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", contents[i]),
+                     "R220 C R250 C R250 C R250 C R354 UNTRUSTED ", PHASE_UNTRUSTED);
+    cr_assert_not(dialog_is_clear(&dialog));
+}
+
+Test(dialog, dots_in_content_end_it_only_alone_on_a_line) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Ca.\r\n..\r\n.x\r\n. \r\n\r\n.\r\nNOOP\r\n",
+                        "S250 queued\r\n250 ok\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 END C R250 R250 ", PHASE_EHLO);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "C.\r\n", "S250 queued\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 END R250 ", PHASE_EHLO);
+}
+
+Test(dialog, octets_behind_data_before_its_reply_are_not_guessed_at) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\nSubject"), "R220 C R250 C R250 C R250 C UNTRUSTED ",
+                 PHASE_UNTRUSTED);
+}
+
+Test(dialog, starttls_makes_it_blind_and_lets_nothing_through_behind_it) {
+    assert_trace(SCRIPT(GREETED, "CSTARTTLS\r\n", "S220 go\r\n", "C\x16\x03\x01\n\n", "S\x16\x03"),
+                 "R220 C R250 C TLS220 ", PHASE_TLS);
+    cr_assert_not(dialog_is_clear(&dialog));
+    assert_trace(SCRIPT(GREETED, "CSTARTTLS\r\n", "S454 no\r\n", "CNOOP\r\n", "S250 ok\r\n"),
+                 "R220 C R250 C R454 C R250 ", PHASE_EHLO);
+    run(SCRIPT(GREETED, "CSTARTTLS\r\nRSET\r\n"), 1000);
+    cr_assert_str_eq(trace, "R220 C R250 C BEHIND ");
+}
+
+Test(dialog, the_lines_of_auth_are_no_commands) {
+    assert_trace(SCRIPT(GREETED, "CAUTH LOGIN\r\n", "S334 VXNlcm5hbWU6\r\n", "CREFUQQ==\r\n", "S334 x\r\n", "Cx\r\n",
+                        "S235 ok\r\n", "CNOOP\r\n", "S250 ok\r\n"),
+                 "R220 C R250 C R334 C R334 C R235 C R250 ", PHASE_EHLO);
+    cr_assert(dialog.is_authenticated);
+}
+
+Test(dialog, a_421_at_any_time_is_seen_as_unsolicited) {
+    assert_trace(SCRIPT(GREETED, "S421 4.3.2 shutting down\r\n"), "R220 C R250 R421! ", PHASE_EHLO);
+}
+
+Test(dialog, a_server_that_does_not_speak_smtp_is_not_followed) {
+    assert_trace(SCRIPT("Shello\r\n"), "UNTRUSTED ", PHASE_UNTRUSTED);
+}
+
+Test(dialog, a_thousand_pipelined_recipients_are_one_run_but_alternating_commands_are_bounded) {
+    dialog_init(&dialog);
+    trace[0] = '\0';
+    feed('S', "220 x\r\n", 7, 100);
+    for (unsigned i = 0; i < 1000; i++)
+        feed('C', "RCPT TO:<a>\r\n", 13, 100);
+    cr_assert_eq(dialog.runs_count, 1);
+    unsigned passed = 0;
+    for (; strstr(trace, "BLOCKED") == NULL && passed < 100; passed++) {
+        trace[0] = '\0';
+        feed('C', passed % 2 ? "RSET\r\n" : "NOOP\r\n", 6, 100);
+    }
+    cr_assert_eq(passed, DIALOG_RUNS_MAX, "the octets wait for a reply");
+    for (unsigned i = 0; i < 1000; i++)
+        feed('S', "250 x\r\n", 7, 100);
+    trace[0] = '\0';
+    feed('C', "NOOP\r\n", 6, 100);
+    cr_assert_str_eq(trace, "C ");
+}
+
+Test(dialog, between_transactions_means_a_421_costs_no_mail) {
+    run(SCRIPT(GREETED), 100);
+    cr_assert(dialog_is_between_transactions(&dialog));
+    run(SCRIPT(GREETED, "CNO"), 100);
+    cr_assert_not(dialog_is_between_transactions(&dialog), "half a command");
+    run(SCRIPT(GREETED, RECIPIENT), 100);
+    cr_assert_not(dialog_is_between_transactions(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CRSET\r\n", "S250 ok\r\n"), 100);
+    cr_assert(dialog_is_between_transactions(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Chalf"), 100);
+    cr_assert(dialog_is_in_content(&dialog) && dialog.has_passed_content);
+}

@@ -1,0 +1,83 @@
+/* The log: whole lines in order, and a count of those that a slow destination has cost. */
+#include "lb/engine/log.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/postern-unit-log-XXXXXX";
+
+static void make_path(void) {
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    close(fd);
+}
+
+static char *contents(void) {
+    static char text[2000000];
+    FILE *file = fopen(path, "re");
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    fclose(file);
+    return text;
+}
+
+Test(log, lines_of_a_thread_are_written_whole_in_order_and_by_level) {
+    make_path();
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    for (unsigned i = 0; i < 500; i++)
+        log_info("line %u of the test", i);
+    log_debug("not at this level");
+    log_set_level(LOG_LEVEL_DEBUG);
+    log_debug("now it is");
+    log_finish();
+    const char *at = contents();
+    cr_assert_null(strstr(at, "not at this level"));
+    cr_assert_not_null(strstr(at, "debug: now it is"));
+    for (unsigned i = 0; i < 500; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "info: line %u of the test\n", i);
+        at = strstr(at, line);
+        cr_assert_not_null(at, "missing or out of order: %s", line);
+    }
+    unlink(path);
+}
+
+Test(log, a_line_too_long_is_cut_and_a_file_that_cannot_be_opened_is_said) {
+    char longer[LOG_LINE_MAX * 2];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    make_path();
+    cr_assert_eq(log_start("/nonexistent/postern.log", LOG_LEVEL_INFO), -ENOENT);
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    log_info("%s", longer);
+    log_finish();
+    const char *text = contents();
+    cr_assert_eq(strspn(strchr(text, 'x'), "x"), LOG_LINE_MAX - 1);
+    unlink(path);
+}
+
+Test(log, a_destination_that_stalls_costs_lines_but_no_time_and_the_loss_is_counted) {
+    make_path();
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    /* The pipe takes 64 KiB, the ring 1,024 lines; nobody reads, so the writer stands still. */
+    for (unsigned i = 0; i < 100000; i++)
+        log_info("a line that the reader of the pipe does not take %u", i);
+    cr_assert_gt(log_dropped(), 50000u);
+    close(reader); /* the stalled write fails, and the thread can end */
+    log_finish();
+    unlink(path);
+}
