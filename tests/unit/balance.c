@@ -29,8 +29,8 @@ static void begin(enum balance balance, const uint32_t weights[MEMBERS]) {
         char name[8];
         snprintf(name, sizeof name, "vm%u", i);
         struct config_backend config = {.name = name, .weight = weights[i]};
-        members[i] = (struct view_member){
-            .backend = backend_create(&config, i, 2), .weight = weights[i], .is_usable = true};
+        members[i] =
+            (struct view_member){.backend = backend_create(&config, i, 2), .weight = weights[i], .is_usable = true};
     }
 }
 

@@ -34,9 +34,15 @@ Test(command, a_bdat_count_is_read_exactly_or_not_at_all) {
     cr_assert(parse("BDAT 1000 LAST\r\n", &size, &last) && size == 1000 && last);
     cr_assert(parse("bdat  86 last \r\n", &size, &last) && size == 86 && last);
     cr_assert(parse("BDAT 9223372036854775799\r\n", &size, &last) && size == INT64_MAX - 8);
-    static const char *const wrong[] = {"BDAT\r\n",         "BDAT x\r\n",       "BDAT -1\r\n",          "BDAT 1x\r\n",
-                                        "BDAT 1 LASTX\r\n", "BDAT 1 LAST 2\r\n", "BDAT 1 2\r\n",
-                                        "BDAT 18446744073709551617\r\n", "BDAT 9223372036854775808\r\n"};
+    static const char *const wrong[] = {"BDAT\r\n",
+                                        "BDAT x\r\n",
+                                        "BDAT -1\r\n",
+                                        "BDAT 1x\r\n",
+                                        "BDAT 1 LASTX\r\n",
+                                        "BDAT 1 LAST 2\r\n",
+                                        "BDAT 1 2\r\n",
+                                        "BDAT 18446744073709551617\r\n",
+                                        "BDAT 9223372036854775808\r\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_assert_not(parse(wrong[i], &size, &last), "taken: %s", wrong[i]);
 }

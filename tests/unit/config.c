@@ -83,14 +83,15 @@ Test(config, a_minimal_file_has_every_documented_default) {
 }
 
 Test(config, every_kind_of_value_is_read) {
-    struct config *config = parse(
-        "[global]\nworkers = 3\nmax-sessions=9000\nuser =\nlog-level = debug\n"
-        "[listen mx]\naddress = 127.0.0.1:2525, [::1]:2525\nproxy-from = 192.0.2.0/24 2001:db8::/32\nconnect-rate = 30/1m\n"
-        "[tier a]\nbalance = source\nsource = 192.0.2.1 192.0.2.2\ncheck-require = STARTTLS PIPELINING\n"
-        "admit = vetted\nproxy = v2\nmax-sessions = 7\nmin-up = 0\n"
-        "[backend b]\ntier = a\naddress = 192.0.2.9\n[backend c]\ntier = a\naddress = 192.0.2.10:26\nproxy = v1\n"
-        "max-sessions = 0\nsource = 192.0.2.3\nweight = 256\nstate = drain\n"
-        "[gate]\nmax-size = 15M\npipelining = off\n[control]\nmode = 0600\n[status]\nlisten = 127.0.0.1:8025\n");
+    struct config *config =
+        parse("[global]\nworkers = 3\nmax-sessions=9000\nuser =\nlog-level = debug\n"
+              "[listen mx]\naddress = 127.0.0.1:2525, [::1]:2525\nproxy-from = 192.0.2.0/24 "
+              "2001:db8::/32\nconnect-rate = 30/1m\n"
+              "[tier a]\nbalance = source\nsource = 192.0.2.1 192.0.2.2\ncheck-require = STARTTLS PIPELINING\n"
+              "admit = vetted\nproxy = v2\nmax-sessions = 7\nmin-up = 0\n"
+              "[backend b]\ntier = a\naddress = 192.0.2.9\n[backend c]\ntier = a\naddress = 192.0.2.10:26\nproxy = v1\n"
+              "max-sessions = 0\nsource = 192.0.2.3\nweight = 256\nstate = drain\n"
+              "[gate]\nmax-size = 15M\npipelining = off\n[control]\nmode = 0600\n[status]\nlisten = 127.0.0.1:8025\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert(config->global.workers == 3 && config->global.sessions_max == 9000);
     cr_assert_str_eq(config->global.user, "");
@@ -117,7 +118,7 @@ Test(config, sections_stand_in_any_order) {
 Test(config, a_line_over_200_octets_is_not_split_into_two_options) {
     char text[1000] = MINIMAL "[reputation]\nallow-file = /";
     memset(text + strlen(text), 'x', 400);
-    strcat(text, "\n");
+    text[strlen(text)] = '\n';
     struct config *config = parse(text);
     cr_assert_not_null(config, "%s", messages);
     cr_assert_eq(strlen(config->reputation.allow_file), 401);
@@ -127,7 +128,7 @@ Test(config, a_line_over_200_octets_is_not_split_into_two_options) {
 Test(config, a_line_beyond_the_bound_is_an_error_with_its_number) {
     size_t length = strlen(MINIMAL) + CONFIG_LINE_MAX + 100;
     char *text = calloc(1, length + 1);
-    strcpy(text, MINIMAL "[reputation]\nallow-file = ");
+    snprintf(text, length, MINIMAL "[reputation]\nallow-file = ");
     memset(text + strlen(text), 'y', CONFIG_LINE_MAX);
     cr_assert_null(parse(text));
     cr_assert_not_null(strstr(messages, "t.ini:8: line of "), "%s", messages);
@@ -202,11 +203,13 @@ Test(config, all_mistakes_are_said_at_once_each_with_its_place) {
     assert_wrong("stray = 1\n[global]\nworkers = -1\nwrokers = 2\n" LISTEN
                  "[tier primary]\nbalance = best\ncheck = mail\ninter = 5\n[backend vm1]\ntier = primry\n",
                  "t.ini:1: \"stray = 1\": stands before the first [section]\n");
-    cr_assert_not_null(strstr(messages, "t.ini:3: [global] workers: \"-1\" is wrong; allowed: auto, or a number from 1"),
-                       "%s", messages);
+    cr_assert_not_null(
+        strstr(messages, "t.ini:3: [global] workers: \"-1\" is wrong; allowed: auto, or a number from 1"), "%s",
+        messages);
     cr_assert_not_null(strstr(messages, "t.ini:4: [global] wrokers: unknown option; did you mean workers? allowed: "));
     cr_assert_not_null(strstr(messages, "t.ini:8: [tier primary] balance: \"best\" is wrong; allowed: roundrobin | "));
-    cr_assert_not_null(strstr(messages, "t.ini:10: [tier primary] inter: \"5\" is wrong; allowed: a duration with its unit"));
+    cr_assert_not_null(
+        strstr(messages, "t.ini:10: [tier primary] inter: \"5\" is wrong; allowed: a duration with its unit"));
     cr_assert_not_null(strstr(messages, "[tier primary] check: mail needs check-rcpt"));
     cr_assert_not_null(strstr(messages, "[backend vm1] address: is missing"));
     cr_assert_not_null(strstr(messages, "[backend vm1] tier: there is no [tier primry]"));
@@ -227,14 +230,29 @@ Test(config, a_line_without_an_equals_sign_is_an_error) {
 
 Test(config, values_out_of_bounds_are_errors) {
     static const char *const wrong[] = {
-        "[backend b]\nweight = 257",     "[backend b]\nweight = 1.5",      "[backend b]\nweight =x",
-        "[tier a]\nrise = 0",            "[tier a]\nfall = 65",            "[tier a]\ninter = 1ms",
-        "[tier a]\ninter = 99999999999999999999s", "[tier a]\ncheck-timeout = 2 s", "[tier a]\ngate = maybe",
-        "[gate]\nmax-size = 15X",        "[gate]\nmax-size = 2048G",      "[control]\nmode = 888",
-        "[control]\nmode = 07777",       "[listen l]\nconnect-rate = 30",  "[listen l]\nconnect-rate = 30/0s",
-        "[listen l]\naddress = nowhere", "[listen l]\nproxy-from = 192.0.2.1/24", "[tier a]\nsource = 192.0.2.1:25",
-        "[global]\nmax-sessions = 0",    "[global]\nmax-sessions = 1000001", "[status]\nlisten = 127.0.0.1:1 127.0.0.1:2",
-        "[gate]\nrecipient-delimiter = ++", "[global]\nworkers = 65",
+        "[backend b]\nweight = 257",
+        "[backend b]\nweight = 1.5",
+        "[backend b]\nweight =x",
+        "[tier a]\nrise = 0",
+        "[tier a]\nfall = 65",
+        "[tier a]\ninter = 1ms",
+        "[tier a]\ninter = 99999999999999999999s",
+        "[tier a]\ncheck-timeout = 2 s",
+        "[tier a]\ngate = maybe",
+        "[gate]\nmax-size = 15X",
+        "[gate]\nmax-size = 2048G",
+        "[control]\nmode = 888",
+        "[control]\nmode = 07777",
+        "[listen l]\nconnect-rate = 30",
+        "[listen l]\nconnect-rate = 30/0s",
+        "[listen l]\naddress = nowhere",
+        "[listen l]\nproxy-from = 192.0.2.1/24",
+        "[tier a]\nsource = 192.0.2.1:25",
+        "[global]\nmax-sessions = 0",
+        "[global]\nmax-sessions = 1000001",
+        "[status]\nlisten = 127.0.0.1:1 127.0.0.1:2",
+        "[gate]\nrecipient-delimiter = ++",
+        "[global]\nworkers = 65",
     };
     char text[300];
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -256,7 +274,8 @@ Test(config, contradictions_are_said) {
     assert_wrong(MINIMAL "[listen other]\naddress = 127.0.0.1:2525\n", "127.0.0.1:2525 stands in [listen mx] too");
     assert_wrong(MINIMAL "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n", "is that of [backend vm1] too");
     assert_wrong(LISTEN "[tier primary]\nmin-up = 2\n" BACKEND, "min-up: 2, but it has 1 backends");
-    assert_wrong(LISTEN "[tier primary]\nsource = 2001:db8::1\n" BACKEND, "none is of the address family of 192.0.2.11");
+    assert_wrong(LISTEN "[tier primary]\nsource = 2001:db8::1\n" BACKEND,
+                 "none is of the address family of 192.0.2.11");
 }
 
 Test(config, more_sections_than_the_bound_are_an_error) {
@@ -273,10 +292,10 @@ Test(config, more_sections_than_the_bound_are_an_error) {
 }
 
 Test(config, what_T_prints_is_a_file_that_means_the_same) {
-    struct config *config = parse(
-        "[global]\nhostname = mx.example.net\nuser =\n" LISTEN "proxy-from = 192.0.2.0/24\nconnect-rate = 30/1m\n"
-        "[tier primary]\nproxy = v2\nsource = 192.0.2.1\ninter = 1500ms\nfailback-delay = 0\n" BACKEND
-        "max-sessions = 9\n[dnslist zen]\nzone = zen.example\nanswers = 127.0.0.2-7\n");
+    struct config *config =
+        parse("[global]\nhostname = mx.example.net\nuser =\n" LISTEN "proxy-from = 192.0.2.0/24\nconnect-rate = 30/1m\n"
+              "[tier primary]\nproxy = v2\nsource = 192.0.2.1\ninter = 1500ms\nfailback-delay = 0\n" BACKEND
+              "max-sessions = 9\n[dnslist zen]\nzone = zen.example\nanswers = 127.0.0.2-7\n");
     char *first = NULL, *second = NULL;
     size_t length;
     cr_assert_not_null(config, "%s", messages);
@@ -327,8 +346,9 @@ static const char *add(const struct config *config, const char *name, const char
 }
 
 Test(config, a_backend_added_by_command_is_read_by_the_files_rules) {
-    struct config *config = parse(LISTEN "[tier spare]\n[tier primary]\nproxy = v2\nmax-sessions = 4\nsource = 192.0.2.1\n"
-                                         BACKEND "[backend s]\ntier = spare\naddress = 192.0.2.12\n");
+    struct config *config =
+        parse(LISTEN "[tier spare]\n[tier primary]\nproxy = v2\nmax-sessions = 4\nsource = 192.0.2.1\n" BACKEND
+                     "[backend s]\ntier = spare\naddress = 192.0.2.12\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert_str_eq(add(config, "vm9", "tier primary address 192.0.2.99:26 weight 7"), "");
     cr_assert(added.tier == 1 && added.weight == 7 && added.proxy == PROXY_V2 && added.sessions_max == 4);
@@ -336,7 +356,8 @@ Test(config, a_backend_added_by_command_is_read_by_the_files_rules) {
     config_backend_finish(&added);
     cr_assert_not_null(strstr(add(config, "vm9", "tier nowhere address 192.0.2.99:26"), "there is no [tier nowhere]"));
     cr_assert_not_null(strstr(add(config, "vm9", "tier primary"), "address: is missing"));
-    cr_assert_not_null(strstr(add(config, "vm9", "tier primary address 192.0.2.99 weight"), "each option needs a value"));
+    cr_assert_not_null(
+        strstr(add(config, "vm9", "tier primary address 192.0.2.99 weight"), "each option needs a value"));
     cr_assert_not_null(strstr(add(config, "vm9", "tier primary address 192.0.2.99 wieght 3"), "did you mean weight?"));
     cr_assert_not_null(strstr(add(config, "v/9", "tier primary address 192.0.2.99"), "a name has"));
     config_free(config);

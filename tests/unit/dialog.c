@@ -60,8 +60,9 @@ static void assert_trace(const char *const *script, const char *wanted, enum dia
 #define RECIPIENT   "CMAIL FROM:<>\r\n", "S250 ok\r\n", "CRCPT TO:<a@b>\r\n", "S250 ok\r\n"
 
 Test(dialog, a_mail_is_followed_from_greeting_to_quit) {
-    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "CSubject: x\r\n\r\n..dot\r\n.\r\n", "S250 queued\r\n"),
-                 "R220 C R250 C R250 C R250 C R354 END R250 ", PHASE_EHLO);
+    assert_trace(
+        SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "CSubject: x\r\n\r\n..dot\r\n.\r\n", "S250 queued\r\n"),
+        "R220 C R250 C R250 C R250 C R354 END R250 ", PHASE_EHLO);
     cr_assert_eq(dialog_mails_accepted(&dialog), 1);
     cr_assert(dialog_is_between_transactions(&dialog) && !dialog.has_passed_content);
     assert_trace(SCRIPT(GREETED, "CQUIT\r\n", "S221 bye\r\n"), "R220 C R250 C R221 ", PHASE_QUIT);
@@ -96,8 +97,8 @@ Test(dialog, bdat_is_counted_even_when_refused_and_its_octets_are_no_commands) {
 Test(dialog, a_bare_cr_or_lf_ends_all_trust) {
     assert_trace(SCRIPT(GREETED, "CNOOP\nQUIT\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
     assert_trace(SCRIPT(GREETED, "CNOOP\rx\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
-    static const char *const contents[] = {"Cx\n.\r\n", "Cx\r\n.\nMAIL", "Cx\r.\r\n", "C.\rx", "C\n", "Cx\r\r\n", "C.\r\r\n",
-                                           "C..\n", "Ca\r\nb\nc\r\n"};
+    static const char *const contents[] = {"Cx\n.\r\n", "Cx\r\n.\nMAIL", "Cx\r.\r\n", "C.\rx",         "C\n",
+                                           "Cx\r\r\n",  "C.\r\r\n",      "C..\n",     "Ca\r\nb\nc\r\n"};
     for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++)
         assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", contents[i]),
                      "R220 C R250 C R250 C R250 C R354 UNTRUSTED ", PHASE_UNTRUSTED);

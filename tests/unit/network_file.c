@@ -26,8 +26,9 @@ static int read_text(const char *text, struct cidr_list *list, unsigned *domains
 Test(network_file, networks_addresses_comments_and_domains_are_read) {
     struct cidr_list list;
     unsigned domains;
-    cr_assert_eq(read_text("# ours\n192.0.2.0/24 ; office\n\n  2001:db8::1\r\n.example.org\n198.51.100.7", &list, &domains), 0,
-                 "%s", said);
+    cr_assert_eq(
+        read_text("# ours\n192.0.2.0/24 ; office\n\n  2001:db8::1\r\n.example.org\n198.51.100.7", &list, &domains), 0,
+        "%s", said);
     cr_assert_eq(list.count, 3);
     cr_assert_eq(domains, 1);
     free(list.items);

@@ -19,7 +19,8 @@ static void assert_reads(const uint8_t *data, size_t length, struct proxy_header
 }
 
 static void assert_round_trip(const char *from, const char *to, const char *wanted_from, const char *wanted_to) {
-    struct address source = at(from), destination = at(to), want_source = at(wanted_from), want_destination = at(wanted_to);
+    struct address source = at(from), destination = at(to), want_source = at(wanted_from),
+                   want_destination = at(wanted_to);
     uint8_t data[PROXY_V1_MAX];
     struct proxy_header header;
     size_t length = proxy_encode_v1(&source, &destination, data);
@@ -71,12 +72,21 @@ static void assert_refused(const void *data, size_t length, int wanted) {
 
 Test(proxy, wrong_text_is_refused) {
     static const char *const wrong[] = {
-        "EHLO mx\r\n", "PROXY \r\n", "PROXY TCP4\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n",
-        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n", "PROXY TCP5 192.0.2.1 192.0.2.2 1 2\r\n",
-        "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 01 2\r\n",
-        "PROXY TCP4 192.0.2.1 192.0.2.2 +1 2\r\n", "PROXY TCP4 ::1 192.0.2.2 1 2\r\n",
-        "PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY TCP4  192.0.2.1 192.0.2.2 1 2\r\n",
-        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 \r\n", "proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        "EHLO mx\r\n",
+        "PROXY \r\n",
+        "PROXY TCP4\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n",
+        "PROXY TCP5 192.0.2.1 192.0.2.2 1 2\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 01 2\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 +1 2\r\n",
+        "PROXY TCP4 ::1 192.0.2.2 1 2\r\n",
+        "PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n",
+        "PROXY TCP4  192.0.2.1 192.0.2.2 1 2\r\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 \r\n",
+        "proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_refused(wrong[i], strlen(wrong[i]), -EPROTO);

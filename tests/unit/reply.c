@@ -132,7 +132,8 @@ static bool offers(const char *reply, const char *keyword) {
 }
 
 Test(reply, keywords_are_found_whole_and_not_in_the_hosts_name) {
-    static const char ehlo[] = "250-PIPELINING.example.net\r\n250-SIZE 15728640\r\n250-starttls\r\n250-AUTH=LOGIN\r\n250 8BITMIME\r\n";
+    static const char ehlo[] =
+        "250-PIPELINING.example.net\r\n250-SIZE 15728640\r\n250-starttls\r\n250-AUTH=LOGIN\r\n250 8BITMIME\r\n";
     cr_assert(offers(ehlo, "SIZE") && offers(ehlo, "STARTTLS") && offers(ehlo, "8bitmime") && offers(ehlo, "AUTH"));
     cr_assert_not(offers(ehlo, "PIPELINING"));
     cr_assert_not(offers(ehlo, "SIZ"));

@@ -3,7 +3,8 @@
 
 #include <criterion/criterion.h>
 
-static const struct config_tier tier = {.rise = 2, .fall = 3, .inter_ms = 2000, .fastinter_ms = 500, .downinter_ms = 4000};
+static const struct config_tier tier = {
+    .rise = 2, .fall = 3, .inter_ms = 2000, .fastinter_ms = 500, .downinter_ms = 4000};
 static struct rise_fall counts;
 static enum backend_health health;
 

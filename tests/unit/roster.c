@@ -29,13 +29,15 @@ static void on_removed(void *context, struct backend *backend) {
 }
 
 static void begin(const char *tier_options) {
-    static const struct roster_events events = {.on_published = on_published, .on_added = on_added, .on_removed = on_removed};
+    static const struct roster_events events = {
+        .on_published = on_published, .on_added = on_added, .on_removed = on_removed};
     char text[1000];
-    snprintf(text, sizeof text,
-             "[listen mx]\naddress = 127.0.0.1:2525\n[tier primary]\n%s\n[tier strict]\ncheck = none\n"
-             "[backend a]\ntier = primary\naddress = 192.0.2.1:25\n[backend b]\ntier = primary\naddress = 192.0.2.2:25\n"
-             "[backend s]\ntier = strict\naddress = 192.0.2.3:25\n",
-             tier_options);
+    snprintf(
+        text, sizeof text,
+        "[listen mx]\naddress = 127.0.0.1:2525\n[tier primary]\n%s\n[tier strict]\ncheck = none\n"
+        "[backend a]\ntier = primary\naddress = 192.0.2.1:25\n[backend b]\ntier = primary\naddress = 192.0.2.2:25\n"
+        "[backend s]\ntier = strict\naddress = 192.0.2.3:25\n",
+        tier_options);
     log_set_level(LOG_LEVEL_ERROR);
     cr_assert_eq(config_parse("t.ini", text, strlen(text), stderr, &config), 0);
     cr_assert_eq(roster_create(config, 2, 0, &events, &roster), 0);
@@ -60,7 +62,8 @@ Test(roster, starting_backends_are_waited_for_and_the_first_pass_serves) {
     cr_assert(roster_view(roster)->tiers[1].is_up, "check = none is up from the start");
     roster_set_health(roster, at("a"), HEALTH_UP, "", 10);
     cr_assert(roster_view(roster)->tiers[0].is_up && !roster_view(roster)->tiers[0].is_starting);
-    cr_assert(roster_view(roster)->tiers[0].members[0].is_usable && roster_view(roster)->tiers[0].members[1].is_starting);
+    cr_assert(roster_view(roster)->tiers[0].members[0].is_usable &&
+              roster_view(roster)->tiers[0].members[1].is_starting);
     cr_assert_eq(published, 1);
     end();
 }
