@@ -7,7 +7,7 @@ PREFIX  = /usr/local
 DESTDIR =
 VERSION = 0.1.0
 
-OUT := build$(if $(SAN),/san)$(if $(filter clang%,$(CC)),/clang)
+OUT := build$(if $(findstring fuzzer,$(SAN)),/fuzz,$(if $(SAN),/san))$(if $(filter clang%,$(CC)),/clang)
 
 CPPFLAGS += -I. -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"'
 CFLAGS   += -std=c17 -g -Wall -Wextra -Werror -Wswitch -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
@@ -32,9 +32,11 @@ PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
 BENCH      := $(OUT)/bench/sink $(OUT)/bench/load
 UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
-FUZZ       := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
+# Seconds that each fuzz target runs.
+TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz bench format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
@@ -42,7 +44,7 @@ MAKEFLAGS += --no-builtin-rules
 all: deps ## build postern and posternctl into build/
 	@$(MAKE) --no-print-directory programs
 
-.PHONY: programs bench-programs
+.PHONY: programs bench-programs fuzz-programs
 programs: $(PROGRAMS)
 bench-programs: $(BENCH)
 
@@ -79,12 +81,19 @@ $(BENCH):
 $(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(OUT)/obj/bench/histogram.o $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
 
 $(OUT)/tests/system: $(SYSTEM:%.c=$(OUT)/obj/%.o) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion -lm
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
+
+$(OUT)/tests/fuzz/%: $(OUT)/obj/tests/fuzz/%.o $(LIBRARY)
+	@mkdir -p $(@D) $(OUT)/corpus/$*
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz-programs: $(FUZZ:%=$(OUT)/tests/fuzz/%)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
@@ -102,21 +111,30 @@ test: deps-test ## everything that must hold: tidy, unit, fuzz, system, with san
 	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/unit
 	@$(MAKE) --no-print-directory build/tests/system
 	@$(MAKE) --no-print-directory tidy
+	@$(MAKE) --no-print-directory test-fuzz
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-system
 
-test-unit: ## the pure parts, sanitised; ARGS='--filter=…'
+test-unit: ## the pure parts, sanitised; FILTER='suite/name'
 	@$(MAKE) --no-print-directory SAN=address,undefined build/san/tests/unit
-	build/san/tests/unit $(ARGS)
+	build/san/tests/unit $(if $(FILTER),--filter='$(FILTER)')
 
-test-system: ## the real binary against real peers; ARGS='--filter=…'
+test-system: ## the real binary against real peers; FILTER='suite/name'
 	@$(MAKE) --no-print-directory programs bench-programs
 	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs
 	@$(MAKE) --no-print-directory build/tests/system
-	build/tests/system -j1 $(ARGS)
+	build/tests/system -j1 $(if $(FILTER),--filter='$(FILTER)')
+
+# Each target alone says little when all is well; when it is not, its input is left in build/fuzz.
+test-fuzz:
+	@$(MAKE) --no-print-directory fuzz TIME=3
+
+fuzz: deps-test ## each parser under libFuzzer; TIME=seconds each
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-programs
+	@echo $(FUZZ) | xargs -n 1 -P 2 tests/fuzz/run build/fuzz/clang $(TIME)
 
 format: ## rewrite the sources by .clang-format
-	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
 tidy: ## style and structure; prints nothing when all is well
 	@./tests/tidy

@@ -23,8 +23,10 @@ enum smtp_verb command_verb(const uint8_t *line, size_t length) {
 }
 
 bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, bool *ret_last) {
-    size_t i = 4;
+    size_t i = strlen(verbs[VERB_BDAT]);
     uint64_t size = 0;
+    if (command_verb(line, length) != VERB_BDAT)
+        return false;
     while (i < length && line[i] == ' ')
         i++;
     size_t digits = i;

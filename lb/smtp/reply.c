@@ -123,7 +123,7 @@ bool reply_offers(const uint8_t *reply, size_t length, const char *keyword) {
     size_t keyword_length = strlen(keyword);
     const uint8_t *end = reply + length;
     const uint8_t *line = memchr(reply, '\n', length);
-    while (line != NULL && (size_t)(end - ++line) > CODE_OCTETS + keyword_length) {
+    while (line != NULL && (size_t)(end - ++line) > CODE_OCTETS + 1 + keyword_length) {
         const uint8_t *word = line + CODE_OCTETS + 1;
         uint8_t after = word[keyword_length];
         if (strncasecmp((const char *)word, keyword, keyword_length) == 0 &&

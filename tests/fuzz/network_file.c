@@ -1,0 +1,30 @@
+/* A file of networks, as an operator or a script may leave it. */
+#include "conf/network_file.h"
+
+#include "tests/fuzz/fuzz.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    char path[40], *messages = NULL;
+    size_t messages_length;
+    struct cidr_list list = {0};
+    unsigned domains = 0;
+    int file = memfd_create("networks", 0);
+    MUST(file >= 0 && write(file, data, size) == (ssize_t)size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    FILE *errors = open_memstream(&messages, &messages_length);
+    MUST(errors != NULL);
+    int result = network_file_read(path, errors, &list, &domains);
+    fclose(errors);
+    close(file);
+    MUST((result == 0) == (messages_length == 0));
+    if (result == 0) {
+        for (size_t i = 0; i < list.count; i++)
+            MUST(cidr_list_contains(&list, &list.items[i].base));
+        free(list.items);
+    }
+    free(messages);
+    return 0;
+}
