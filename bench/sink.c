@@ -85,7 +85,7 @@ void sink_set_fault(struct sink *sink, enum fault fault) {
 static void usage(void) {
     fputs("usage: sink --listen ADDRESS:PORT [--name NAME] [--proxy none|v1|v2] [--fault NAME] [--control SOCKET]\n"
           "            [--ids FILE] [--greeting-delay MS] [--read-rate OCTETS_PER_S]\n"
-          "       sink --tell SOCKET COMMAND     (stats, quit, fault NAME)\nfaults:\n",
+          "       sink --tell SOCKET COMMAND...  (stats, quit, fault NAME)\nfaults:\n",
           stderr);
 #define FAULT(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
 #include "bench/faults.def"
@@ -164,8 +164,8 @@ int main(int argc, char **argv) {
     const char *control = NULL;
     char text[ADDRESS_TEXT_MAX], error[300];
     struct rlimit limit;
-    if (argc == 4 && strcmp(argv[1], "--tell") == 0)
-        return sink_tell(argv[2], argv[3]);
+    if (argc >= 4 && strcmp(argv[1], "--tell") == 0)
+        return sink_tell(argv[2], argv + 3);
     parse_options(&sink, argc, argv, &fault, &control);
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &limit);

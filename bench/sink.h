@@ -83,8 +83,8 @@ bool fault_parse(const char *name, enum fault *ret_fault);
 /* --- sink_control.c --- */
 /* Listens on a UNIX socket for `fault NAME`, `stats`, `quit`. Returns 0 or -errno. */
 int sink_control_start(struct sink *sink, const char *path);
-/* Sends one command to a running sink and prints its answer. Returns an exit status. */
-int sink_tell(const char *path, const char *command);
+/* Sends one command (words, ended by NULL) to a running sink and prints its answer. Returns an exit status. */
+int sink_tell(const char *path, char *const *words);
 
 /* --- sink.c --- */
 void sink_set_fault(struct sink *sink, enum fault fault);

@@ -112,12 +112,15 @@ int sink_control_start(struct sink *sink, const char *path) {
     return 0;
 }
 
-int sink_tell(const char *path, const char *command) {
+int sink_tell(const char *path, char *const *words) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char reply[1024];
+    char reply[1024], command[200] = "";
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || dprintf(fd, "%s\n", command) < 0) {
+    for (; *words != NULL; words++)
+        snprintf(command + strlen(command), sizeof command - strlen(command), "%s%c", *words, words[1] ? ' ' : '\n');
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        write(fd, command, strlen(command)) < 0) {
         fprintf(stderr, "sink: %s: %s\n", path, strerror(errno));
         return 1;
     }

@@ -144,13 +144,13 @@ int manager_run(struct manager *manager, uint64_t grace_ms) {
         return result;
     log_info("postern " POSTERN_VERSION " serves with %u workers, up to %u sessions", manager->shared.workers_count,
              manager->shared.sessions_max);
-    uint64_t stop_at = UINT64_MAX;
-    while (manager->signals < 2 && !(stop_at != UINT64_MAX && have_ended(manager))) {
+    bool is_stopping = false;
+    while (manager->signals < 2 && !(is_stopping && have_ended(manager))) {
         io_wait(manager->io);
         io_dispatch(manager->io);
-        if (manager->signals > 0 && stop_at == UINT64_MAX) {
+        if (manager->signals > 0 && !is_stopping) {
             log_info("stopping: no new sessions, up to %llums for those that are open", (unsigned long long)grace_ms);
-            stop_at = io_now_ms(manager->io) + grace_ms;
+            is_stopping = true;
             stop_workers(manager, grace_ms);
         }
     }
