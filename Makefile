@@ -146,6 +146,10 @@ bench: deps-bench ## CPU a session, side by side with HAProxy
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 build/postern $(DESTDIR)$(PREFIX)/sbin/postern
 	install -D -m 0755 build/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 lb/postern.8
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 conf/postern.ini.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 lb/control/posternctl.1
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/postern README.md LICENSE conf/postern.ini conf/vetted
 
 clean: ## remove build/
 	rm -rf build

@@ -246,12 +246,15 @@ static int serve(const char *path) {
 }
 
 static int check(const char *path) {
-    struct config *config;
-    if (config_load(path, stderr, &config) < 0)
+    struct start start = {.config = NULL};
+    if (config_load(path, stderr, &start.config) < 0)
         return 1;
-    config_print(config, stdout);
-    config_free(config);
-    return 0;
+    int result = read_allow_file(&start);
+    if (result == 0)
+        config_print(start.config, stdout);
+    free(start.allowed.items);
+    config_free(start.config);
+    return result < 0 ? 1 : 0;
 }
 
 int main(int argc, char **argv) {

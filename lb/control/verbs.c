@@ -105,9 +105,31 @@ void verbs_run(struct command *command, char *line) {
         verb->run(command, command->words + words_of(verb), arguments);
 }
 
+/* As text, two lines a command: its arguments are too long for a table. */
+static void help_as_text(struct command *command) {
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    if (out == NULL) {
+        command_fail(command, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < verbs_count; i++)
+        fprintf(out, "%s%s%s\n    %s\n", verbs[i].words, verbs[i].arguments[0] ? " " : "", verbs[i].arguments,
+                verbs[i].help);
+    fputs("A last word `json` gives each answer as JSON.\n", out);
+    fclose(out);
+    command_reply(command, text);
+    free(text);
+}
+
 static void help(struct command *command, char **arguments, unsigned count) {
     (void)arguments;
     (void)count;
+    if (!command->as_json) {
+        help_as_text(command);
+        return;
+    }
     json_t *list = json_array();
     for (size_t i = 0; i < verbs_count; i++)
         json_array_append_new(list, json_pack("{s:o, s:s}", "command",

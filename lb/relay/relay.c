@@ -16,18 +16,21 @@ static struct conn *target_of(struct session *session, enum direction direction)
     return direction == TO_BACKEND ? &session->attempt->conn : &session->client_conn;
 }
 
-/* Exactly one deadline runs: `server` while the backend owes a reply, `client` while it owes none. Where the dialog
- * can't be read (TLS) it is the larger. */
-static void restart_deadline(struct session *session) {
+/* Exactly one deadline runs: `client` while no reply is owed, `reply` while one is, `server` once content has begun.
+ * Where the dialog can't be read (TLS) it is the largest. */
+static uint64_t deadline_ms(const struct session *session) {
     const struct config_timeouts *timeouts = &session->worker->shared->config->timeouts;
-    uint64_t larger = timeouts->client_ms > timeouts->server_ms ? timeouts->client_ms : timeouts->server_ms;
-    uint64_t wait = larger;
-    if (dialog_is_clear(&session->dialog))
-        wait = dialog_owes_reply(&session->dialog) ? timeouts->server_ms : timeouts->client_ms;
+    if (!dialog_is_clear(&session->dialog))
+        return timeouts->client_ms > timeouts->server_ms ? timeouts->client_ms : timeouts->server_ms;
+    if (!dialog_owes_reply(&session->dialog))
+        return timeouts->client_ms;
+    return session->dialog.has_passed_content ? timeouts->server_ms : timeouts->reply_ms;
+}
+
+static void restart_deadline(struct session *session) {
     session->active_ms = io_now_ms(session->worker->io);
-    if (session->backend_is_lost)
-        return;
-    timer_set(io_timers(session->worker->io), &session->deadline, session->active_ms + wait);
+    if (!session->backend_is_lost)
+        timer_set(io_timers(session->worker->io), &session->deadline, session->active_ms + deadline_ms(session));
 }
 
 static void note_reply(struct session *session, const struct dialog_event *event) {

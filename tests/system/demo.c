@@ -54,3 +54,18 @@ Test(demo, every_command_that_make_run_prints_works_and_ctrl_c_ends_all_of_it) {
     free(said);
     scene_end(&scene);
 }
+
+Test(demo, the_configurations_that_we_give_to_operators_are_good) {
+    static const char *const makers[] = {"cat conf/postern.ini",
+                                         "sed -n '/^```ini/,/^```/p' README.md | grep -v '^```'"};
+    struct scene scene;
+    int status;
+    scene_begin(&scene, false);
+    for (unsigned i = 0; i < sizeof makers / sizeof makers[0]; i++) {
+        free(shell(NULL, "%s | sed 's#/etc/postern/vetted#conf/vetted#' > %s/given.ini", makers[i], scene.dir));
+        char *said = shell(&status, "%s/postern -T -c %s/given.ini 2>&1", scene.build, scene.dir);
+        cr_assert(status == 0 && strstr(said, "[backend bastion]") != NULL, "%s:\n%s", makers[i], said);
+        free(said);
+    }
+    scene_end(&scene);
+}
