@@ -16,6 +16,9 @@ static int copy_sources(struct backend *backend, const struct address_list *sour
     return 0;
 }
 
+/* The manager's alone. */
+static uint32_t last_serial;
+
 struct backend *backend_create(const struct config_backend *config, uint8_t id, unsigned shares_count) {
     size_t bytes = sizeof(struct backend) + shares_count * sizeof(struct backend_share);
     size_t alignment = _Alignof(struct backend);
@@ -32,6 +35,7 @@ struct backend *backend_create(const struct config_backend *config, uint8_t id, 
     backend->weight = config->weight;
     backend->admin = config->state;
     backend->shares_count = shares_count;
+    backend->serial = ++last_serial;
     if (copy_sources(backend, &config->source) < 0) {
         free(backend);
         return NULL;
@@ -90,12 +94,20 @@ uint64_t backend_mails(const struct backend *backend) {
     SUM_OF_SHARES(mails);
 }
 
+uint64_t backend_successes(const struct backend *backend) {
+    SUM_OF_SHARES(successes);
+}
+
+bool backend_has_failed(const struct backend *backend) {
+    return backend->health == HEALTH_DOWN || backend->health == HEALTH_EJECTED;
+}
+
 bool backend_is_usable(const struct backend *backend) {
     bool is_up = backend->health == HEALTH_UP || backend->health == HEALTH_GOING_DOWN;
     return backend->admin == BACKEND_READY && is_up;
 }
 
 const char *backend_health_name(enum backend_health health) {
-    static const char *const names[] = {"starting", "up", "going-down", "down", "going-up"};
+    static const char *const names[] = {"starting", "up", "going-down", "down", "going-up", "ejected"};
     return names[health];
 }

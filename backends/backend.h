@@ -19,6 +19,7 @@ enum backend_health {
     HEALTH_GOING_DOWN, /* usable, but its last probes failed (fewer than `fall`) */
     HEALTH_DOWN,       /* not usable */
     HEALTH_GOING_UP,   /* not usable, but its last probes passed (fewer than `rise`) */
+    HEALTH_EJECTED,    /* not usable for a time, since it fails sessions; its probes may pass */
 };
 
 /* What one worker keeps about one backend. Written by that worker alone, so that no cache line is shared; others read
@@ -30,7 +31,8 @@ struct backend_share {
     atomic_ulong failures_total;         /* tries that ended before a 220 reached the client */
     atomic_ulong bytes_in;               /* client to backend */
     atomic_ulong bytes_out;
-    atomic_ulong mails; /* accepted after the final dot, as far as can be seen in clear */
+    atomic_ulong successes; /* sessions and mails that came to a good end: what makes failures no row */
+    atomic_ulong mails;     /* accepted after the final dot, as far as can be seen in clear */
 };
 
 struct backend {
@@ -48,11 +50,18 @@ struct backend {
     enum backend_health health;
     uint64_t health_since_ms;
     char health_reason[160]; /* of the last failed probe, as "EHLO: 451 4.3.0 …" */
+    uint64_t ramp_since_ms;  /* slow start; 0: none */
     bool is_deleted;
+    uint32_t serial; /* never used twice: what outcomes are told by, which may come when it is gone */
     struct retired retired;
     void *check; /* the health module's own */
     /* Slots taken over all workers (orphans included). */
     _Alignas(64) atomic_uint in_use;
+    /* When it last began to greet anybody (io_now_ms), and whether a session has since waited past `hedge-after` in
+     * vain (DESIGN §5, suspects). Written by workers, cleared by the next octet of a greeting or probe that passes. */
+    _Alignas(64) atomic_ulong heard_ms;
+    atomic_bool is_suspect;
+    atomic_bool has_failed; /* by the manager: down or ejected */
     unsigned shares_count;
     struct backend_share shares[];
 };
@@ -74,10 +83,14 @@ uint64_t backend_failures_total(const struct backend *backend);
 uint64_t backend_bytes_in(const struct backend *backend);
 uint64_t backend_bytes_out(const struct backend *backend);
 uint64_t backend_mails(const struct backend *backend);
+uint64_t backend_successes(const struct backend *backend);
 
 /* `ready` and up (DESIGN §6). */
 bool backend_is_usable(const struct backend *backend);
-/* "starting", "up", "going-down", "down", "going-up"; "-" for a tier that is not checked is said by the caller. */
+/* Down or ejected. */
+bool backend_has_failed(const struct backend *backend);
+/* "starting", "up", "going-down", "down", "going-up", "ejected"; "-" for a tier that is not checked is said by the
+ * caller. */
 const char *backend_health_name(enum backend_health health);
 
 #endif

@@ -59,6 +59,7 @@ static unsigned add_members(const struct roster *roster, unsigned tier, struct v
             .weight = backend->weight,
             .sessions_max = backend->sessions_max,
             .is_usable = backend_is_usable(backend),
+            .has_failed = backend_has_failed(backend),
             .is_starting = backend->admin == BACKEND_READY && backend->health == HEALTH_STARTING,
         };
     }
@@ -196,6 +197,13 @@ struct backend *roster_at(const struct roster *roster, unsigned index) {
     return roster->backends[index];
 }
 
+struct backend *roster_find_serial(const struct roster *roster, uint32_t serial) {
+    for (unsigned i = 0; i < roster->backends_count; i++)
+        if (roster->backends[i]->serial == serial)
+            return roster->backends[i];
+    return NULL;
+}
+
 struct backend *roster_find(const struct roster *roster, const char *name) {
     for (unsigned i = 0; i < roster->backends_count; i++)
         if (strcmp(roster->backends[i]->name, name) == 0)
@@ -230,12 +238,13 @@ void roster_set_health(struct roster *roster, struct backend *backend, enum back
     if (backend->health == health)
         return;
     bool was_usable = backend_is_usable(backend);
-    bool is_bad = health == HEALTH_DOWN || health == HEALTH_GOING_DOWN;
+    bool is_bad = health == HEALTH_DOWN || health == HEALTH_GOING_DOWN || health == HEALTH_EJECTED;
     log_write(is_bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "server %s health %s -> %s%s%s", backend->name,
               backend_health_name(backend->health), backend_health_name(health), reason[0] != '\0' ? ": " : "", reason);
     bool was_starting = backend->health == HEALTH_STARTING;
     backend->health = health;
     backend->health_since_ms = now_ms;
+    atomic_store(&backend->has_failed, backend_has_failed(backend));
     if (was_usable != backend_is_usable(backend) || was_starting)
         refresh(roster, now_ms);
 }

@@ -32,6 +32,8 @@ const struct view *roster_view(const struct roster *roster);
 unsigned roster_count(const struct roster *roster);
 /* In the order of the file, added ones last. `index` < roster_count(). */
 struct backend *roster_at(const struct roster *roster, unsigned index);
+/* NULL when it is gone. */
+struct backend *roster_find_serial(const struct roster *roster, uint32_t serial);
 /* NULL when there is none of that name. */
 struct backend *roster_find(const struct roster *roster, const char *name);
 

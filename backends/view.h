@@ -11,6 +11,7 @@ struct view_member {
     uint32_t weight;
     uint32_t sessions_max;
     bool is_usable;
+    bool has_failed;  /* down or ejected: sessions that wait for a reply of it need not wait long */
     bool is_starting; /* ready, but not yet probed to an end */
 };
 
@@ -46,10 +47,19 @@ enum choice {
     CHOICE_NONE,     /* every usable one has been tried */
 };
 
-/* Chooses a backend of `tier` by its `balance` for worker `worker`, and takes a slot on it. `client` is the address
- * that `balance = source` hashes (/32 or /64); `random` 64 fresh random bits for `random2` and ties. Weight 0 gets no
- * new sessions (as HAProxy). */
-enum choice view_choose(const struct view_tier *tier, unsigned worker, const struct backend_set *tried,
-                        const struct address *client, uint64_t random, const struct view_member **ret_member);
+/* A number for the client's /32 or /64, the same for as long as postern runs. */
+uint64_t client_key(const struct address *client);
+
+struct chooser {
+    unsigned worker;
+    const struct backend_set *tried;
+    const struct address *client; /* what `balance = source` hashes (/32 or /64) */
+    uint64_t random;              /* fresh bits, for `random2` */
+    bool takes_suspects;          /* see struct backend; a hedge never does, a session only when nobody else is there */
+};
+
+/* Chooses a backend of `tier` by its `balance`, and takes a slot on it. Weight 0 gets no new sessions (as HAProxy). */
+enum choice view_choose(const struct view_tier *tier, const struct chooser *chooser,
+                        const struct view_member **ret_member);
 
 #endif

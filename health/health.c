@@ -1,11 +1,14 @@
-/* The schedule of probes: one check a backend, with its timer and its probe. A check of a removed backend lives on
- * until its probe has ended, in a list of its own. */
+/* The schedule of probes, and ejections: one check a backend, with its timers and its probe. A check of a removed
+ * backend lives on until its probe has ended, in a list of its own. */
 #include "health/health.h"
 
+#include "health/outlier.h"
 #include "health/probe.h"
 #include "health/rise_fall.h"
+#include "lb/engine/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +22,9 @@ struct check {
     uint64_t history;
     unsigned history_count;
     uint64_t last_check_ms;
+    uint64_t hurried_ms; /* when a session's failure last brought a probe forward */
+    struct outlier outlier;
+    struct timer ejection; /* its end */
 };
 
 struct health {
@@ -42,12 +48,74 @@ static void free_check(struct check *check) {
         link = &(*link)->next;
     *link = check->next;
     timer_cancel(&check->timer);
+    timer_cancel(&check->ejection);
     free(check);
 }
 
 static void schedule(struct check *check, uint64_t wait_ms) {
     timer_set(io_timers(check->health->io), &check->timer, io_now_ms(check->health->io) + wait_ms);
 }
+
+static bool is_probed(const struct check *check) {
+    return check->health->config->tiers[check->backend->tier].check != CHECK_NONE;
+}
+
+/* --- ejection --- */
+
+static void on_ejection_over(struct timer *timer) {
+    struct check *check = container_of(timer, struct check, ejection);
+    uint64_t now = io_now_ms(check->health->io);
+    if (check->backend->health != HEALTH_EJECTED)
+        return;
+    outlier_return(&check->outlier, now);
+    roster_set_health(check->health->roster, check->backend,
+                      is_probed(check) && !check->outlier.probe_has_passed ? HEALTH_DOWN : HEALTH_UP, "", now);
+}
+
+static void set_ejection_timer(struct check *check) {
+    timer_set(io_timers(check->health->io), &check->ejection, outlier_end_ms(&check->outlier));
+}
+
+/* The last usable one of a tier stays: bad service is better than none, and its failures are hidden or told with 4xx.
+ */
+static bool is_last_usable(const struct health *health, const struct backend *backend) {
+    unsigned others = 0;
+    for (unsigned i = 0; i < roster_count(health->roster); i++) {
+        const struct backend *other = roster_at(health->roster, i);
+        others += other != backend && other->tier == backend->tier && backend_is_usable(other);
+    }
+    return others == 0;
+}
+
+static void eject(struct check *check) {
+    struct backend *backend = check->backend;
+    char reason[100];
+    uint64_t now = io_now_ms(check->health->io);
+    if (!backend_is_usable(backend) || is_last_usable(check->health, backend))
+        return;
+    outlier_eject(&check->outlier, now);
+    snprintf(reason, sizeof reason, "%u sessions failed in a row; ejection %u, for %llus", check->outlier.row,
+             check->outlier.times, (unsigned long long)(outlier_end_ms(&check->outlier) - now) / 1000);
+    roster_set_health(check->health->roster, backend, HEALTH_EJECTED, reason, now);
+    set_ejection_timer(check);
+}
+
+void health_on_session_failed(struct health *health, struct backend *backend, uint32_t client) {
+    struct check *check = backend->check;
+    const struct config_tier *tier = &health->config->tiers[backend->tier];
+    uint64_t now = io_now_ms(health->io);
+    if (check == NULL)
+        return;
+    if (is_probed(check) && check->probe.state == PROBE_IDLE && backend->admin != BACKEND_MAINT &&
+        now - check->hurried_ms >= tier->fastinter_ms) {
+        check->hurried_ms = now;
+        schedule(check, 0);
+    }
+    if (outlier_on_failure(&check->outlier, client, backend_successes(backend), tier->outlier))
+        eject(check);
+}
+
+/* --- probes --- */
 
 static void on_verdict(struct probe *probe, bool has_passed, const char *reason) {
     struct check *check = container_of(probe, struct check, probe);
@@ -57,6 +125,14 @@ static void on_verdict(struct probe *probe, bool has_passed, const char *reason)
     check->last_check_ms = now - probe->started_ms;
     if (check->backend == NULL || check->backend->admin == BACKEND_MAINT)
         return;
+    if (has_passed)
+        atomic_store(&check->backend->is_suspect, false);
+    if (has_passed && check->backend->health == HEALTH_EJECTED && !check->outlier.probe_has_passed) {
+        check->outlier.probe_has_passed = true;
+        set_ejection_timer(check);
+    }
+    if (check->backend->health == HEALTH_EJECTED && has_passed)
+        return; /* the reason stays that of the ejection */
     enum backend_health health = rise_fall_step(&check->counts, check->backend->health, has_passed, probe->tier);
     roster_set_health(check->health->roster, check->backend, health, reason, now);
 }
@@ -76,8 +152,6 @@ static void on_timer(struct timer *timer) {
 }
 
 int health_add(struct health *health, struct backend *backend) {
-    if (health->config->tiers[backend->tier].check == CHECK_NONE)
-        return 0;
     struct check *check = calloc(1, sizeof *check);
     if (check == NULL)
         return -ENOMEM;
@@ -87,10 +161,11 @@ int health_add(struct health *health, struct backend *backend) {
     check->probe.on_verdict = on_verdict;
     check->probe.on_finished = on_finished;
     check->timer.expire = on_timer;
+    check->ejection.expire = on_ejection_over;
     check->next = health->checks;
     health->checks = check;
     backend->check = check;
-    if (backend->admin != BACKEND_MAINT)
+    if (backend->admin != BACKEND_MAINT && is_probed(check))
         schedule(check, 0);
     return 0;
 }
@@ -103,6 +178,7 @@ void health_remove(struct health *health, struct backend *backend) {
         return;
     check->backend = NULL;
     timer_cancel(&check->timer);
+    timer_cancel(&check->ejection);
     if (check->probe.state == PROBE_IDLE)
         free_check(check);
     else
@@ -112,7 +188,7 @@ void health_remove(struct health *health, struct backend *backend) {
 void health_on_admin_changed(struct health *health, struct backend *backend) {
     struct check *check = backend->check;
     (void)health;
-    if (check == NULL)
+    if (check == NULL || !is_probed(check))
         return;
     if (backend->admin == BACKEND_MAINT)
         timer_cancel(&check->timer);

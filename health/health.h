@@ -1,4 +1,5 @@
-/* Active health: probes every backend by its tier's `check`, and tells the roster. On the manager's ring. */
+/* Health: probes every backend by its tier's `check`, hears which backends fail their sessions, and tells the roster.
+ * On the manager's ring. */
 #ifndef POSTERN_HEALTH_HEALTH_H
 #define POSTERN_HEALTH_HEALTH_H
 
@@ -18,6 +19,10 @@ int health_add(struct health *health, struct backend *backend);
 void health_remove(struct health *health, struct backend *backend);
 /* After a change of its administrative state: maint is not probed. */
 void health_on_admin_changed(struct health *health, struct backend *backend);
+
+/* A session of this client was failed by the backend: it is probed at once, and ejected after `outlier` of these in a
+ * row (health/outlier.h), unless it is the last usable one of its tier. */
+void health_on_session_failed(struct health *health, struct backend *backend, uint32_t client);
 
 /* The last 64 results, the newest in bit 0, 1 = passed; `ret_count` of them are real. */
 uint64_t health_history(const struct backend *backend, unsigned *ret_count);

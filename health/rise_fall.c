@@ -10,6 +10,8 @@ static enum backend_health after_pass(unsigned passed, enum backend_health healt
     case HEALTH_DOWN:
     case HEALTH_GOING_UP:
         return passed >= tier->rise ? HEALTH_UP : HEALTH_GOING_UP;
+    case HEALTH_EJECTED: /* only its time brings it back */
+        return HEALTH_EJECTED;
     }
     return health;
 }
@@ -24,6 +26,8 @@ static enum backend_health after_failure(unsigned failed, enum backend_health he
     case HEALTH_DOWN:
     case HEALTH_GOING_UP:
         return HEALTH_DOWN;
+    case HEALTH_EJECTED:
+        return failed >= tier->fall ? HEALTH_DOWN : HEALTH_EJECTED;
     }
     return health;
 }

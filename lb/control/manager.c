@@ -3,6 +3,7 @@
 
 #include "lb/control/control.h"
 #include "lb/engine/log.h"
+#include "lb/relay/outcome.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +50,20 @@ static void on_added(void *context, struct backend *backend) {
 static void on_removed(void *context, struct backend *backend) {
     struct manager *manager = context;
     health_remove(manager->health, backend);
+}
+
+/* --- what sessions say of backends --- */
+
+static void on_outcomes(void *receiver) {
+    struct manager *manager = receiver;
+    struct outcome outcome;
+    for (unsigned i = 0; i < manager->shared.workers_count; i++) {
+        while (worker_take_outcome(manager->shared.workers[i], &outcome)) {
+            struct backend *backend = roster_find_serial(manager->roster, outcome.backend_serial);
+            if (backend != NULL)
+                health_on_session_failed(manager->health, backend, outcome.client_key);
+        }
+    }
 }
 
 /* --- signals --- */
@@ -98,7 +113,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     struct roster_events events = {manager, on_published, on_added, on_removed};
     result = roster_create(config, workers, manager->started_ms, &events, &manager->roster);
     if (result == 0)
-        result = mailbox_init(&manager->mailbox, manager->io, manager, NULL);
+        result = mailbox_init(&manager->mailbox, manager->io, manager, on_outcomes);
     if (result == 0)
         result = open_signals(manager);
     if (result < 0) {
@@ -109,6 +124,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->shared.config = config;
     manager->shared.views = roster_snapshots(manager->roster);
     manager->shared.workers_count = workers;
+    manager->shared.manager = &manager->mailbox;
     return 0;
 }
 

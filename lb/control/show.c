@@ -50,6 +50,7 @@ static struct worker_counters sum_counters(const struct manager *manager) {
         sum.tries_total += one.tries_total;
         sum.bytes_in += one.bytes_in;
         sum.bytes_out += one.bytes_out;
+        sum.outcomes_dropped += one.outcomes_dropped;
         sum.io.turns += one.io.turns;
         sum.io.completions += one.io.completions;
         sum.io.starved += one.io.starved;
@@ -86,6 +87,7 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "completions", number(sum.io.completions));
     json_object_set_new(info, "cq_overflows", number(sum.io.cq_overflows));
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));
+    json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
     json_object_set_new(info, "descriptors", number(open_descriptors()));
     json_object_set_new(info, "resident_kb", number(resident_kb()));
     command_reply_value(command, info);

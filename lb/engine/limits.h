@@ -32,6 +32,26 @@
 /* A whole greeting, all its lines (DESIGN §5: complete replies up to 4 KiB). */
 #define GREETING_BYTES_MAX 4096u
 
+/* What a session's replay log holds, and how often one session may be replayed (DESIGN §5). */
+#define REPLAY_LOG_OCTETS_MAX 8192u
+#define REPLAYS_MAX           2u
+
+/* A reply that is longer is passed on in pieces, and its session can't be replayed meanwhile (DESIGN §5). */
+#define REPLY_HELD_MAX 4096u
+
+/* Different EHLO replies that a worker remembers; sessions that saw one more are not replayed. */
+#define EHLO_OFFERS_MAX 64u
+
+/* Hedges away from a backend that greets others: one for 20 sessions, ten at once (DESIGN §5). In twentieths. */
+#define HEDGE_COST       20u
+#define HEDGE_TOKENS_MAX 200u
+
+/* Failures of backends that a worker has told and the manager not yet taken; more are dropped and counted. */
+#define OUTCOMES_MAX 1024u
+
+/* A session whose backend has gone down waits this long for a reply before it is replayed (DESIGN §5). */
+#define REPLY_FROM_FAILED_MS 1000u
+
 /* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
 #define SEARCH_TIME_MAX_MS 60000u
 

@@ -30,7 +30,7 @@ static void attempt_free(struct attempt *attempt) {
 /* Tells the session, or, for an orphan, ends it. */
 static void attempt_fail(struct attempt *attempt, const char *why) {
     if (attempt->session != NULL)
-        session_on_attempt_failed(attempt->session, why);
+        session_on_attempt_failed(attempt, why, true);
     else
         attempt_close(attempt);
 }
@@ -48,21 +48,29 @@ static void release_greeting(struct attempt *attempt) {
     attempt->greeting_length = 0;
 }
 
-/* Gathers the greeting in one buffer, however many receives it takes. Returns false when it is longer than any. */
-static bool gather_greeting(struct attempt *attempt, uint16_t buffer, unsigned length) {
+/* Everything stands in one buffer, however many receives it takes; what nobody needs any more makes room. */
+bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length) {
     struct io *io = attempt->worker->io;
     if (!attempt->has_greeting) {
         attempt->has_greeting = true;
         attempt->greeting = buffer;
         attempt->greeting_length = (uint16_t)length;
+        attempt->greeting_offset = attempt->parsed = 0;
         return true;
+    }
+    uint8_t *data = io_buffer(io, attempt->greeting);
+    if (attempt->greeting_offset > 0) {
+        attempt->greeting_length = (uint16_t)(attempt->greeting_length - attempt->greeting_offset);
+        attempt->parsed = (uint16_t)(attempt->parsed - attempt->greeting_offset);
+        memmove(data, data + attempt->greeting_offset, attempt->greeting_length);
+        attempt->greeting_offset = 0;
     }
     bool fits = attempt->greeting_length + length <= IO_BUFFER_SIZE;
     if (fits)
-        memcpy(io_buffer(io, attempt->greeting) + attempt->greeting_length, io_buffer(io, buffer), length);
+        memcpy(data + attempt->greeting_length, io_buffer(io, buffer), length);
     io_buffer_release(io, buffer);
     if (fits)
-        attempt->greeting_length += (uint16_t)length;
+        attempt->greeting_length = (uint16_t)(attempt->greeting_length + length);
     return fits;
 }
 
@@ -78,10 +86,9 @@ static void on_greeting_complete(struct attempt *attempt) {
     } else if (attempt->conn.send_armed) {
         attempt_fail(attempt, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
-        attempt->is_committed = true;
-        session_on_greeting(session);
+        session_on_greeting(attempt);
     } else if (reply_is_verdict_on_client(&attempt->parser)) {
-        session_on_verdict(session);
+        session_on_verdict(attempt);
     } else {
         reply_excerpt(io_buffer(attempt->worker->io, attempt->greeting), attempt->greeting_length, excerpt,
                       sizeof excerpt);
@@ -93,8 +100,11 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
     struct io *io = attempt->worker->io;
     uint16_t buffer = attempt->conn.received_buffer;
     enum reply_status status;
+    atomic_store_explicit(&attempt->backend->heard_ms, io_now_ms(io), memory_order_relaxed);
+    if (atomic_load_explicit(&attempt->backend->is_suspect, memory_order_relaxed))
+        atomic_store(&attempt->backend->is_suspect, false);
     reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
-    bool fits = gather_greeting(attempt, buffer, length);
+    bool fits = attempt_gather(attempt, buffer, length);
     if (status == REPLY_INVALID || !fits)
         attempt_fail(attempt, "the greeting is not SMTP");
     else if (status == REPLY_COMPLETE)
@@ -104,7 +114,9 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
 }
 
 static void on_received(struct attempt *attempt, int result) {
-    if (attempt->is_committed) {
+    if (attempt->is_committed && attempt->session->state == SESSION_REPLAY) {
+        replay_on_received(attempt->session, result);
+    } else if (attempt->is_committed) {
         relay_on_received(attempt->session, TO_CLIENT, result);
     } else if (attempt->has_quit) { /* the 221, or the backend's close */
         if (result > 0)
@@ -135,6 +147,16 @@ static int send_proxy_header(struct attempt *attempt) {
     return 0;
 }
 
+/* The attempt has failed in `limit_ms` from now; before that its session is told that it is slow. */
+static void set_limit(struct attempt *attempt, uint64_t limit_ms) {
+    struct io *io = attempt->worker->io;
+    uint64_t hedge_after_ms = attempt->worker->shared->config->timeouts.hedge_after_ms;
+    uint64_t slow_ms = attempt->started_ms + hedge_after_ms;
+    attempt->limit_ms = io_now_ms(io) + limit_ms;
+    bool is_earlier = hedge_after_ms != 0 && !attempt->is_slow && slow_ms < attempt->limit_ms;
+    timer_set(io_timers(io), &attempt->deadline, is_earlier ? slow_ms : attempt->limit_ms);
+}
+
 static void on_connected(struct attempt *attempt, int result) {
     struct worker *worker = attempt->worker;
     if (result < 0) {
@@ -142,13 +164,13 @@ static void on_connected(struct attempt *attempt, int result) {
         return;
     }
     attempt->has_connected = true;
-    uint64_t greeting_ms = worker->shared->config->timeouts.greeting_ms;
-    timer_set(io_timers(worker->io), &attempt->deadline, io_now_ms(worker->io) + greeting_ms);
+    set_limit(attempt, worker->shared->config->timeouts.greeting_ms);
     if (send_proxy_header(attempt) < 0) {
         attempt_fail(attempt, "no buffer for the PROXY header");
         return;
     }
-    session_enter(attempt->session, SESSION_GREETING);
+    if (attempt->session->attempt == attempt)
+        session_enter(attempt->session, SESSION_GREETING);
     conn_recv(&attempt->conn, false);
 }
 
@@ -160,7 +182,9 @@ static void on_sent(struct attempt *attempt, int result) {
     if (attempt->has_buffer)
         io_buffer_release(attempt->worker->io, attempt->buffer);
     attempt->has_buffer = false;
-    if (attempt->has_quit && result == 0)
+    if (attempt->is_committed && result == 0)
+        replay_on_sent(attempt->session);
+    else if (attempt->has_quit && result == 0)
         conn_recv(&attempt->conn, false);
     else if (result < 0)
         attempt_fail(attempt, socket_error(result));
@@ -188,6 +212,14 @@ static void attempt_on_event(struct conn *conn, enum conn_event event, int resul
 
 static void attempt_on_deadline(struct timer *timer) {
     struct attempt *attempt = container_of(timer, struct attempt, deadline);
+    struct io *io = attempt->worker->io;
+    if (io_now_ms(io) < attempt->limit_ms) {
+        attempt->is_slow = true;
+        timer_set(io_timers(io), timer, attempt->limit_ms);
+        if (attempt->session != NULL)
+            session_on_slow(attempt);
+        return;
+    }
     attempt_fail(attempt, attempt->has_connected ? "no complete greeting in time" : "no connection in time");
 }
 
@@ -205,7 +237,7 @@ static const struct address *choose_source(struct attempt *attempt) {
     return NULL;
 }
 
-int attempt_start(struct session *session, const struct view_member *member) {
+int attempt_start(struct session *session, const struct view_member *member, struct attempt **ret_attempt) {
     struct worker *worker = session->worker;
     struct attempt *attempt = pool_get(&worker->attempts);
     if (attempt == NULL) {
@@ -228,10 +260,9 @@ int attempt_start(struct session *session, const struct view_member *member) {
         return result;
     }
     atomic_fetch_add_explicit(&attempt_share(attempt)->sessions, 1, memory_order_relaxed);
-    timer_set(io_timers(worker->io), &attempt->deadline,
-              io_now_ms(worker->io) + worker->shared->config->timeouts.connect_ms);
-    session->attempt = attempt;
-    session_enter(session, SESSION_CONNECT);
+    attempt->started_ms = io_now_ms(worker->io);
+    set_limit(attempt, worker->shared->config->timeouts.connect_ms);
+    *ret_attempt = attempt;
     return 0;
 }
 

@@ -2,11 +2,14 @@
  * at by the observer, sent on, and only then is the next receive armed; so a slow reader slows its writer and memory
  * stays bounded whatever the two do. Octets are never rewritten.
  *
- * relay_pass() is the one place through which all octets go: it tells the observer and says how many may go on. */
+ * relay_show() is the one place through which all octets go: it tells the observer and the replay log, and says how
+ * many may go on. What a backend says in clear goes on in complete replies only, so that a 421 of ours, or another
+ * backend's reply, can stand in the place of one that never ends. */
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct conn *source_of(struct session *session, enum direction direction) {
     return direction == TO_BACKEND ? &session->client_conn : &session->attempt->conn;
@@ -16,6 +19,8 @@ static struct conn *target_of(struct session *session, enum direction direction)
     return direction == TO_BACKEND ? &session->attempt->conn : &session->client_conn;
 }
 
+/* --- the deadline --- */
+
 /* Exactly one deadline runs: `client` while no reply is owed, `reply` while one is, `server` once content has begun.
  * Where the dialog can't be read (TLS) it is the largest. */
 static uint64_t deadline_ms(const struct session *session) {
@@ -24,7 +29,10 @@ static uint64_t deadline_ms(const struct session *session) {
         return timeouts->client_ms > timeouts->server_ms ? timeouts->client_ms : timeouts->server_ms;
     if (!dialog_owes_reply(&session->dialog))
         return timeouts->client_ms;
-    return session->dialog.has_passed_content ? timeouts->server_ms : timeouts->reply_ms;
+    if (session->dialog.has_passed_content)
+        return timeouts->server_ms;
+    bool has_failed = atomic_load_explicit(&session->attempt->backend->has_failed, memory_order_relaxed);
+    return has_failed && timeouts->reply_ms > REPLY_FROM_FAILED_MS ? REPLY_FROM_FAILED_MS : timeouts->reply_ms;
 }
 
 static void restart_deadline(struct session *session) {
@@ -33,32 +41,112 @@ static void restart_deadline(struct session *session) {
         timer_set(io_timers(session->worker->io), &session->deadline, session->active_ms + deadline_ms(session));
 }
 
-static void note_reply(struct session *session, const struct dialog_event *event) {
-    session->last_code = event->code;
-    bool ends_content = event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST;
-    if (ends_content && !event->is_unsolicited && event->code / 100 == 2)
-        counter_add(&attempt_share(session->attempt)->mails, 1);
+void relay_on_backend_failed(struct session *session) {
+    uint64_t deadline = session->active_ms + deadline_ms(session);
+    if (!session->backend_is_lost && deadline < session->deadline.deadline_ms)
+        timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }
 
-/* Shows octets to the observer; returns how many of them may go on now. */
-static size_t relay_pass(struct session *session, enum direction direction, const uint8_t *data, size_t length) {
-    size_t passed = 0;
-    while (passed < length) {
+/* --- what the observer sees --- */
+
+static bool is_quiet(const struct session *session) {
+    return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
+}
+
+static void note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
+    session->last_code = event->code;
+    bool ends_content = event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST;
+    if (event->is_unsolicited)
+        return;
+    if (ends_content && event->code / 100 == 2) {
+        counter_add(&attempt_share(session->attempt)->mails, 1);
+        counter_add(&attempt_share(session->attempt)->successes, 1);
+    }
+    if (event->verb == VERB_EHLO && event->code / 100 == 2)
+        session->offer = worker_intern_offer(session->worker, reply, length);
+    if (event->verb == VERB_HELO && event->code / 100 == 2)
+        session->offer = worker_intern_offer(session->worker, NULL, 0);
+    replay_log_on_reply(&session->log, event->verb, event->code, is_quiet(session));
+}
+
+/* A 421 that is meant for this client, or for which there is no help, goes on; any other is the backend's end. */
+static bool takes_421(struct session *session, const struct dialog_event *event) {
+    bool is_verdict = event->enhanced.class == 4 && event->enhanced.subject == 7;
+    /* x.4.2 with nothing owed is a server that is tired of a silent client. */
+    bool is_idle = event->is_unsolicited && event->enhanced.subject == 4 && event->enhanced.detail == 2;
+    if (!is_verdict && !is_idle)
+        outcome_failed(session, session->attempt);
+    if (!is_verdict && replay_is_possible(session)) {
+        session->has_said_421 = true;
+        return false;
+    }
+    session->last_code = 421;
+    dialog_accept_421(&session->dialog);
+    return true;
+}
+
+/* The reply that ends at `end`; false: it must not go on. */
+static bool on_reply(struct session *session, const struct dialog_event *event, size_t end) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    const uint8_t *reply = io_buffer(session->worker->io, flow->buffer) + flow->cleared;
+    if (event->kind == DIALOG_421 && !takes_421(session, event))
+        return false;
+    if (event->kind != DIALOG_421)
+        note_reply(session, event, reply, end - flow->cleared);
+    session->is_mid_reply = false;
+    return true;
+}
+
+static void show_server(struct session *session) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
+    while (flow->shown < flow->length) {
         struct dialog_event event;
-        size_t consumed = direction == TO_BACKEND
-                              ? dialog_feed_client(&session->dialog, data + passed, length - passed, &event)
-                              : dialog_feed_server(&session->dialog, data + passed, length - passed, &event);
-        passed += consumed;
-        if (event.kind == DIALOG_REPLY)
-            note_reply(session, &event);
+        flow->shown += (uint16_t)dialog_feed_server(&session->dialog, data + flow->shown,
+                                                    (size_t)(flow->length - flow->shown), &event);
+        bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
+        if (is_reply && !on_reply(session, &event, flow->shown))
+            return;
+        if (is_reply || !dialog_is_clear(&session->dialog))
+            flow->cleared = flow->shown;
+    }
+    /* Too long to be held. */
+    if (flow->shown - flow->cleared > (int)REPLY_HELD_MAX) {
+        flow->cleared = flow->shown;
+        session->is_mid_reply = true;
+    }
+}
+
+static void show_client(struct session *session) {
+    struct flow *flow = &session->flows[TO_BACKEND];
+    const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
+    while (flow->shown < flow->length) {
+        struct dialog_event event;
+        bool is_command = dialog_takes_commands(&session->dialog);
+        size_t consumed =
+            dialog_feed_client(&session->dialog, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
+        if (is_command)
+            replay_log_append(&session->log, data + flow->shown, consumed);
+        flow->shown += (uint16_t)consumed;
         if (event.kind == DIALOG_STARTTLS_BEHIND)
             session->has_talked_behind_starttls = true;
-        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_BLOCKED ||
-            (consumed == 0 && event.kind == DIALOG_NONE))
+        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_BLOCKED)
             break;
     }
-    return passed;
+    flow->cleared = flow->shown;
+    if (!dialog_is_clear(&session->dialog))
+        replay_log_finish(&session->log);
 }
+
+/* Shows what the flow's buffer holds to the observer, and clears what may go on. */
+static void relay_show(struct session *session, enum direction direction) {
+    if (direction == TO_BACKEND)
+        show_client(session);
+    else
+        show_server(session);
+}
+
+/* --- moving octets --- */
 
 static void rearm(struct session *session, enum direction direction) {
     struct conn *source = source_of(session, direction);
@@ -75,58 +163,115 @@ static void pass_end_on(struct session *session) {
         timer_set(io_timers(session->worker->io), &session->deadline, io_now_ms(session->worker->io) + LINGER_TIME_MS);
 }
 
-/* Sends on what the flow's buffer holds, as far as the observer lets it. */
+void flow_release(struct session *session, struct flow *flow) {
+    if (flow->has_buffer)
+        io_buffer_release(session->worker->io, flow->buffer);
+    flow->has_buffer = false;
+    flow->offset = flow->shown = flow->cleared = flow->length = 0;
+}
+
+void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length) {
+    flow->has_buffer = true;
+    flow->buffer = buffer;
+    flow->offset = flow->shown = flow->cleared = (uint16_t)offset;
+    flow->length = (uint16_t)length;
+}
+
+/* Adds what was received to what is held of an unfinished reply. Returns false when there is no room. */
+static bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
+    struct io *io = session->worker->io;
+    uint8_t *data = io_buffer(io, flow->buffer);
+    unsigned held = flow->length - flow->offset;
+    bool fits = held + length <= IO_BUFFER_SIZE;
+    if (fits) {
+        memmove(data, data + flow->offset, held);
+        memcpy(data + held, io_buffer(io, received), length);
+        flow->shown = (uint16_t)(flow->shown - flow->offset);
+        flow->cleared = (uint16_t)(flow->cleared - flow->offset);
+        flow->length = (uint16_t)(held + length);
+        flow->offset = 0;
+    }
+    io_buffer_release(io, received);
+    return fits;
+}
+
+/* Sends on what the flow's buffer holds, as far as it may go. */
 static void forward(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
-    struct conn *target = target_of(session, direction);
-    const uint8_t *data = io_buffer(target->io, flow->buffer) + flow->offset;
-    size_t passed = relay_pass(session, direction, data, (size_t)(flow->length - flow->offset));
+    relay_show(session, direction);
     if (session->has_talked_behind_starttls) {
         session_close(session, CLOSE_STARTTLS_BEHIND);
         return;
     }
-    flow->blocked = passed == 0;
-    if (passed == 0)
-        return;
-    flow->sending = (uint16_t)passed;
-    conn_send(target, data, passed);
+    flow->blocked = flow->offset == flow->cleared;
+    if (!flow->blocked) {
+        struct conn *target = target_of(session, direction);
+        flow->sending = (uint16_t)(flow->cleared - flow->offset);
+        conn_send(target, io_buffer(target->io, flow->buffer) + flow->offset, flow->sending);
+    } else if (direction == TO_CLIENT) {
+        rearm(session, TO_CLIENT); /* for the rest of the reply */
+    }
+    if (session->has_said_421)
+        replay_begin(session, "said 421");
 }
 
 static void unblock(struct session *session, enum direction direction) {
-    if (session->state == SESSION_RELAY && session->flows[direction].blocked)
+    if (session->state == SESSION_RELAY && session->flows[direction].has_buffer && session->flows[direction].blocked)
         forward(session, direction);
 }
 
-static void on_source_end(struct session *session, enum direction direction, int result) {
-    if (direction == TO_CLIENT) {
-        if (result < 0)
-            session_close(session, CLOSE_BACKEND_RESET);
-        else if (session->last_code == 421)
-            session_close(session, CLOSE_BACKEND_ENDED);
-        else if (dialog_has_quit(&session->dialog) && session->last_code == 221)
-            session_close(session, CLOSE_DONE);
-        else if (session->flows[TO_BACKEND].at_end)
-            session_close(session, CLOSE_CLIENT_CLOSED);
-        else
-            session_close(session, CLOSE_BACKEND_CLOSED);
-    } else if (result < 0) {
-        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
-    } else {
-        session->flows[TO_BACKEND].at_end = true;
-        pass_end_on(session);
+/* --- ends --- */
+
+static void lose_backend(struct session *session, enum close_reason reason, const char *why) {
+    if (dialog_only_quit_is_open(&session->dialog) && !session->is_mid_reply) {
+        session_close(session, CLOSE_QUIT_ANSWERED);
+        return;
     }
+    outcome_failed(session, session->attempt);
+    if (replay_is_possible(session))
+        replay_begin(session, why);
+    else
+        session_close(session, reason);
+}
+
+static void on_backend_end(struct session *session, int result) {
+    if (dialog_has_quit(&session->dialog) && session->last_code == 221)
+        session_close(session, CLOSE_DONE);
+    else if (session->last_code == 421)
+        session_close(session, CLOSE_BACKEND_ENDED);
+    else if (result < 0)
+        lose_backend(session, CLOSE_BACKEND_RESET, socket_error(result));
+    else if (session->flows[TO_BACKEND].at_end && !dialog_owes_reply(&session->dialog))
+        session_close(session, CLOSE_CLIENT_CLOSED);
+    else
+        lose_backend(session, CLOSE_BACKEND_CLOSED, "closed");
+}
+
+static void on_client_end(struct session *session, int result) {
+    if (result < 0) {
+        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
+        return;
+    }
+    session->flows[TO_BACKEND].at_end = true;
+    pass_end_on(session);
 }
 
 void relay_on_received(struct session *session, enum direction direction, int result) {
     struct flow *flow = &session->flows[direction];
     if (result <= 0) {
-        on_source_end(session, direction, result);
+        if (direction == TO_CLIENT)
+            on_backend_end(session, result);
+        else
+            on_client_end(session, result);
         return;
     }
-    flow->has_buffer = true;
-    flow->buffer = source_of(session, direction)->received_buffer;
-    flow->offset = 0;
-    flow->length = (uint16_t)result;
+    uint16_t buffer = source_of(session, direction)->received_buffer;
+    if (!flow->has_buffer)
+        flow_fill(flow, buffer, 0, (unsigned)result);
+    else if (!flow_append(session, flow, buffer, (unsigned)result)) {
+        session_close(session, CLOSE_BACKEND_GARBAGE);
+        return;
+    }
     forward(session, direction);
     unblock(session, direction == TO_CLIENT ? TO_BACKEND : TO_CLIENT);
     if (session->state == SESSION_RELAY)
@@ -154,8 +299,7 @@ static void on_target_lost(struct session *session, enum direction direction) {
         session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
         return;
     }
-    io_buffer_release(session->worker->io, flow->buffer);
-    flow->has_buffer = false;
+    flow_release(session, flow);
     session->backend_is_lost = true;
     timer_set(io_timers(session->worker->io), &session->deadline, io_now_ms(session->worker->io) + LINGER_TIME_MS);
 }
@@ -170,48 +314,50 @@ void relay_on_sent(struct session *session, enum direction direction, int result
     flow->offset += flow->sending;
     if (flow->offset < flow->length) {
         forward(session, direction);
-        if (session->state == SESSION_RELAY)
-            restart_deadline(session);
-        return;
+    } else {
+        flow_release(session, flow);
+        if (direction == TO_CLIENT && session->is_shutting_down && dialog_is_between_transactions(&session->dialog)) {
+            session_close(session, session->reason);
+            return;
+        }
+        if (direction == TO_BACKEND && flow->at_end)
+            pass_end_on(session);
+        else
+            rearm(session, direction);
     }
-    io_buffer_release(session->worker->io, flow->buffer);
-    flow->has_buffer = false;
-    if (direction == TO_CLIENT && session->is_shutting_down && dialog_is_between_transactions(&session->dialog)) {
-        session_close(session, session->reason);
-        return;
-    }
-    if (direction == TO_BACKEND && flow->at_end)
-        pass_end_on(session);
-    else
-        rearm(session, direction);
-    restart_deadline(session);
+    if (session->state == SESSION_RELAY)
+        restart_deadline(session);
 }
 
 void relay_on_timeout(struct session *session) {
     if (session->backend_is_lost)
-        session_close(session, CLOSE_BACKEND_RESET);
+        lose_backend(session, CLOSE_BACKEND_RESET, "took no more");
     else if (session->flows[TO_BACKEND].at_end && dialog_has_quit(&session->dialog))
         session_close(session, CLOSE_DONE);
     else if (dialog_owes_reply(&session->dialog))
-        session_close(session, CLOSE_BACKEND_TIMEOUT);
+        lose_backend(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
     else
         session_close(session, CLOSE_CLIENT_TIMEOUT);
 }
 
-/* The greeting goes to the client, what it said too early to the backend. */
-void relay_begin(struct session *session) {
-    struct attempt *attempt = session->attempt;
-    struct flow *flow = &session->flows[TO_CLIENT];
-    flow->has_buffer = true;
-    flow->buffer = attempt->greeting;
-    flow->offset = 0;
-    flow->length = attempt->greeting_length;
-    attempt->has_greeting = false;
-    forward(session, TO_CLIENT);
-    if (session->flows[TO_BACKEND].has_buffer)
-        forward(session, TO_BACKEND);
+static void begin_flow(struct session *session, enum direction direction) {
+    if (session->state != SESSION_RELAY)
+        return;
+    if (session->flows[direction].has_buffer)
+        forward(session, direction);
+    else if (direction == TO_BACKEND && session->flows[TO_BACKEND].at_end)
+        pass_end_on(session);
     else
-        rearm(session, TO_BACKEND);
+        rearm(session, direction);
+}
+
+/* The flows hold what is to go on: at the beginning the greeting and what the client said too early, after a replay
+ * what the new backend has said and the client said meanwhile. */
+void relay_begin(struct session *session) {
+    session->backend_is_lost = false;
+    session_enter(session, SESSION_RELAY);
+    begin_flow(session, TO_CLIENT);
+    begin_flow(session, TO_BACKEND);
     if (session->state == SESSION_RELAY)
         restart_deadline(session);
 }

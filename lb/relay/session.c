@@ -14,10 +14,13 @@
 #include <string.h>
 
 static const char *const state_names[] = {
-    [SESSION_FREE] = "free",           [SESSION_ACCEPTED] = "accepted",     [SESSION_PROXY_IN] = "proxy-in",
-    [SESSION_QUEUED] = "queued",       [SESSION_CONNECT] = "connect",       [SESSION_GREETING] = "greeting",
-    [SESSION_RELAY] = "relay",         [SESSION_SWALLOWING] = "swallowing", [SESSION_REFUSING] = "refusing",
-    [SESSION_LINGERING] = "lingering", [SESSION_CLOSING] = "closing",
+    [SESSION_FREE] = "free",         [SESSION_ACCEPTED] = "accepted",
+    [SESSION_PROXY_IN] = "proxy-in", [SESSION_QUEUED] = "queued",
+    [SESSION_CONNECT] = "connect",   [SESSION_GREETING] = "greeting",
+    [SESSION_RELAY] = "relay",       [SESSION_PARKED] = "parked",
+    [SESSION_REPLAY] = "replay",     [SESSION_SWALLOWING] = "swallowing",
+    [SESSION_REFUSING] = "refusing", [SESSION_LINGERING] = "lingering",
+    [SESSION_CLOSING] = "closing",
 };
 
 #define TO(state) (1u << SESSION_##state)
@@ -27,9 +30,11 @@ static const unsigned allowed_moves[] = {
     [SESSION_ACCEPTED] = TO(PROXY_IN) | TO(QUEUED) | TO(CONNECT) | ENDS,
     [SESSION_PROXY_IN] = TO(QUEUED) | TO(CONNECT) | ENDS,
     [SESSION_QUEUED] = TO(QUEUED) | TO(CONNECT) | ENDS,
-    [SESSION_CONNECT] = TO(QUEUED) | TO(CONNECT) | TO(GREETING) | ENDS,
-    [SESSION_GREETING] = TO(QUEUED) | TO(CONNECT) | TO(RELAY) | ENDS,
-    [SESSION_RELAY] = ENDS,
+    [SESSION_CONNECT] = TO(QUEUED) | TO(CONNECT) | TO(GREETING) | TO(RELAY) | TO(REPLAY) | ENDS, /* by a hedge */
+    [SESSION_GREETING] = TO(QUEUED) | TO(CONNECT) | TO(RELAY) | TO(REPLAY) | ENDS,
+    [SESSION_RELAY] = TO(PARKED) | TO(QUEUED) | TO(CONNECT) | ENDS,
+    [SESSION_PARKED] = TO(QUEUED) | TO(CONNECT) | ENDS,
+    [SESSION_REPLAY] = TO(RELAY) | TO(QUEUED) | TO(CONNECT) | ENDS,
     [SESSION_SWALLOWING] = TO(REFUSING) | TO(LINGERING) | TO(CLOSING),
     [SESSION_REFUSING] = TO(LINGERING) | TO(CLOSING),
     [SESSION_LINGERING] = TO(CLOSING),
@@ -54,6 +59,10 @@ static uint64_t state_deadline(const struct session *session, uint64_t now) {
     case SESSION_CONNECT:
     case SESSION_GREETING:
         return search_end;
+    case SESSION_PARKED:
+        return now + config->timeouts.client_ms;
+    case SESSION_REPLAY:
+        return now + config->timeouts.reply_ms;
     case SESSION_SWALLOWING:
         return now + SWALLOW_QUIET_MS;
     case SESSION_REFUSING:
@@ -96,6 +105,12 @@ static void session_on_deadline(struct timer *timer) {
     case SESSION_RELAY:
         relay_on_timeout(session);
         break;
+    case SESSION_PARKED:
+        session_close(session, CLOSE_CLIENT_TIMEOUT);
+        break;
+    case SESSION_REPLAY:
+        replay_on_timeout(session);
+        break;
     case SESSION_SWALLOWING:
         session_refuse(session);
         break;
@@ -113,10 +128,39 @@ static void session_on_deadline(struct timer *timer) {
 
 /* --- the search for a backend --- */
 
+/* Asks for a backend of this tier; a suspect only when nobody else is there. */
+static enum choice choose_in(struct session *session, const struct view_tier *tier, bool takes_suspects,
+                             const struct view_member **ret_member) {
+    struct worker *worker = session->worker;
+    struct chooser chooser = {worker->index, &session->tried, &session->client, worker_random(worker), false};
+    enum choice choice = view_choose(tier, &chooser, ret_member);
+    if (choice == CHOICE_FOUND || !takes_suspects)
+        return choice;
+    chooser.takes_suspects = true;
+    return view_choose(tier, &chooser, ret_member);
+}
+
+/* Connects to a member of the tier. Anything but CHOICE_FOUND: nobody was there. */
+static enum choice try_tier(struct session *session, const struct view_tier *tier, bool takes_suspects,
+                            struct attempt **ret_attempt) {
+    const struct view_member *member;
+    enum choice choice;
+    while ((choice = choose_in(session, tier, takes_suspects, &member)) == CHOICE_FOUND) {
+        backend_set_add(&session->tried, member->backend);
+        session->tries++;
+        counter_add(&session->worker->counters.tries, 1);
+        int result = attempt_start(session, member, ret_attempt);
+        if (result == 0)
+            break;
+        log_warning("session id=%llu server=%s not tried: %s", (unsigned long long)session->id, member->backend->name,
+                    strerror(-result));
+    }
+    return choice;
+}
+
 /* Tiers in order of priority; a full tier never overflows into the next one (DESIGN §5). */
 void session_choose(struct session *session) {
-    struct worker *worker = session->worker;
-    const struct view *view = worker->view;
+    const struct view *view = session->worker->view;
     for (unsigned i = 0; i < view->tiers_count; i++) {
         const struct view_tier *tier = &view->tiers[i];
         if (!tier->is_up && !tier->is_starting)
@@ -125,18 +169,10 @@ void session_choose(struct session *session) {
             session->was_refused_tier = true;
             continue;
         }
-        const struct view_member *member;
-        enum choice choice;
-        while ((choice = view_choose(tier, worker->index, &session->tried, &session->client, worker_random(worker),
-                                     &member)) == CHOICE_FOUND) {
-            backend_set_add(&session->tried, member->backend);
-            session->tries++;
-            counter_add(&worker->counters.tries, 1);
-            int result = attempt_start(session, member);
-            if (result == 0)
-                return;
-            log_warning("session id=%llu server=%s not tried: %s", (unsigned long long)session->id,
-                        member->backend->name, strerror(-result));
+        enum choice choice = try_tier(session, tier, true, &session->attempt);
+        if (choice == CHOICE_FOUND) {
+            session_enter(session, SESSION_CONNECT);
+            return;
         }
         if (choice == CHOICE_NONE)
             continue;
@@ -147,28 +183,99 @@ void session_choose(struct session *session) {
     session_close(session, session->was_refused_tier ? CLOSE_NOT_ADMITTED : CLOSE_NO_BACKEND);
 }
 
-void session_on_attempt_failed(struct session *session, const char *why) {
-    struct attempt *attempt = session->attempt;
-    session->attempt = NULL;
+/* A second try beside the first, in the same tier. Of two that are both slow the older one goes. */
+static void hedge(struct session *session) {
+    const struct view_tier *tier = &session->worker->view->tiers[session->attempt->backend->tier];
+    struct attempt *added;
+    if (try_tier(session, tier, false, &added) != CHOICE_FOUND)
+        return;
+    if (session->hedge != NULL) {
+        struct attempt *oldest = session->attempt;
+        session->attempt = session->hedge;
+        attempt_give_up(oldest);
+    }
+    session->hedge = added;
+}
+
+void session_on_slow(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    struct worker *worker = session->worker;
+    struct backend *backend = attempt->backend;
+    bool is_silent = !attempt->has_greeting && atomic_load(&backend->heard_ms) < attempt->started_ms;
+    if (is_silent) {
+        outcome_failed(session, attempt);
+        if (!atomic_exchange(&backend->is_suspect, true))
+            log_warning("server %s is suspect: it has greeted nobody for %llums", backend->name,
+                        (unsigned long long)worker->shared->config->timeouts.hedge_after_ms);
+    } else if (worker->hedge_tokens < HEDGE_COST) {
+        return;
+    } else {
+        worker->hedge_tokens -= HEDGE_COST;
+    }
+    if (attempt == session->hedge || session->hedge == NULL)
+        hedge(session);
+}
+
+void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault) {
+    struct session *session = attempt->session;
     counter_add(&attempt_share(attempt)->failures_total, 1);
     log_info("session id=%llu server=%s try=%u failed: %s", (unsigned long long)session->id, attempt->backend->name,
              session->tries, why);
+    if (is_fault)
+        outcome_failed(session, attempt);
+    if (session->attempt == attempt)
+        session->attempt = session->hedge;
+    session->hedge = NULL;
     attempt->session = NULL;
     attempt_close(attempt);
-    session_choose(session);
+    if (session->attempt != NULL)
+        hedge(session);
+    else if (session->replays == REPLAYS_MAX)
+        session_close(session, CLOSE_NO_REPLAY);
+    else
+        session_choose(session);
 }
 
-void session_on_greeting(struct session *session) {
+/* The first complete 220 wins. */
+static void commit_to(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    struct attempt *loser = session->attempt == attempt ? session->hedge : session->attempt;
+    session->attempt = attempt;
+    session->hedge = NULL;
+    attempt_give_up(loser);
+    attempt->is_committed = true;
+    memset(&session->tried, 0, sizeof session->tried);
+    backend_set_add(&session->tried, attempt->backend);
+    counter_add(&attempt_share(attempt)->sessions_total, 1);
+}
+
+void session_on_greeting(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    if (session->relay_ms != 0 && session->replays == REPLAYS_MAX) {
+        session_close(session, CLOSE_NO_REPLAY);
+        return;
+    }
+    commit_to(attempt);
+    if (session->relay_ms != 0) {
+        replay_on_greeting(session);
+        return;
+    }
     session->relay_ms = io_now_ms(session->worker->io);
     counter_add(&session->worker->counters.relayed, 1);
-    counter_add(&attempt_share(session->attempt)->sessions_total, 1);
-    session_enter(session, SESSION_RELAY);
+    flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
+    attempt->has_greeting = false;
     relay_begin(session);
 }
 
 /* The refusal goes out by the same way as a reply of our own. */
-void session_on_verdict(struct session *session) {
-    struct attempt *attempt = session->attempt;
+void session_on_verdict(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    if (session->relay_ms != 0) { /* the client is in mid-dialog already */
+        session_on_attempt_failed(attempt, "it refuses this client", false);
+        return;
+    }
+    commit_to(attempt);
+    attempt->is_committed = false;
     session->last_words = attempt->greeting;
     session->last_words_length = attempt->greeting_length;
     session->has_last_words = true;
@@ -223,7 +330,14 @@ static void on_received(struct session *session, int result) {
     case SESSION_QUEUED:
     case SESSION_CONNECT:
     case SESSION_GREETING:
-        on_early_input(session, result);
+        if (session->relay_ms != 0)
+            replay_on_client(session, result);
+        else
+            on_early_input(session, result);
+        break;
+    case SESSION_PARKED:
+    case SESSION_REPLAY:
+        replay_on_client(session, result);
         break;
     case SESSION_RELAY:
         relay_on_received(session, TO_BACKEND, result);
@@ -245,6 +359,7 @@ static void on_received(struct session *session, int result) {
 void session_admit(struct session *session) {
     session->search_ms = io_now_ms(session->worker->io);
     session->is_vetted = cidr_list_contains(session->worker->shared->allowed, &session->client);
+    session->worker->hedge_tokens += session->worker->hedge_tokens < HEDGE_TOKENS_MAX;
     session_choose(session);
 }
 
@@ -261,6 +376,34 @@ static void begin(struct session *session) {
     }
 }
 
+static void on_sent(struct session *session, int result) {
+    switch (session->state) {
+    case SESSION_RELAY:
+        relay_on_sent(session, TO_CLIENT, result);
+        break;
+    case SESSION_PARKED:
+    case SESSION_REPLAY:
+    case SESSION_QUEUED:
+    case SESSION_CONNECT:
+    case SESSION_GREETING:
+        replay_on_client_sent(session, result);
+        break;
+    case SESSION_REFUSING:
+        if (!session->last_words_are_sent)
+            session_send_last_words(session);
+        else
+            session_linger(session);
+        break;
+    case SESSION_FREE:
+    case SESSION_ACCEPTED:
+    case SESSION_PROXY_IN:
+    case SESSION_SWALLOWING:
+    case SESSION_LINGERING:
+    case SESSION_CLOSING:
+        break;
+    }
+}
+
 static void session_on_event(struct conn *conn, enum conn_event event, int result) {
     struct session *session = container_of(conn, struct session, client_conn);
     switch (event) {
@@ -274,12 +417,7 @@ static void session_on_event(struct conn *conn, enum conn_event event, int resul
         on_received(session, result);
         break;
     case CONN_SENT:
-        if (session->state == SESSION_RELAY)
-            relay_on_sent(session, TO_CLIENT, result);
-        else if (session->state == SESSION_REFUSING && !session->last_words_are_sent)
-            session_send_last_words(session);
-        else if (session->state == SESSION_REFUSING)
-            session_linger(session);
+        on_sent(session, result);
         break;
     case CONN_SHUT:
         if (session->state == SESSION_LINGERING && !conn->recv_armed)
@@ -299,6 +437,7 @@ void session_init(struct session *session, struct worker *worker, const struct l
     session->accepted_ms = session->active_ms = io_now_ms(worker->io);
     session->deadline.expire = session_on_deadline;
     dialog_init(&session->dialog);
+    replay_log_init(&session->log, &worker->replay_chunks);
     conn_init(&session->client_conn, worker->io, session_on_event);
 }
 

@@ -5,7 +5,9 @@
 
 #include "backends/view.h"
 #include "lb/engine/conn.h"
+#include "lb/relay/replay_log.h"
 #include "lb/smtp/dialog.h"
+#include "lb/smtp/ehlo.h"
 #include "lb/smtp/reply.h"
 
 #include <stdbool.h>
@@ -18,7 +20,9 @@ enum session_state {
     SESSION_QUEUED,   /* awaits a backend with a free slot; `queue-timeout` */
     SESSION_CONNECT,  /* its attempt awaits the connection; the attempt's `connect`, and SEARCH_TIME_MAX_MS over all */
     SESSION_GREETING, /* its attempt awaits a complete greeting; the attempt's `greeting`, and as above */
-    SESSION_RELAY,    /* committed to a backend; `client` or `server`, by who owes the next octet */
+    SESSION_RELAY,    /* committed to a backend; `client`, `reply` or `server`, by who owes the next octet */
+    SESSION_PARKED,   /* its backend is lost, nothing is owed: awaits the client's next command; `client` */
+    SESSION_REPLAY,   /* a new backend has greeted and is told what the lost one knew; `reply` */
     SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
     SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
     SESSION_LINGERING,  /* half-closed, unread input is thrown away; LINGER_TIME_MS */
@@ -35,17 +39,23 @@ enum close_reason {
 enum direction { TO_BACKEND, TO_CLIENT };
 
 /* One direction of the relay: at most one buffer, received on one side and being sent to the other. The next receive
- * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded. */
+ * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded. In the buffer,
+ * offset ≤ cleared ≤ shown ≤ length. */
 struct flow {
     uint64_t bytes; /* sent on so far */
     uint16_t buffer;
-    uint16_t offset;
+    uint16_t offset;  /* sent up to here */
+    uint16_t cleared; /* may go on up to here */
+    uint16_t shown;   /* the observer has seen it up to here */
     uint16_t length;
     uint16_t sending;
     bool has_buffer : 1;
     bool at_end : 1;  /* the source has half-closed */
-    bool blocked : 1; /* the observer holds the rest back until the other side has spoken */
+    bool blocked : 1; /* the rest waits: for the other side to speak, or for the end of a reply */
 };
+
+/* A worker's number for what a backend offered in reply to EHLO. */
+enum { OFFER_NONE = 0, OFFER_UNKNOWN = 255 };
 
 struct attempt;
 struct worker;
@@ -59,6 +69,7 @@ struct session {
     struct conn client_conn;
     struct timer deadline;
     struct attempt *attempt; /* the current try, in RELAY the backend's connection */
+    struct attempt *hedge;   /* a second try beside the first, which is slow */
     struct address client;
     struct address local;
     const struct listener *listener;
@@ -81,11 +92,23 @@ struct session {
     bool is_early_talker : 1;
     bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
     bool has_talked_behind_starttls : 1;
+    bool has_said_421 : 1;     /* the backend, in this turn: it is replayed */
+    bool said_421_idle : 1;    /* that was for the client's silence, not the backend's fault */
+    bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
+    bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
+    bool replay_has_ended : 1; /* all records have been sent */
     bool is_shutting_down : 1; /* ends with SHUTDOWN or STOPPING as soon as SMTP allows */
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool counts : 1;           /* is one of max-sessions */
+    uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
+    uint8_t new_offer;         /* in REPLAY: by the new backend */
+    uint8_t replays;
+    uint16_t replies_to_compare;
+    struct replay_position replay_at;  /* the next record to send */
+    struct replay_position compare_at; /* the next whose reply is to be compared */
     struct flow flows[2];
     struct dialog dialog;
+    struct replay_log log;
 };
 
 /* One try of a session at a backend; after the commitment it is the backend's side of the relay. It has its own life:
@@ -103,9 +126,14 @@ struct attempt {
     bool has_greeting : 1;
     bool is_committed : 1;
     bool has_quit : 1; /* an orphan that has said QUIT */
+    bool is_slow : 1;  /* `hedge-after` has passed, its session was told */
     uint16_t buffer;
-    uint16_t greeting; /* buffer */
+    uint16_t greeting; /* buffer: the greeting, in REPLAY what is said after it */
     uint16_t greeting_length;
+    uint16_t greeting_offset; /* in REPLAY: the first octet that the client may still get */
+    uint16_t parsed;          /* in REPLAY: the parser has seen it up to here */
+    uint64_t started_ms;
+    uint64_t limit_ms; /* when it has failed; its deadline may be earlier, for is_slow */
     struct reply_parser parser;
     struct conn conn;
     struct timer deadline;
@@ -129,12 +157,15 @@ void session_choose(struct session *session);
 void session_close(struct session *session, enum close_reason reason);
 /* Ends the session with this reason at the next moment at which SMTP allows a 421. */
 void session_shut_down(struct session *session, enum close_reason reason);
-/* From the attempt: it failed before a 220; the next one is tried at once. `why` for the log. */
-void session_on_attempt_failed(struct session *session, const char *why);
+/* From the attempt: it failed before it was of use; the next one is tried at once. `why` for the log; `is_fault`: the
+ * backend's. */
+void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault);
+/* From the attempt: `hedge-after` has passed without a complete greeting. */
+void session_on_slow(struct attempt *attempt);
 /* From the attempt: a complete 220 is in its greeting buffer. */
-void session_on_greeting(struct session *session);
+void session_on_greeting(struct attempt *attempt);
 /* From the attempt: the backend refuses this client, not mail in general; its words are the client's. */
-void session_on_verdict(struct session *session);
+void session_on_verdict(struct attempt *attempt);
 const char *session_state_name(enum session_state state);
 
 /* --- session_end.c: steps of the end, for session.c's events --- */
@@ -156,7 +187,9 @@ bool proxy_in_looks_like(const uint8_t *data, size_t length);
 
 /* Connects to a backend on which the caller has taken a slot; takes the slot over. Returns 0 or -errno; on failure the
  * slot has been given back. */
-int attempt_start(struct session *session, const struct view_member *member);
+int attempt_start(struct session *session, const struct view_member *member, struct attempt **ret_attempt);
+/* Adds a received buffer (taken over) to what is gathered. Returns false when there is no room. */
+bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length);
 /* The session's tie is cut; it may become an orphan. Accepts NULL. */
 void attempt_give_up(struct attempt *attempt);
 /* Cuts the tie and closes. Accepts NULL. */
@@ -170,6 +203,29 @@ void relay_begin(struct session *session);
 void relay_on_received(struct session *session, enum direction direction, int result);
 void relay_on_sent(struct session *session, enum direction direction, int result);
 void relay_on_timeout(struct session *session);
+/* The backend has gone down: its reply is not awaited much longer. */
+void relay_on_backend_failed(struct session *session);
+void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length);
+void flow_release(struct session *session, struct flow *flow);
+
+/* --- replay.c: from one backend to another in mid-dialog --- */
+
+/* Nothing was said to the backend that another one could not be told. */
+bool replay_is_possible(const struct session *session);
+/* Leaves the backend, in RELAY; only while replay_is_possible(). */
+void replay_begin(struct session *session, const char *why);
+/* A new backend has greeted. */
+void replay_on_greeting(struct session *session);
+void replay_on_received(struct session *session, int result);
+void replay_on_sent(struct session *session);
+void replay_on_timeout(struct session *session);
+/* What the client says, and what has been sent to it, between RELAY and RELAY. */
+void replay_on_client(struct session *session, int result);
+void replay_on_client_sent(struct session *session, int result);
+
+/* --- outcome.c: what sessions tell the health module about backends --- */
+
+void outcome_failed(struct session *session, const struct attempt *attempt);
 
 /* --- queue.c --- */
 

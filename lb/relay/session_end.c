@@ -6,6 +6,7 @@
 #include "lb/relay/worker_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -25,7 +26,7 @@ static void log_end(const struct session *session) {
     const struct config *config = session->worker->shared->config;
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
-        "mails=%u code=%u phase=%s vetted=%s end=%s reason=\"%s\"",
+        "mails=%u code=%u phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",
         (unsigned long long)session->id, address_format(&session->client, client), session->listener->config->name,
         attempt != NULL ? attempt->backend->name : "-",
         attempt != NULL ? config->tiers[attempt->backend->tier].name : "-", session->tries,
@@ -33,7 +34,8 @@ static void log_end(const struct session *session) {
         (unsigned long long)(now - session->accepted_ms), (unsigned long long)session->flows[TO_BACKEND].bytes,
         (unsigned long long)session->flows[TO_CLIENT].bytes, dialog_mails_accepted(&session->dialog),
         session->last_code, session->relay_ms != 0 ? dialog_phase_name(dialog_phase(&session->dialog)) : "-",
-        session->is_vetted ? "yes" : "no", reasons[session->reason].code, reasons[session->reason].text);
+        session->is_vetted ? "yes" : "no", session->replays, reasons[session->reason].code,
+        reasons[session->reason].text);
 }
 
 void session_linger(struct session *session) {
@@ -41,21 +43,22 @@ void session_linger(struct session *session) {
     conn_shutdown_write(&session->client_conn);
 }
 
-/* Behind the client's unfinished content or inside its TLS nothing of ours would be understood (DESIGN §5). */
+/* In the middle of a reply, behind the client's unfinished content or inside its TLS nothing of ours would be
+ * understood (DESIGN §5). */
 static bool may_speak(const struct session *session) {
     if (session->has_last_words)
         return true;
     if (reasons[session->reason].reply[0] == '\0')
         return false;
-    return session->relay_ms == 0 || dialog_is_clear(&session->dialog);
+    return session->relay_ms == 0 || (dialog_is_clear(&session->dialog) && !session->is_mid_reply);
 }
 
 /* Our own reply, unless a backend's refusal already stands in the buffer. */
 static void write_reply(struct session *session, unsigned buffer) {
     session->last_words = (uint16_t)buffer;
     session->has_last_words = true;
-    session->last_code = 421;
-    counter_add(&session->worker->counters.refused, 1);
+    session->last_code = (uint16_t)strtoul(reasons[session->reason].reply, NULL, 10);
+    counter_add(&session->worker->counters.refused, session->last_code == 421);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     session->last_words_length =
@@ -78,12 +81,6 @@ void session_send_last_words(struct session *session) {
     conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
 }
 
-static void release_flow(struct session *session, struct flow *flow) {
-    if (flow->has_buffer)
-        io_buffer_release(session->worker->io, flow->buffer);
-    flow->has_buffer = false;
-}
-
 /* What the attempt is still sending belongs to it from now on. */
 static void part_from_attempt(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
@@ -95,7 +92,9 @@ static void part_from_attempt(struct session *session) {
     }
     session->attempt = NULL;
     attempt_give_up(attempt);
-    release_flow(session, flow);
+    attempt_give_up(session->hedge);
+    session->hedge = NULL;
+    flow_release(session, flow);
 }
 
 /* After a client that has nothing more to say, or that we do not talk to, a plain close is enough. In all other cases
@@ -130,6 +129,15 @@ void session_refuse(struct session *session) {
 
 /* The client reads no reply before it has sent all of its content, so that is read and thrown away first. */
 static void swallow_content(struct session *session) {
+    struct flow *flow = &session->flows[TO_BACKEND];
+    struct dialog_event event = {.kind = DIALOG_NONE};
+    if (flow->has_buffer && flow->shown < flow->length) /* what waited for a new backend */
+        dialog_feed_client(&session->dialog, io_buffer(session->worker->io, flow->buffer) + flow->shown,
+                           (size_t)(flow->length - flow->shown), &event);
+    if (event.kind == DIALOG_CONTENT_END) {
+        session_refuse(session);
+        return;
+    }
     session_enter(session, SESSION_SWALLOWING);
     if (!session->client_conn.recv_armed)
         conn_recv(&session->client_conn, true);
@@ -164,6 +172,8 @@ void session_close(struct session *session, enum close_reason reason) {
         return;
     session->reason = reason;
     queue_leave(session);
+    if (reason == CLOSE_DONE)
+        counter_add(&attempt_share(session->attempt)->successes, 1);
     log_end(session);
     if (closes_plainly(session)) {
         session_enter(session, SESSION_CLOSING);
@@ -189,10 +199,11 @@ void session_shut_down(struct session *session, enum close_reason reason) {
 
 void session_finish(struct session *session) {
     struct worker *worker = session->worker;
-    release_flow(session, &session->flows[TO_BACKEND]);
-    release_flow(session, &session->flows[TO_CLIENT]);
+    flow_release(session, &session->flows[TO_BACKEND]);
+    flow_release(session, &session->flows[TO_CLIENT]);
     if (session->has_last_words)
         io_buffer_release(worker->io, session->last_words);
+    replay_log_finish(&session->log);
     timer_cancel(&session->deadline);
     session_enter(session, SESSION_FREE);
     worker_release_session(session);

@@ -173,10 +173,41 @@ static bool is_done(const struct worker *worker) {
 
 /* --- the loop --- */
 
+/* Sessions on a backend that has just failed. */
+static void hurry_sessions(struct worker *worker, const struct backend_set *failed) {
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session != NULL && session->state == SESSION_RELAY && backend_set_has(failed, session->attempt->backend))
+            relay_on_backend_failed(session);
+    }
+}
+
+static void look_for_failed(struct worker *worker) {
+    struct backend_set failed = {0}, added = {0};
+    bool has_added = false;
+    for (unsigned i = 0; i < worker->view->tiers_count; i++) {
+        const struct view_tier *tier = &worker->view->tiers[i];
+        for (unsigned j = 0; j < tier->members_count; j++) {
+            const struct backend *backend = tier->members[j].backend;
+            if (!tier->members[j].has_failed)
+                continue;
+            backend_set_add(&failed, backend);
+            if (!backend_set_has(&worker->failed, backend)) {
+                backend_set_add(&added, backend);
+                has_added = true;
+            }
+        }
+    }
+    worker->failed = failed;
+    if (has_added)
+        hurry_sessions(worker, &added);
+}
+
 static void serve_new_view(struct worker *worker) {
     if (worker->view == worker->view_seen)
         return;
     worker->view_seen = worker->view;
+    look_for_failed(worker);
     if (worker->queued > 0)
         queue_serve(worker);
 }
@@ -243,16 +274,19 @@ static unsigned slots_for(const struct workers_shared *shared) {
 
 int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
                   unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size) {
-    struct worker *worker = calloc(1, sizeof *worker);
+    size_t alignment = _Alignof(struct worker);
+    struct worker *worker = aligned_alloc(alignment, (sizeof *worker + alignment - 1) / alignment * alignment);
     if (worker == NULL) {
         snprintf(ret_error, error_size, "out of memory");
         return -ENOMEM;
     }
+    memset(worker, 0, sizeof *worker);
     unsigned slots = slots_for(shared);
     worker->shared = shared;
     worker->index = index;
     worker->random = 0x9E3779B97F4A7C15u * (index + 1) ^ (uint64_t)getpid();
     worker->mailbox.eventfd = -1;
+    worker->hedge_tokens = HEDGE_TOKENS_MAX;
     worker->queue_tick.expire = queue_on_tick;
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
@@ -267,6 +301,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     result = pool_init(&worker->sessions, sizeof(struct session), capacity);
     if (result == 0) /* a session's earlier attempts may still be closing */
         result = pool_init(&worker->attempts, sizeof(struct attempt), 2 * capacity);
+    if (result == 0) /* an EHLO line for each, three more for a quarter of them in a transaction, one long log or two */
+        result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 3 / 4 + 256);
     if (result == 0)
         result = mailbox_init(&worker->mailbox, worker->io, worker, on_wake);
     if (result < 0) {
@@ -295,8 +331,13 @@ void worker_destroy(struct worker *worker) {
     mailbox_finish(&worker->mailbox);
     pool_finish(&worker->sessions);
     pool_finish(&worker->attempts);
+    pool_finish(&worker->replay_chunks);
     io_destroy(worker->io);
     free(worker);
+}
+
+bool worker_take_outcome(struct worker *worker, struct outcome *ret_outcome) {
+    return outcome_take(&worker->outcomes, ret_outcome);
 }
 
 void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters) {
@@ -309,6 +350,7 @@ void worker_read_counters(const struct worker *worker, struct worker_counters *r
         .tries_total = atomic_load_explicit(&counters->tries, memory_order_relaxed),
         .bytes_in = atomic_load_explicit(&counters->bytes_in, memory_order_relaxed),
         .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
+        .outcomes_dropped = atomic_load_explicit(&worker->outcomes.dropped, memory_order_relaxed),
     };
     io_read_stats(worker->io, &ret_counters->io);
 }

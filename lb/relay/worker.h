@@ -17,6 +17,7 @@ struct workers_shared {
     const struct cidr_list *allowed; /* allow-file: vetted without further proof */
     uint32_t sessions_max;           /* over all workers */
     unsigned workers_count;
+    struct mailbox *manager;           /* woken when there are outcomes to take */
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
     /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */
     struct worker *workers[WORKERS_MAX];
@@ -30,6 +31,7 @@ struct worker_counters {
     uint64_t tries_total;
     uint64_t bytes_in;
     uint64_t bytes_out;
+    uint64_t outcomes_dropped;
     struct io_stats io;
 };
 
@@ -97,6 +99,9 @@ void worker_query_sessions(struct worker *worker, struct sessions_query *query);
 void worker_shutdown_sessions(struct worker *worker, struct sessions_shutdown *request);
 /* Wakes the worker to look at the newest view. */
 void worker_wake(struct worker *worker);
+/* A failure of a backend that has not been taken yet; false when there is none. */
+struct outcome;
+bool worker_take_outcome(struct worker *worker, struct outcome *ret_outcome);
 void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters);
 
 #endif

@@ -3,6 +3,7 @@
 #define POSTERN_RELAY_WORKER_PRIVATE_H
 
 #include "lb/engine/pool.h"
+#include "lb/relay/outcome.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker.h"
 
@@ -44,7 +45,13 @@ struct worker {
     const struct view *view_seen; /* the last turn's, only to be compared */
     struct pool sessions;
     struct pool attempts;
-    unsigned sessions_share; /* how many of them its descriptor table allows */
+    struct pool replay_chunks;
+    struct ehlo_offer offers[EHLO_OFFERS_MAX];
+    unsigned offers_count;
+    bool offers_full_said;
+    unsigned hedge_tokens;
+    struct backend_set failed; /* backends that were down or ejected in the last view */
+    unsigned sessions_share;   /* how many of them its descriptor table allows */
     uint64_t next_id;
     uint64_t random;
     struct listener listeners[LISTENERS_MAX];
@@ -59,6 +66,7 @@ struct worker {
     struct message stop_message;
     atomic_ulong stop_grace_ms;
     struct counters counters;
+    struct outcome_ring outcomes;
 };
 
 static inline void counter_add(atomic_ulong *counter, unsigned long by) {
@@ -75,6 +83,11 @@ uint64_t worker_random(struct worker *worker);
 void worker_release_session(struct session *session);
 /* A slot on a full backend of this tier was given back: somebody may be waiting for it. */
 void worker_on_slot_freed(struct worker *worker, unsigned tier);
+
+/* offers.c: the number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't
+ * be kept; and back. */
+uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length);
+const struct ehlo_offer *worker_offer(const struct worker *worker, uint8_t number);
 
 /* listener.c */
 void listener_start(struct listener *listener);

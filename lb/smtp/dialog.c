@@ -241,9 +241,19 @@ size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t len
 
 /* --- the server's side --- */
 
+/* A client that pipelines may have sent the next mail's content already. */
+static bool content_is_open(const struct dialog *dialog) {
+    if (dialog->client_mode == CLIENT_CHUNK)
+        return true;
+    for (unsigned i = 0; i < dialog->runs_count; i++)
+        if (dialog->runs[i].verb == VERB_BDAT || dialog->runs[i].verb == AWAITED_BDAT_LAST)
+            return true;
+    return false;
+}
+
 static void end_transaction(struct dialog *dialog) {
     dialog->is_in_transaction = false;
-    dialog->has_passed_content = false;
+    dialog->has_passed_content = content_is_open(dialog);
     dialog->phase = PHASE_EHLO;
 }
 
@@ -321,11 +331,28 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
     ret_event->kind = DIALOG_REPLY;
     ret_event->code = dialog->reply.code;
     ret_event->enhanced = dialog->reply.enhanced;
-    ret_event->is_unsolicited = !take_awaited(dialog, &ret_event->verb);
-    if (!ret_event->is_unsolicited)
-        on_reply_to(dialog, ret_event->verb, ret_event->code, ret_event);
-    reply_parser_init(&dialog->reply, REPLY_LINE_MAX, REPLY_TOTAL_MAX);
+    if (ret_event->code == 421) {
+        ret_event->kind = DIALOG_421;
+        ret_event->is_unsolicited = dialog->runs_count == 0;
+        ret_event->verb = dialog->runs[0].verb;
+    } else {
+        ret_event->is_unsolicited = !take_awaited(dialog, &ret_event->verb);
+        if (!ret_event->is_unsolicited)
+            on_reply_to(dialog, ret_event->verb, ret_event->code, ret_event);
+    }
+    dialog_forget_partial_reply(dialog);
     return consumed;
+}
+
+void dialog_accept_421(struct dialog *dialog) {
+    struct dialog_event event;
+    uint8_t verb;
+    if (take_awaited(dialog, &verb))
+        on_reply_to(dialog, verb, 421, &event);
+}
+
+void dialog_forget_partial_reply(struct dialog *dialog) {
+    reply_parser_init(&dialog->reply, REPLY_LINE_MAX, REPLY_TOTAL_MAX);
 }
 
 /* --- questions --- */
@@ -340,6 +367,19 @@ bool dialog_owes_reply(const struct dialog *dialog) {
 
 bool dialog_has_quit(const struct dialog *dialog) {
     return dialog->has_quit;
+}
+
+bool dialog_only_quit_is_open(const struct dialog *dialog) {
+    return dialog->runs_count == 1 && dialog->runs[0].verb == VERB_QUIT && dialog->runs[0].count == 1;
+}
+
+bool dialog_takes_commands(const struct dialog *dialog) {
+    return dialog->client_mode == CLIENT_COMMANDS;
+}
+
+bool dialog_is_repeatable(const struct dialog *dialog) {
+    return dialog_is_clear(dialog) && !dialog->has_passed_content && !dialog->is_authenticated &&
+           dialog->client_mode != CLIENT_AUTH;
 }
 
 bool dialog_is_in_content(const struct dialog *dialog) {

@@ -19,6 +19,7 @@ enum dialog_event_kind {
     DIALOG_COMMAND,         /* a command line has ended: `verb` */
     DIALOG_CONTENT_END,     /* the final dot, or the last octet of a BDAT chunk */
     DIALOG_REPLY,           /* a reply has ended: `code`, `enhanced`, and the `verb` it answers */
+    DIALOG_421,             /* the same for 421, which may come at any time: not counted as an answer yet */
     DIALOG_TLS,             /* the reply was the 220 to STARTTLS: no more can be read */
     DIALOG_UNTRUSTED,       /* interpreting stops, see above */
     DIALOG_STARTTLS_BEHIND, /* octets behind STARTTLS (CVE-2011-0411): they must not go on */
@@ -95,10 +96,22 @@ void dialog_init(struct dialog *dialog);
 size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *ret_event);
 size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *ret_event);
 
+/* The 421 of the last event goes on to the client: it is the answer to the oldest command, if one is open. */
+void dialog_accept_421(struct dialog *dialog);
+/* The server is gone in the middle of a reply of which the client has seen nothing. */
+void dialog_forget_partial_reply(struct dialog *dialog);
+
 /* Octets can be interpreted, and a reply of our own would be understood. */
 bool dialog_is_clear(const struct dialog *dialog);
 bool dialog_owes_reply(const struct dialog *dialog);
 bool dialog_has_quit(const struct dialog *dialog);
+/* QUIT is the only command without its reply. */
+bool dialog_only_quit_is_open(const struct dialog *dialog);
+/* The client's next octets are commands; they may begin in the middle of one. */
+bool dialog_takes_commands(const struct dialog *dialog);
+/* No octet of content has been passed on since the last mail's end, and no TLS or AUTH has begun: all that the server
+ * knows can be told to another one (DESIGN §5, the point of no return). */
+bool dialog_is_repeatable(const struct dialog *dialog);
 /* The client is in the middle of a mail's content: a reply would not be read before its end. */
 bool dialog_is_in_content(const struct dialog *dialog);
 /* Nothing is owed, nothing begun: a 421 costs no mail. */

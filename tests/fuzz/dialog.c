@@ -20,6 +20,7 @@ static bool same_event(const struct dialog_event *a, const struct dialog_event *
     case DIALOG_COMMAND:
         return a->verb == b->verb;
     case DIALOG_REPLY:
+    case DIALOG_421:
         return a->verb == b->verb && a->code == b->code && a->is_unsolicited == b->is_unsolicited &&
                a->enhanced.class == b->enhanced.class && a->enhanced.subject == b->enhanced.subject &&
                a->enhanced.detail == b->enhanced.detail;

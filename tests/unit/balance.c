@@ -51,7 +51,7 @@ static struct address client(unsigned number) {
 static int choose(const struct backend_set *tried, unsigned number) {
     const struct view_member *member;
     struct address address = client(number);
-    enum choice choice = view_choose(&tier, 0, tried, &address, next_random(), &member);
+    enum choice choice = view_choose(&tier, &(struct chooser){0, tried, &address, next_random(), true}, &member);
     return choice == CHOICE_FOUND ? (int)(member - members) : -1 - (int)choice;
 }
 
@@ -157,11 +157,11 @@ Test(balance, source_takes_an_ipv6_64_for_one_client) {
     struct address address;
     begin(BALANCE_SOURCE, even);
     address_parse("[2001:db8:1:2::1]:1", 0, &address);
-    view_choose(&tier, 0, &none, &address, 0, &first);
+    view_choose(&tier, &(struct chooser){0, &none, &address, 0, true}, &first);
     for (unsigned i = 0; i < 100; i++) {
         address.in6.sin6_addr.s6_addr[15] = (uint8_t)i;
         address.in6.sin6_addr.s6_addr[8] = (uint8_t)(i * 3);
-        view_choose(&tier, 0, &none, &address, 0, &member);
+        view_choose(&tier, &(struct chooser){0, &none, &address, 0, true}, &member);
         cr_assert_eq(member, first);
     }
     end();

@@ -10,11 +10,11 @@ static struct dialog dialog;
 static char trace[4000];
 
 static void note(const struct dialog_event *event) {
-    static const char *const kinds[] = {"", "C", "END", "R", "TLS", "UNTRUSTED", "BEHIND", "BLOCKED"};
+    static const char *const kinds[] = {"", "C", "END", "R", "R", "TLS", "UNTRUSTED", "BEHIND", "BLOCKED"};
     size_t length = strlen(trace);
     if (event->kind == DIALOG_NONE)
         return;
-    if (event->kind == DIALOG_REPLY || event->kind == DIALOG_TLS)
+    if (event->kind == DIALOG_REPLY || event->kind == DIALOG_421 || event->kind == DIALOG_TLS)
         snprintf(trace + length, sizeof trace - length, "%s%u%s ", kinds[event->kind], event->code,
                  event->is_unsolicited ? "!" : "");
     else
@@ -137,6 +137,56 @@ Test(dialog, the_lines_of_auth_are_no_commands) {
 
 Test(dialog, a_421_at_any_time_is_seen_as_unsolicited) {
     assert_trace(SCRIPT(GREETED, "S421 4.3.2 shutting down\r\n"), "R220 C R250 R421! ", PHASE_EHLO);
+}
+
+Test(dialog, a_421_answers_a_command_only_when_it_goes_on_to_the_client) {
+    assert_trace(SCRIPT(GREETED, "CMAIL FROM:<a>\r\n", "S421 4.3.2 no\r\n"), "R220 C R250 C R421 ", PHASE_EHLO);
+    cr_assert(dialog_owes_reply(&dialog) && dialog_is_repeatable(&dialog));
+    dialog_accept_421(&dialog);
+    cr_assert_not(dialog_owes_reply(&dialog));
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S421 4.3.2 no\r\n"), "R220 C R250 C R250 C R250 C R421 ",
+                 PHASE_DATA);
+    dialog_accept_421(&dialog);
+    cr_assert(dialog_takes_commands(&dialog));
+}
+
+Test(dialog, what_was_said_can_be_repeated_until_the_first_octet_of_content) {
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n"), 100);
+    cr_assert(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n"), 100);
+    cr_assert(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx"), 100);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S250 ok\r\n"), 100);
+    cr_assert(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CBDAT 0 LAST\r\n"), 100);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, "CAUTH PLAIN x\r\n"), 100);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, "CAUTH PLAIN x\r\n", "S235 ok\r\n"), 100);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+    run(SCRIPT(GREETED, "CAUTH PLAIN x\r\n", "S535 no\r\n"), 100);
+    cr_assert(dialog_is_repeatable(&dialog));
+}
+
+/* The first mail's reply must not hide that the second one's content is under way. */
+Test(dialog, content_of_a_pipelined_second_mail_is_not_forgotten) {
+    run(SCRIPT(GREETED,
+               "CMAIL FROM:<a>\r\nRCPT TO:<b>\r\nBDAT 1 LAST\r\nxMAIL FROM:<a>\r\nRCPT TO:<b>\r\nBDAT 1 LAST\r\ny",
+               "S250 1\r\n250 2\r\n250 3\r\n"),
+        1000);
+    cr_assert_eq(dialog_mails_accepted(&dialog), 1);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+    feed('S', "250 1\r\n250 2\r\n250 3\r\n", 21, 100);
+    cr_assert(dialog_is_repeatable(&dialog) && dialog_mails_accepted(&dialog) == 2);
+}
+
+Test(dialog, half_a_reply_can_be_forgotten) {
+    run(SCRIPT(GREETED, "CNOOP\r\n", "S250-be"), 100);
+    dialog_forget_partial_reply(&dialog);
+    trace[0] = '\0';
+    feed('S', "250 ok\r\n", 8, 100);
+    cr_assert_str_eq(trace, "R250 ");
 }
 
 Test(dialog, a_server_that_does_not_speak_smtp_is_not_followed) {

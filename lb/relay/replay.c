@@ -1,0 +1,309 @@
+/* A backend is lost in mid-dialog, and nothing that it was told is beyond recall: another one is told the same, and the
+ * client notices nothing but time (DESIGN §5). Replies that the client has already are compared and dropped; from the
+ * first one on that it still waits for, the session is in relay again.
+ *
+ *   RELAY → PARKED (nothing is owed: no hurry) → the search, as for a new session → REPLAY → RELAY */
+#include "lb/engine/log.h"
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool replay_is_possible(const struct session *session) {
+    const struct dialog *dialog = &session->dialog;
+    bool has_greeted = session->offer != OFFER_NONE;
+    return dialog_is_repeatable(dialog) && replay_log_is_complete(&session->log, has_greeted) &&
+           session->offer != OFFER_UNKNOWN && session->replays < REPLAYS_MAX && !session->is_mid_reply &&
+           !session->is_shutting_down && !session->worker->is_stopping;
+}
+
+/* --- the old backend goes --- */
+
+/* The rest of the client's octets, which the old backend was not sent yet, stays; what is being sent belongs to the
+ * attempt until that has ended. Returns false when there is no buffer to part them. */
+static bool part_client_flow(struct session *session) {
+    struct flow *flow = &session->flows[TO_BACKEND];
+    struct attempt *attempt = session->attempt;
+    struct io *io = session->worker->io;
+    unsigned id, rest = flow->length - flow->shown;
+    if (!flow->has_buffer)
+        return true;
+    if (!attempt->conn.send_armed || attempt->has_buffer) {
+        flow->offset = flow->cleared = flow->shown;
+        if (rest == 0)
+            flow_release(session, flow);
+        return true;
+    }
+    if (rest > 0 && !io_buffer_take(io, &id))
+        return false;
+    if (rest > 0)
+        memcpy(io_buffer(io, id), io_buffer(io, flow->buffer) + flow->shown, rest);
+    attempt->buffer = flow->buffer;
+    attempt->has_buffer = true;
+    flow->has_buffer = false;
+    if (rest > 0)
+        flow_fill(flow, (uint16_t)id, 0, rest);
+    else
+        flow_release(session, flow);
+    return true;
+}
+
+/* Of an unfinished reply the client has seen nothing. What is on its way to it goes on. */
+static void drop_unfinished_reply(struct session *session) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    dialog_forget_partial_reply(&session->dialog);
+    flow->length = flow->shown = flow->cleared;
+    if (flow->has_buffer && !session->client_conn.send_armed)
+        flow_release(session, flow);
+}
+
+static void search(struct session *session) {
+    session->search_ms = io_now_ms(session->worker->io);
+    session_choose(session);
+}
+
+void replay_begin(struct session *session, const char *why) {
+    struct attempt *lost = session->attempt;
+    log_info("session id=%llu server=%s lost in phase=%s: %s; it is replayed", (unsigned long long)session->id,
+             lost->backend->name, dialog_phase_name(dialog_phase(&session->dialog)), why);
+    counter_add(&attempt_share(lost)->failures_total, 1);
+    session->has_said_421 = false;
+    session->backend_is_lost = false;
+    drop_unfinished_reply(session);
+    if (!part_client_flow(session)) {
+        session_close(session, CLOSE_BACKEND_CLOSED);
+        return;
+    }
+    memset(&session->tried, 0, sizeof session->tried);
+    backend_set_add(&session->tried, lost->backend);
+    session->attempt = NULL;
+    attempt_close(lost);
+    if (dialog_only_quit_is_open(&session->dialog))
+        session_close(session, CLOSE_QUIT_ANSWERED);
+    else if (dialog_owes_reply(&session->dialog) || session->flows[TO_BACKEND].has_buffer)
+        search(session);
+    else
+        session_enter(session, SESSION_PARKED);
+}
+
+/* --- the client, while it has no backend --- */
+
+static bool is_quit(const struct session *session) {
+    const struct flow *flow = &session->flows[TO_BACKEND];
+    const char *data = (const char *)io_buffer(session->worker->io, flow->buffer);
+    return dialog_takes_commands(&session->dialog) && session->dialog.line_octets == 0 && flow->length == 6 &&
+           strncasecmp(data, "QUIT\r\n", 6) == 0;
+}
+
+void replay_on_client(struct session *session, int result) {
+    if (result > 0) {
+        flow_fill(&session->flows[TO_BACKEND], session->client_conn.received_buffer, 0, (unsigned)result);
+        if (session->state == SESSION_PARKED && is_quit(session))
+            session_close(session, CLOSE_QUIT_ANSWERED);
+        else if (session->state == SESSION_PARKED)
+            search(session);
+    } else if (result == 0 && session->state != SESSION_PARKED) {
+        session->flows[TO_BACKEND].at_end = true; /* it waits for the answers to what it has said */
+    } else {
+        session_close(session, result == 0 ? CLOSE_CLIENT_CLOSED : CLOSE_CLIENT_RESET);
+    }
+}
+
+void replay_on_client_sent(struct session *session, int result) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    if (result < 0) {
+        session_close(session, CLOSE_CLIENT_RESET);
+        return;
+    }
+    flow->bytes += flow->sending;
+    flow_release(session, flow);
+    if (session->state == SESSION_REPLAY)
+        replay_on_sent(session);
+}
+
+/* --- the new backend is told --- */
+
+static void fail(struct session *session, const char *why, bool is_fault) {
+    session_on_attempt_failed(session->attempt, why, is_fault);
+}
+
+static void send_octets(struct session *session, uint16_t buffer, size_t length) {
+    struct attempt *attempt = session->attempt;
+    attempt->buffer = buffer;
+    attempt->has_buffer = true;
+    conn_send(&attempt->conn, io_buffer(session->worker->io, buffer), length);
+}
+
+/* Writes records into `data`, from the one at *position: with PIPELINING all of them, else up to the first that has a
+ * reply to be compared. Returns their length, and how many replies are to be compared. */
+static size_t gather_records(struct session *session, uint8_t *data, unsigned *ret_compared) {
+    bool is_grouped = worker_offer(session->worker, session->new_offer)->has_pipelining;
+    size_t length = 0, line;
+    unsigned code;
+    *ret_compared = 0;
+    while ((is_grouped || *ret_compared == 0) &&
+           (line = replay_log_next(&session->log, &session->replay_at, data + length, &code)) > 0) {
+        if (code == REPLAY_REFUSED) /* and the client knows */
+            continue;
+        length += line;
+        *ret_compared += code != REPLAY_OPEN;
+    }
+    return length;
+}
+
+static void finish(struct session *session) {
+    struct attempt *attempt = session->attempt;
+    struct flow *flow = &session->flows[TO_CLIENT];
+    log_info("session id=%llu server=%s replayed", (unsigned long long)session->id, attempt->backend->name);
+    if (attempt->has_greeting) {
+        flow_fill(flow, attempt->greeting, attempt->greeting_offset, attempt->greeting_length);
+        attempt->has_greeting = false;
+        if (attempt->greeting_offset == attempt->greeting_length)
+            flow_release(session, flow);
+    }
+    relay_begin(session);
+}
+
+/* Sends the next records, or, when all are sent and compared, and nothing is on its way any more, goes back to relay.
+ */
+static void step(struct session *session) {
+    struct attempt *attempt = session->attempt;
+    unsigned id, compared;
+    if (session->replies_to_compare > 0 || attempt->conn.send_armed || session->client_conn.send_armed)
+        return;
+    if (!session->replay_has_ended) {
+        if (!io_buffer_take(session->worker->io, &id)) {
+            fail(session, "no buffer for the replay", false);
+            return;
+        }
+        size_t length = gather_records(session, io_buffer(session->worker->io, id), &compared);
+        session->replies_to_compare = (uint16_t)compared;
+        session->replay_has_ended = compared == 0 || worker_offer(session->worker, session->new_offer)->has_pipelining;
+        if (length > 0) {
+            send_octets(session, (uint16_t)id, length);
+            if (compared > 0 && !attempt->conn.recv_armed)
+                conn_recv(&attempt->conn, false);
+            return;
+        }
+        io_buffer_release(session->worker->io, (uint16_t)id);
+    }
+    finish(session);
+}
+
+static void begin_records(struct session *session) {
+    session->replay_at = replay_log_first(&session->log);
+    session->compare_at = session->replay_at;
+    step(session);
+}
+
+void replay_on_greeting(struct session *session) {
+    struct attempt *attempt = session->attempt;
+    unsigned id;
+    session->replays++;
+    session->replay_has_ended = false;
+    session->replies_to_compare = 0;
+    session->new_offer = session->offer;
+    attempt->greeting_offset = attempt->parsed = attempt->greeting_length; /* the client has a greeting */
+    reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
+    session_enter(session, SESSION_REPLAY);
+    conn_recv(&attempt->conn, false);
+    if (session->offer == OFFER_NONE) {
+        begin_records(session);
+        return;
+    }
+    if (!io_buffer_take(session->worker->io, &id)) {
+        fail(session, "no buffer for the replay", false);
+        return;
+    }
+    session->awaits_hello = true;
+    send_octets(session, (uint16_t)id, replay_log_hello(&session->log, io_buffer(session->worker->io, id)));
+}
+
+void replay_on_sent(struct session *session) {
+    if (!session->awaits_hello)
+        step(session);
+}
+
+/* --- what it answers --- */
+
+/* The next code that the client has seen. */
+static unsigned expected_code(struct session *session) {
+    uint8_t line[REPLAY_LINE_MAX];
+    unsigned code = 0;
+    while (replay_log_next(&session->log, &session->compare_at, line, &code) > 0)
+        if (code != REPLAY_OPEN && code != REPLAY_REFUSED)
+            return code;
+    return 0;
+}
+
+/* Returns what is wrong with it, NULL if nothing is. */
+static const char *compare(struct session *session, const uint8_t *reply, size_t length) {
+    unsigned code = session->attempt->parser.code;
+    if (session->awaits_hello) {
+        session->awaits_hello = false;
+        session->new_offer = worker_intern_offer(session->worker, reply, length);
+        if (code / 100 != 2)
+            return "replay: it refuses EHLO";
+        if (session->new_offer == OFFER_UNKNOWN || !ehlo_offer_covers(worker_offer(session->worker, session->new_offer),
+                                                                      worker_offer(session->worker, session->offer)))
+            return "replay: it lacks an EHLO keyword that the client was offered";
+        return NULL;
+    }
+    session->replies_to_compare--;
+    return code == expected_code(session) ? NULL : "replay: it answers otherwise";
+}
+
+/* Looks at the replies gathered so far. Returns false when the attempt has failed. */
+static bool look(struct session *session) {
+    struct attempt *attempt = session->attempt;
+    const uint8_t *data = io_buffer(session->worker->io, attempt->greeting);
+    while ((session->awaits_hello || session->replies_to_compare > 0) && attempt->parsed < attempt->greeting_length) {
+        enum reply_status status;
+        attempt->parsed += (uint16_t)reply_parser_feed(&attempt->parser, data + attempt->parsed,
+                                                       (size_t)(attempt->greeting_length - attempt->parsed), &status);
+        const char *wrong = NULL;
+        bool was_hello = session->awaits_hello;
+        bool is_invalid = status == REPLY_INVALID;
+        if (status == REPLY_COMPLETE) {
+            wrong = compare(session, data + attempt->greeting_offset, attempt->parsed - attempt->greeting_offset);
+            attempt->greeting_offset = attempt->parsed;
+            reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
+        } else if (is_invalid) {
+            wrong = "replay: its reply is not SMTP";
+        }
+        if (wrong != NULL) {
+            fail(session, wrong, is_invalid);
+            return false;
+        }
+        if (was_hello && !session->awaits_hello)
+            begin_records(session);
+        if (session->state != SESSION_REPLAY)
+            return false;
+    }
+    return true;
+}
+
+void replay_on_received(struct session *session, int result) {
+    struct attempt *attempt = session->attempt;
+    if (result <= 0) {
+        fail(session, result == 0 ? "replay: closed" : socket_error(result), true);
+        return;
+    }
+    if (!attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result)) {
+        fail(session, "replay: its replies are too long", true);
+        return;
+    }
+    if (!look(session))
+        return;
+    timer_set(io_timers(session->worker->io), &session->deadline,
+              io_now_ms(session->worker->io) + session->worker->shared->config->timeouts.reply_ms);
+    if (!session->awaits_hello && session->replies_to_compare == 0)
+        step(session);
+    else if (!attempt->conn.recv_armed)
+        conn_recv(&attempt->conn, false);
+}
+
+void replay_on_timeout(struct session *session) {
+    fail(session, "replay: no reply in time", true);
+}

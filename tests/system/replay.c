@@ -1,0 +1,161 @@
+/* A backend that fails in mid-dialog costs no session before content, a correct 421 after it, and no mail is doubled or
+ * lost. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct three {
+    struct scene scene;
+    struct test_sink sinks[3];
+};
+
+/* `tier`: further lines of [tier primary]. */
+static void begin(struct three *three, const char *timeouts, const char *tier) {
+    struct scene *scene = &three->scene;
+    scene_begin(scene, false);
+    for (unsigned i = 0; i < 3; i++) {
+        char options[100];
+        snprintf(options, sizeof options, "--ids %s/vm%u.ids", scene->dir, i + 1);
+        sink_begin(scene, &three->sinks[i], (const char *[]){"vm1", "vm2", "vm3"}[i], options);
+    }
+    postern_begin(scene,
+                  "[timeouts]\n%s[tier primary]\nbalance = roundrobin\n%s"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  timeouts, tier, three->sinks[0].port, three->sinks[1].port, three->sinks[2].port);
+}
+
+static void end(struct three *three) {
+    struct scene *scene = &three->scene;
+    WAIT_FOR(info_figure(scene, "sessions") == 0, 5000);
+    cr_assert_eq(info_figure(scene, "buffers_in_use"), 0);
+    for (unsigned i = 0; i < 3; i++)
+        sink_fault(&three->sinks[i], "none");
+    scene_end(scene);
+}
+
+/* Every mail that a client saw accepted is queued exactly once, and nothing else is. */
+static void assert_each_mail_once(struct three *three) {
+    struct scene *scene = &three->scene;
+    for (unsigned i = 0; i < 3; i++)
+        free(shell(NULL, "%s/bench/sink --tell %s/vm%u.sock quit; sleep 0.1", scene->build, scene->dir, i + 1));
+    char *said =
+        shell(NULL, "cd %s && sort vm*.ids > queued && sort accepted.ids | diff - queued | head -5", scene->dir);
+    cr_assert_str_eq(said, "", "accepted (<) and queued (>) differ:\n%s", said);
+    free(said);
+}
+
+/* Without probes or ejection, so that a third of all sessions meets the bad backend to the end. */
+static void expect_no_session_lost(const char *fault, const char *load) {
+    struct three three;
+    begin(&three, "reply = 2s\n", "check = none\noutlier = 0\n");
+    sink_fault(&three.sinks[0], fault);
+    json_t *result =
+        load_run(&three.scene, "--rate 100 --sessions 300 --ids %s/accepted.ids %s", three.scene.dir, load);
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert(server_figure(&three.scene, "vm1", "failures") >= 90, "the bad backend was not tried");
+    assert_each_mail_once(&three);
+    json_decref(result);
+    scene_end(&three.scene);
+}
+
+Test(replay, a_backend_that_dies_at_mail_costs_no_session) {
+    expect_no_session_lost("mail-die", "");
+}
+
+Test(replay, a_backend_that_says_421_at_mail_costs_no_session) {
+    expect_no_session_lost("mail-421", "");
+}
+
+Test(replay, a_backend_that_dies_at_rcpt_costs_no_session) {
+    expect_no_session_lost("rcpt-die", "");
+}
+
+Test(replay, a_backend_that_is_killed_costs_only_what_is_in_content) {
+    struct three three;
+    begin(&three, "reply = 2s\n", "inter = 300ms\n");
+    pid_t load = load_begin(&three.scene, "load.json", "--rate 150 --sessions 450");
+    WAIT_FOR(sink_figure(&three.sinks[1], "mails") > 30, 5000);
+    kill(three.sinks[1].pid, SIGKILL);
+    json_t *result = load_end(&three.scene, load, "load.json");
+    cr_assert(figure(result, "dropped") == 0 && figure(result, "timed_out") == 0, "%s", json_dumps(result, 0));
+    cr_assert(figure(result, "tempfailed") <= 1, "%s", json_dumps(result, 0));
+    json_decref(result);
+    WAIT_FOR(info_figure(&three.scene, "sessions") == 0, 5000);
+    scene_end(&three.scene);
+}
+
+Test(replay, a_backend_that_stops_breathing_costs_time_and_no_session) {
+    struct three three;
+    begin(&three, "reply = 1s\n", "inter = 300ms\ncheck-timeout = 1s\n");
+    pid_t load = load_begin(&three.scene, "load.json", "--rate 100 --sessions 300");
+    WAIT_FOR(sink_figure(&three.sinks[1], "mails") > 20, 5000);
+    kill(three.sinks[1].pid, SIGSTOP);
+    json_t *result = load_end(&three.scene, load, "load.json");
+    cr_assert(figure(result, "dropped") == 0 && figure(result, "timed_out") == 0, "%s", json_dumps(result, 0));
+    cr_assert(figure(result, "tempfailed") <= 1, "%s", json_dumps(result, 0));
+    kill(three.sinks[1].pid, SIGCONT);
+    json_decref(result);
+    end(&three);
+}
+
+Test(replay, a_backend_that_hangs_is_hedged_and_then_avoided) {
+    struct three three;
+    begin(&three, "hedge-after = 500ms\n", "check = none\n");
+    sink_fault(&three.sinks[0], "hang");
+    json_t *result = load_run(&three.scene, "--rate 100 --sessions 300");
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert(log_has(&three.scene, "server vm1 is suspect"));
+    cr_assert(server_figure(&three.scene, "vm1", "sessions_total") == 0);
+    /* Those that came in before the first one's half second was over, one in three. */
+    cr_assert(info_figure(&three.scene, "tries_total") < 300 + 100 / 2);
+    json_decref(result);
+    scene_end(&three.scene);
+}
+
+/* Each of 50 clients is one whom the backend does not want: that says nothing about the backend. */
+Test(replay, clients_that_a_backend_refuses_eject_nobody) {
+    struct three three;
+    begin(&three, "", "check = none\n");
+    for (unsigned i = 0; i < 3; i++)
+        sink_fault(&three.sinks[i], i == 1 ? "banner-554-policy" : "banner-421-policy");
+    json_t *result = load_run(&three.scene, "--concurrency 1 --sessions 50 --source 127.0.7.0/24");
+    cr_assert(figure(result, "tempfailed") + figure(result, "refused") == 50, "%s", json_dumps(result, 0));
+    cr_assert_eq(info_figure(&three.scene, "tries_total"), 50);
+    cr_assert_not(log_has(&three.scene, "ejected"));
+    json_decref(result);
+    end(&three);
+}
+
+Test(replay, a_backend_that_passes_probes_and_fails_sessions_is_ejected_and_comes_back) {
+    struct three three;
+    begin(&three, "", "inter = 500ms\n");
+    sink_fault(&three.sinks[0], "mail-reset");
+    json_t *result = load_run(&three.scene, "--rate 50 --sessions 100 --source 127.0.8.0/24");
+    ASSERT_ALL_ACCEPTED(result);
+    char *health = row_value(&three.scene, "servers", "vm1", "health");
+    cr_assert_str_eq(health, "ejected");
+    free(health);
+    cr_assert(server_figure(&three.scene, "vm1", "failures") <= 10);
+    sink_fault(&three.sinks[0], "none");
+    WAIT_FOR(log_has(&three.scene, "health ejected -> up"), 20000);
+    json_decref(result);
+    end(&three);
+}
+
+Test(replay, of_a_pool_that_misbehaves_as_a_whole_one_stays) {
+    struct three three;
+    begin(&three, "", "inter = 500ms\n");
+    for (unsigned i = 0; i < 3; i++)
+        sink_fault(&three.sinks[i], "mail-reset");
+    json_t *result = load_run(&three.scene, "--rate 50 --sessions 100 --source 127.0.8.0/24");
+    cr_assert(figure(result, "tempfailed") == 100, "%s", json_dumps(result, 0));
+    char *usable = row_value(&three.scene, "tiers", "primary", "usable");
+    cr_assert_str_eq(usable, "1");
+    free(usable);
+    json_decref(result);
+    end(&three);
+}
