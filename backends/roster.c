@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RAMP_STEP_MS 1000u
+
 struct roster_tier {
     struct tier_clock clock;
     atomic_uint waiting;
@@ -28,6 +30,8 @@ struct roster {
     unsigned backends_count;
     struct backend *deleted[BACKENDS_MAX]; /* off the view, not yet freed; their ids are not free either */
     unsigned deleted_count;
+    int forced_tier;
+    uint64_t ramp_published_ms; /* while any backend is in slow start */
 };
 
 /* --- the view --- */
@@ -48,7 +52,18 @@ static struct tier_count count_tier(const struct roster *roster, unsigned tier) 
     return count;
 }
 
-static unsigned add_members(const struct roster *roster, unsigned tier, struct view_member *members) {
+static bool is_ramping(const struct roster *roster, const struct backend *backend, uint64_t now_ms) {
+    return backend->ramp_since_ms != 0 &&
+           now_ms - backend->ramp_since_ms < roster->config->tiers[backend->tier].slowstart_ms;
+}
+
+static uint32_t ramped(const struct roster *roster, const struct backend *backend, uint32_t full, uint64_t now_ms) {
+    if (!is_ramping(roster, backend, now_ms))
+        return full;
+    return tier_ramp(full, now_ms - backend->ramp_since_ms, roster->config->tiers[backend->tier].slowstart_ms);
+}
+
+static unsigned add_members(const struct roster *roster, unsigned tier, uint64_t now_ms, struct view_member *members) {
     unsigned count = 0;
     for (unsigned i = 0; i < roster->backends_count; i++) {
         struct backend *backend = roster->backends[i];
@@ -56,8 +71,8 @@ static unsigned add_members(const struct roster *roster, unsigned tier, struct v
             continue;
         members[count++] = (struct view_member){
             .backend = backend,
-            .weight = backend->weight,
-            .sessions_max = backend->sessions_max,
+            .weight = ramped(roster, backend, backend->weight, now_ms),
+            .sessions_max = ramped(roster, backend, backend->sessions_max, now_ms),
             .is_usable = backend_is_usable(backend),
             .has_failed = backend_has_failed(backend),
             .is_starting = backend->admin == BACKEND_READY && backend->health == HEALTH_STARTING,
@@ -66,22 +81,23 @@ static unsigned add_members(const struct roster *roster, unsigned tier, struct v
     return count;
 }
 
-static struct view *build_view(struct roster *roster) {
+static struct view *build_view(struct roster *roster, uint64_t now_ms) {
     struct view *view = calloc(1, sizeof *view + roster->backends_count * sizeof(struct view_member));
     if (view == NULL)
         return NULL;
     struct view_member *members = view->members;
     view->config = roster->config;
     view->tiers_count = (unsigned)roster->config->tiers_count;
+    bool is_forced = roster->forced_tier != TIER_AUTO;
     for (unsigned i = 0; i < view->tiers_count; i++) {
         struct roster_tier *tier = &roster->tiers[i];
         const struct config_tier *config = &roster->config->tiers[i];
         view->tiers[i] = (struct view_tier){
             .config = config,
-            .is_up = tier->clock.is_up,
-            .is_starting = tier_clock_is_starting(&tier->clock, count_tier(roster, i), config->up_min),
+            .is_up = is_forced ? roster->forced_tier == (int)i : tier->clock.is_up,
+            .is_starting = !is_forced && tier_clock_is_starting(&tier->clock, count_tier(roster, i), config->up_min),
             .members = members,
-            .members_count = add_members(roster, i, members),
+            .members_count = add_members(roster, i, now_ms, members),
             .waiting = &tier->waiting,
             .waiting_vetted = &tier->waiting_vetted,
         };
@@ -91,8 +107,8 @@ static struct view *build_view(struct roster *roster) {
 }
 
 /* Returns 0, or -ENOMEM: the old view stays, and the next tick tries again. */
-static int publish(struct roster *roster) {
-    struct view *view = build_view(roster);
+static int publish(struct roster *roster, uint64_t now_ms) {
+    struct view *view = build_view(roster, now_ms);
     if (view == NULL) {
         log_error("out of memory: the last change is not in effect yet");
         return -ENOMEM;
@@ -107,6 +123,13 @@ static int publish(struct roster *roster) {
     return 0;
 }
 
+/* All of a tier that takes over again begin slowly. */
+static void ramp_tier(struct roster *roster, unsigned tier, uint64_t now_ms) {
+    for (unsigned i = 0; i < roster->backends_count; i++)
+        if (roster->backends[i]->tier == tier && backend_is_usable(roster->backends[i]))
+            roster->backends[i]->ramp_since_ms = now_ms;
+}
+
 /* Returns true when a tier went up or down. */
 static bool step_tiers(struct roster *roster, uint64_t now_ms) {
     bool has_changed = false;
@@ -117,6 +140,8 @@ static bool step_tiers(struct roster *roster, uint64_t now_ms) {
         if (!tier_clock_step(clock, count, config->up_min, config->failback_delay_ms, now_ms))
             continue;
         has_changed = true;
+        if (clock->is_up && clock->has_been_down)
+            ramp_tier(roster, i, now_ms);
         if (clock->is_up)
             log_info("tier %s is up: usable=%u min-up=%u", config->name, count.usable, config->up_min);
         else
@@ -128,7 +153,7 @@ static bool step_tiers(struct roster *roster, uint64_t now_ms) {
 
 static int refresh(struct roster *roster, uint64_t now_ms) {
     step_tiers(roster, now_ms);
-    return publish(roster);
+    return publish(roster, now_ms);
 }
 
 /* --- life --- */
@@ -156,6 +181,7 @@ int roster_create(const struct config *config, unsigned workers, uint64_t now_ms
     memset(roster, 0, sizeof *roster);
     roster->config = config;
     roster->workers = workers;
+    roster->forced_tier = TIER_AUTO;
     snapshots_init(&roster->snapshots, workers);
     int result = fill(roster, now_ms);
     if (result == 0)
@@ -245,8 +271,23 @@ void roster_set_health(struct roster *roster, struct backend *backend, enum back
     backend->health = health;
     backend->health_since_ms = now_ms;
     atomic_store(&backend->has_failed, backend_has_failed(backend));
+    if (!was_usable && !was_starting && backend_is_usable(backend))
+        backend->ramp_since_ms = now_ms;
     if (was_usable != backend_is_usable(backend) || was_starting)
         refresh(roster, now_ms);
+}
+
+void roster_force_tier(struct roster *roster, int tier, uint64_t now_ms) {
+    if (tier == TIER_AUTO)
+        log_info("tiers serve by priority and health");
+    else
+        log_warning("tier %s alone serves, by the operator's word", roster->config->tiers[tier].name);
+    roster->forced_tier = tier;
+    refresh(roster, now_ms);
+}
+
+int roster_forced_tier(const struct roster *roster) {
+    return roster->forced_tier;
 }
 
 static bool id_is_taken(const struct roster *roster, unsigned id) {
@@ -322,9 +363,27 @@ static void free_deleted(struct roster *roster) {
     }
 }
 
+/* Once a second while anybody is in slow start, and once when it is over. */
+static bool ramp_is_due(struct roster *roster, uint64_t now_ms) {
+    bool is_due = false;
+    if (now_ms - roster->ramp_published_ms < RAMP_STEP_MS)
+        return false;
+    for (unsigned i = 0; i < roster->backends_count; i++) {
+        struct backend *backend = roster->backends[i];
+        if (backend->ramp_since_ms == 0)
+            continue;
+        is_due = true;
+        if (!is_ramping(roster, backend, now_ms))
+            backend->ramp_since_ms = 0;
+    }
+    if (is_due)
+        roster->ramp_published_ms = now_ms;
+    return is_due;
+}
+
 void roster_tick(struct roster *roster, uint64_t now_ms) {
-    if (step_tiers(roster, now_ms))
-        publish(roster);
+    if (step_tiers(roster, now_ms) || ramp_is_due(roster, now_ms))
+        publish(roster, now_ms);
     if (!snapshots_reclaim(&roster->snapshots))
         free_deleted(roster);
 }

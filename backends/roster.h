@@ -42,6 +42,10 @@ void roster_set_weight(struct roster *roster, struct backend *backend, uint32_t 
 /* From the health module; logs the change with its reason (may be ""). */
 void roster_set_health(struct roster *roster, struct backend *backend, enum backend_health health, const char *reason,
                        uint64_t now_ms);
+/* An operator's override: this tier alone serves; TIER_AUTO: by priority and health. */
+#define TIER_AUTO (-1)
+void roster_force_tier(struct roster *roster, int tier, uint64_t now_ms);
+int roster_forced_tier(const struct roster *roster);
 /* Adds a backend at run time. Returns 0, -EEXIST (name), -ENOSPC (BACKENDS_MAX), -ENOMEM. */
 int roster_add(struct roster *roster, const struct config_backend *config, uint64_t now_ms,
                struct backend **ret_backend);

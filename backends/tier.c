@@ -33,3 +33,10 @@ bool tier_clock_is_starting(const struct tier_clock *clock, struct tier_count co
     return !clock->is_up && !clock->has_been_up && count.starting > 0 &&
            count.usable + count.starting >= needed(up_min);
 }
+
+uint32_t tier_ramp(uint32_t full, uint64_t elapsed_ms, uint64_t slowstart_ms) {
+    if (full == 0 || elapsed_ms >= slowstart_ms)
+        return full;
+    uint32_t share = (uint32_t)((uint64_t)full * elapsed_ms / slowstart_ms);
+    return share > 0 ? share : 1;
+}

@@ -25,4 +25,7 @@ bool tier_clock_step(struct tier_clock *clock, struct tier_count count, uint32_t
 /* Not up, but the backends that have not been probed yet could make it so: clients wait. */
 bool tier_clock_is_starting(const struct tier_clock *clock, struct tier_count count, uint32_t up_min);
 
+/* A weight or limit in slow start: a share of it that grows evenly, 1 at least; 0 stays 0. */
+uint32_t tier_ramp(uint32_t full, uint64_t elapsed_ms, uint64_t slowstart_ms);
+
 #endif

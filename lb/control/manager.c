@@ -2,6 +2,7 @@
 #include "lb/control/manager.h"
 
 #include "lb/control/control.h"
+#include "lb/control/verbs.h"
 #include "lb/engine/log.h"
 #include "lb/relay/outcome.h"
 
@@ -95,6 +96,7 @@ static int open_signals(struct manager *manager) {
 static void on_tick(struct timer *timer) {
     struct manager *manager = container_of(timer, struct manager, tick);
     roster_tick(manager->roster, io_now_ms(manager->io));
+    waits_serve(manager);
     timer_set(io_timers(manager->io), timer, io_now_ms(manager->io) + TICK_MS);
 }
 
@@ -178,6 +180,7 @@ int manager_run(struct manager *manager, uint64_t grace_ms) {
 }
 
 void manager_finish(struct manager *manager) {
+    waits_finish(manager);
     health_destroy(manager->health);
     control_destroy(manager->control);
     mailbox_finish(&manager->mailbox);

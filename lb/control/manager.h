@@ -14,6 +14,7 @@
 #include <time.h>
 
 struct control;
+struct drain_wait;
 
 struct manager {
     const struct config *config;
@@ -23,6 +24,7 @@ struct manager {
     struct control *control;
     struct workers_shared shared;
     struct mailbox mailbox;
+    struct drain_wait *waits; /* control clients that wait for a drain */
     struct timer tick;
     struct op signal_op;
     int signal_fd;

@@ -58,6 +58,29 @@ void set_server(struct command *command, char **arguments, unsigned count) {
         command_fail(command, "\"%.40s\"; allowed: state ready|drain|maint, weight 0..256", arguments[1]);
 }
 
+void set_tier(struct command *command, char **arguments, unsigned count) {
+    struct manager *manager = command->manager;
+    const struct config *config = manager->config;
+    char names[600] = "auto";
+    size_t length = strlen(names);
+    (void)count;
+    for (size_t i = 0; i < config->tiers_count; i++) {
+        if (strcmp(arguments[0], config->tiers[i].name) == 0) {
+            roster_force_tier(manager->roster, (int)i, io_now_ms(manager->io));
+            command_reply_done(command, "tier %s alone serves until: set tier auto", arguments[0]);
+            return;
+        }
+        if (length < sizeof names)
+            length += (size_t)snprintf(names + length, sizeof names - length, ", %s", config->tiers[i].name);
+    }
+    if (strcmp(arguments[0], "auto") != 0) {
+        command_fail(command, "no tier \"%.80s\"; allowed: %s", arguments[0], names);
+        return;
+    }
+    roster_force_tier(manager->roster, TIER_AUTO, io_now_ms(manager->io));
+    command_reply_done(command, "tiers serve by priority and health");
+}
+
 void add_server(struct command *command, char **arguments, unsigned count) {
     struct manager *manager = command->manager;
     struct config_backend config;

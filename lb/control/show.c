@@ -95,21 +95,21 @@ void show_info(struct command *command, char **arguments, unsigned count) {
 
 /* --- show servers, show tiers --- */
 
-/* The last results, the newest on the right: "++++-+". */
-static void print_history(const struct backend *backend, char text[17]) {
+/* The last results, `most` of them, the newest on the right: "++++-+". */
+static void print_history(const struct backend *backend, unsigned most, char text[65]) {
     unsigned count;
     uint64_t history = health_history(backend, &count);
-    unsigned shown = count < 16 ? count : 16;
+    unsigned shown = count < most ? count : most;
     for (unsigned i = 0; i < shown; i++)
         text[i] = (history >> (shown - 1 - i)) & 1 ? '+' : '-';
     text[shown] = '\0';
 }
 
-static json_t *describe_server(const struct manager *manager, const struct backend *backend) {
+static json_t *describe_server(const struct manager *manager, const struct backend *backend, unsigned results) {
     const struct config_tier *tier = &manager->config->tiers[backend->tier];
-    char address[ADDRESS_TEXT_MAX], history[17];
+    char address[ADDRESS_TEXT_MAX], history[65];
     json_t *row = json_object();
-    print_history(backend, history);
+    print_history(backend, results, history);
     json_object_set_new(row, "name", json_string(backend->name));
     json_object_set_new(row, "tier", json_string(tier->name));
     json_object_set_new(row, "address", json_string(address_format(&backend->address, address)));
@@ -128,6 +128,7 @@ static json_t *describe_server(const struct manager *manager, const struct backe
     json_object_set_new(row, "checks", json_string(history));
     json_object_set_new(row, "check_ms", number(health_last_check_ms(backend)));
     json_object_set_new(row, "reason", json_string(backend->health_reason));
+    json_object_set_new(row, "suspect", json_boolean(atomic_load(&backend->is_suspect)));
     return row;
 }
 
@@ -137,11 +138,12 @@ void show_servers(struct command *command, char **arguments, unsigned count) {
     (void)arguments;
     (void)count;
     for (unsigned i = 0; i < roster_count(manager->roster); i++)
-        json_array_append_new(list, describe_server(manager, roster_at(manager->roster, i)));
+        json_array_append_new(list,
+                              describe_server(manager, roster_at(manager->roster, i), command->as_json ? 64 : 16));
     command_reply_value(command, list);
 }
 
-static json_t *describe_tier(const struct view_tier *tier, bool serves) {
+static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_forced) {
     uint64_t usable = 0, sessions = 0;
     json_t *row = json_object();
     for (unsigned i = 0; i < tier->members_count; i++) {
@@ -151,6 +153,7 @@ static json_t *describe_tier(const struct view_tier *tier, bool serves) {
     json_object_set_new(row, "name", json_string(tier->config->name));
     json_object_set_new(row, "state", json_string(tier->is_up ? "up" : tier->is_starting ? "starting" : "down"));
     json_object_set_new(row, "serves", json_boolean(serves));
+    json_object_set_new(row, "forced", json_boolean(is_forced));
     json_object_set_new(row, "usable", number(usable));
     json_object_set_new(row, "servers", number(tier->members_count));
     json_object_set_new(row, "min_up", number(tier->config->up_min));
@@ -163,7 +166,8 @@ static json_t *describe_tier(const struct view_tier *tier, bool serves) {
 }
 
 void show_tiers(struct command *command, char **arguments, unsigned count) {
-    const struct view *view = roster_view(command->manager->roster);
+    const struct roster *roster = command->manager->roster;
+    const struct view *view = roster_view(roster);
     json_t *list = json_array();
     bool is_found = false;
     (void)arguments;
@@ -171,7 +175,7 @@ void show_tiers(struct command *command, char **arguments, unsigned count) {
     for (unsigned i = 0; i < view->tiers_count; i++) {
         bool serves = !is_found && view->tiers[i].is_up;
         is_found |= serves;
-        json_array_append_new(list, describe_tier(&view->tiers[i], serves));
+        json_array_append_new(list, describe_tier(&view->tiers[i], serves, roster_forced_tier(roster) == (int)i));
     }
     command_reply_value(command, list);
 }

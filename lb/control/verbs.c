@@ -17,9 +17,12 @@ const struct verb verbs[] = {
     {"show sessions", "[server NAME]", "the sessions open now", 0, 2, show_sessions},
     {"set server", "NAME state ready|drain|maint | NAME weight 0..256", "change a backend while mail flows", 3, 3,
      set_server},
+    {"set tier", "NAME|auto", "let this tier alone serve, whatever its health; auto: by priority and health", 1, 1,
+     set_tier},
     {"add server", "NAME tier TIER address ADDRESS [weight N] [state S] [max-sessions N] [proxy P] [source ADDRESS]",
      "add a backend", 5, 15, add_server},
     {"del server", "NAME [force]", "delete a backend without sessions; force: end them", 1, 2, del_server},
+    {"wait drained", "NAME [TIME]", "answer when a backend in drain or maint has no sessions left", 1, 2, wait_drained},
     {"shutdown sessions", "server NAME", "end a backend's sessions with 421 as soon as SMTP allows", 2, 2,
      shutdown_sessions},
 };

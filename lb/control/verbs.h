@@ -42,6 +42,15 @@ void add_server(struct command *command, char **arguments, unsigned count);
 void del_server(struct command *command, char **arguments, unsigned count);
 void shutdown_sessions(struct command *command, char **arguments, unsigned count);
 
+void set_tier(struct command *command, char **arguments, unsigned count);
+
+/* --- wait.c --- */
+void wait_drained(struct command *command, char **arguments, unsigned count);
+/* Answers those whose wait is over; at each tick of the manager. */
+void waits_serve(struct manager *manager);
+/* At the end: without answers. */
+void waits_finish(struct manager *manager);
+
 /* The backend of that name; without one the command has been answered with the names there are, and NULL returned. */
 struct backend *find_server(struct command *command, const char *name);
 

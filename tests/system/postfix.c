@@ -41,6 +41,15 @@ static const char master_services[] = "pickup unix n - n 60 1 pickup\n"
                                       "tlsmgr unix - - n 1000? 1 tlsmgr\n"
                                       "postlog unix-dgram n - n - 1 postlogd\n";
 
+/* In the foreground, so that it dies with a test that fails. */
+static void start(struct test_postfix *postfix) {
+    char log[64];
+    unsigned starts = postfix_log_count(postfix, "daemon started");
+    snprintf(log, sizeof log, "%s.out", postfix->name);
+    spawn(postfix->scene, log, (const char *const[]){"postfix", "-c", postfix->dir, "start-fg", NULL});
+    WAIT_FOR(postfix_log_count(postfix, "daemon started") == starts + 1, 10000);
+}
+
 void postfix_begin(struct scene *scene, struct test_postfix *postfix, const char *name, bool proxy,
                    const char *main_cf) {
     postfix->scene = scene;
@@ -59,11 +68,12 @@ void postfix_begin(struct scene *scene, struct test_postfix *postfix, const char
         postfix->dir, postfix->dir, postfix->dir, postfix->dir, name,
         proxy ? "smtpd_upstream_proxy_protocol = haproxy\n" : "", main_cf);
     write_file(postfix->dir, "master.cf", "127.0.0.1:%u inet n - n - - smtpd\n%s", postfix->port, master_services);
-    /* In the foreground, so that it dies with a test that fails. */
-    char log[64];
-    snprintf(log, sizeof log, "%s.out", name);
-    spawn(scene, log, (const char *const[]){"postfix", "-c", postfix->dir, "start-fg", NULL});
-    WAIT_FOR(postfix_log_has(postfix, "daemon started"), 10000);
+    start(postfix);
+}
+
+void postfix_restart(struct test_postfix *postfix) {
+    postfix_end(postfix);
+    start(postfix);
 }
 
 void postfix_end(struct test_postfix *postfix) {
@@ -81,7 +91,7 @@ bool postfix_log_has(const struct test_postfix *postfix, const char *text) {
 }
 
 unsigned postfix_log_count(const struct test_postfix *postfix, const char *text) {
-    char *count = shell(NULL, "grep -c -F -- '%s' %s/mail.log", text, postfix->dir);
+    char *count = shell(NULL, "grep -s -c -F -- '%s' %s/mail.log", text, postfix->dir);
     unsigned number = (unsigned)strtoul(count, NULL, 10);
     free(count);
     return number;

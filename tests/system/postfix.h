@@ -15,6 +15,8 @@ struct test_postfix {
  * `proxy`: its port expects a PROXY header. */
 void postfix_begin(struct scene *scene, struct test_postfix *postfix, const char *name, bool proxy,
                    const char *main_cf);
+/* Stops it as an operator does and starts it again on the same port; back when it listens. */
+void postfix_restart(struct test_postfix *postfix);
 void postfix_end(struct test_postfix *postfix);
 bool postfix_log_has(const struct test_postfix *postfix, const char *text);
 /* How many lines of its log hold `text`. */

@@ -45,3 +45,11 @@ Test(tier, too_few_backends_to_reach_min_up_are_not_waited_for) {
     cr_assert_not(tier_clock_is_starting(&clock_, (struct tier_count){0, 1}, 2));
     cr_assert(tier_clock_is_starting(&clock_, (struct tier_count){1, 1}, 2));
 }
+
+Test(tier, slow_start_grows_evenly_from_1_and_leaves_0_alone) {
+    cr_assert_eq(tier_ramp(100, 0, 10000), 1);
+    cr_assert_eq(tier_ramp(100, 2500, 10000), 25);
+    cr_assert_eq(tier_ramp(100, 10000, 10000), 100);
+    cr_assert_eq(tier_ramp(100, 5, 0), 100);
+    cr_assert_eq(tier_ramp(0, 5, 10000), 0);
+}

@@ -1,0 +1,99 @@
+/* An operator takes each backend out, upgrades it and brings it back, while mail flows. */
+#include "postfix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+Test(rolling, a_restart_of_all_three_postfix_under_load_loses_and_tempfails_nothing) {
+    static const char *const names[] = {"pf1", "pf2", "pf3"};
+    struct scene scene;
+    struct test_postfix postfixes[3];
+    int status;
+    scene_begin(&scene, false);
+    for (unsigned i = 0; i < 3; i++)
+        postfix_begin(&scene, &postfixes[i], names[i], true, "");
+    postern_begin(&scene,
+                  "[tier primary]\nproxy = v2\ninter = 300ms\nfastinter = 200ms\ndowninter = 300ms\n"
+                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend pf2]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend pf3]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  postfixes[0].port, postfixes[1].port, postfixes[2].port);
+    pid_t load = load_begin(&scene, "load.json", "--rate 40 --sessions 800 --mails 2 --patience 30");
+    for (unsigned i = 0; i < 3; i++) {
+        WAIT_FOR(postfix_log_count(&postfixes[i], "status=sent") > 20, 10000);
+        free(ctl(&scene, &status, "set server %s state drain", names[i]));
+        cr_assert_eq(status, 0);
+        char *said = ctl(&scene, &status, "wait drained %s 20s", names[i]);
+        cr_assert(status == 0, "%s", said);
+        free(said);
+        postfix_restart(&postfixes[i]);
+        free(ctl(&scene, &status, "set server %s state ready", names[i]));
+        unsigned before = postfix_log_count(&postfixes[i], "status=sent");
+        WAIT_FOR(postfix_log_count(&postfixes[i], "status=sent") > before, 10000);
+    }
+    json_t *result = load_end(&scene, load, "load.json");
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert_eq(figure(result, "mails"), 1600);
+    json_decref(result);
+    for (unsigned i = 0; i < 3; i++)
+        postfix_end(&postfixes[i]);
+    scene_end(&scene);
+}
+
+Test(rolling, wait_drained_answers_when_the_last_session_has_ended_and_not_before) {
+    struct scene scene;
+    struct test_sink sink, other;
+    int status;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    sink_begin(&scene, &other, "vm2", "");
+    postern_begin(&scene,
+                  "[tier primary]\nbalance = roundrobin\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  sink.port, other.port);
+    char *said = ctl(&scene, &status, "wait drained vm1");
+    cr_assert(status == 1 && strstr(said, "error: server vm1 is ready") != NULL, "%s", said);
+    free(said);
+    pid_t load = load_begin(&scene, "load.json", "--concurrency 4 --sessions 4 --hold 2");
+    WAIT_FOR(server_figure(&scene, "vm1", "sessions") >= 1, 5000);
+    free(ctl(&scene, &status, "set server vm1 state drain"));
+    said = ctl(&scene, &status, "wait drained vm1 100ms");
+    cr_assert(status == 1 && strstr(said, "still has") != NULL, "%s", said);
+    free(said);
+    said = ctl(&scene, &status, "wait drained vm1 20s");
+    cr_assert(status == 0 && strstr(said, "is drained") != NULL, "%s", said);
+    free(said);
+    cr_assert_eq(server_figure(&scene, "vm1", "sessions"), 0);
+    said = ctl(&scene, &status, "wait drained vm1 soon");
+    cr_assert(status == 1 && strstr(said, "a duration") != NULL, "%s", said);
+    free(said);
+    json_decref(load_end(&scene, load, "load.json"));
+    scene_end(&scene);
+}
+
+Test(rolling, an_operator_can_force_a_tier_and_give_it_back) {
+    struct scene scene;
+    struct test_sink vm, bastion;
+    int status;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    sink_begin(&scene, &bastion, "bastion", "");
+    postern_begin(&scene,
+                  "[tier primary]\n[tier strict]\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  vm.port, bastion.port);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 5000);
+    char *said = ctl(&scene, &status, "set tier nowhere");
+    cr_assert(status == 1 && strstr(said, "allowed: auto, primary, strict") != NULL, "%s", said);
+    free(said);
+    free(ctl(&scene, &status, "set tier strict"));
+    cr_assert_eq(status, 0);
+    json_decref(load_run(&scene, "--concurrency 1 --sessions 5"));
+    cr_assert_eq(sink_figure(&bastion, "mails"), 5);
+    free(ctl(&scene, &status, "set tier auto"));
+    json_decref(load_run(&scene, "--concurrency 1 --sessions 5"));
+    cr_assert_eq(sink_figure(&vm, "mails"), 5);
+    scene_end(&scene);
+}
