@@ -36,7 +36,7 @@ FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
@@ -143,6 +143,10 @@ bench: deps-bench ## CPU a session, side by side with HAProxy
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/compare $(OUT)
 
+bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/failover $(OUT)
+
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 build/postern $(DESTDIR)$(PREFIX)/sbin/postern
 	install -D -m 0755 build/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
@@ -155,4 +159,4 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

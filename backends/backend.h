@@ -57,9 +57,9 @@ struct backend {
     void *check; /* the health module's own */
     /* Slots taken over all workers (orphans included). */
     _Alignas(64) atomic_uint in_use;
-    /* When it last began to greet anybody (io_now_ms), and whether a session has since waited past `hedge-after` in
-     * vain (DESIGN §5, suspects). Written by workers, cleared by the next octet of a greeting or probe that passes. */
-    _Alignas(64) atomic_ulong heard_ms;
+    /* When it last greeted anybody with a complete 220 (io_now_ms), and whether a session has since waited past
+     * `hedge-after` in vain (DESIGN §5, suspects). Written by workers, cleared by the next 220 or probe that passes. */
+    _Alignas(64) atomic_ulong greeted_ms;
     atomic_bool is_suspect;
     atomic_bool has_failed; /* by the manager: down or ejected */
     unsigned shares_count;

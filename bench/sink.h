@@ -37,6 +37,8 @@ struct sink_session {
     bool chunk_is_last;
     bool closes_after_send;
     bool resumes_reading; /* the timer's: a slow reader goes on */
+    bool is_thinking;     /* the timer's: before it says the next reply */
+    bool has_waited;
     bool did_mail;
     unsigned content_state;
     uint64_t chunk_left;
@@ -68,6 +70,7 @@ struct sink {
     enum fault fault;
     enum proxy_expected proxy;
     unsigned greeting_delay_ms;
+    unsigned reply_delay_ms;
     uint64_t read_rate; /* octets a second; 0 = as fast as it can */
     FILE *ids;
     struct pool sessions;

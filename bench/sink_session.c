@@ -270,13 +270,27 @@ static void take_input(struct sink_session *session, const uint8_t *data, size_t
         greet(session);
 }
 
+/* Each reply is said `reply_delay_ms` late, as by a server that has to think. */
+static bool must_wait(struct sink_session *session) {
+    struct sink *sink = session->sink;
+    if (sink->reply_delay_ms == 0 || session->has_waited)
+        return false;
+    if (!session->is_thinking)
+        timer_set(io_timers(sink->io), &session->timer, io_now_ms(sink->io) + sink->reply_delay_ms);
+    session->is_thinking = true;
+    return true;
+}
+
 /* Sends what there is to say, else goes on reading. */
 static void go_on(struct sink_session *session) {
     if (session->conn.is_closing || session->conn.send_armed)
         return;
+    if (session->output_length > 0 && must_wait(session))
+        return;
     if (session->output_length > 0) {
         conn_send(&session->conn, session->output, session->output_length);
         session->output_length = 0;
+        session->has_waited = false;
     } else if (session->closes_after_send) {
         conn_close(&session->conn);
     } else if (!session->conn.recv_armed && !timer_is_set(&session->timer)) {
@@ -360,7 +374,10 @@ static void greet(struct sink_session *session) {
 
 static void on_timer(struct timer *timer) {
     struct sink_session *session = container_of(timer, struct sink_session, timer);
-    if (session->resumes_reading)
+    if (session->is_thinking) {
+        session->is_thinking = false;
+        session->has_waited = true;
+    } else if (session->resumes_reading)
         session->resumes_reading = false;
     else if (session->has_greeted)
         drip(session);

@@ -74,11 +74,21 @@ bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length) {
     return fits;
 }
 
+/* It greets: no suspect (any more). */
+static void note_greeted(struct attempt *attempt) {
+    struct backend *backend = attempt->backend;
+    atomic_store_explicit(&backend->greeted_ms, io_now_ms(attempt->worker->io), memory_order_relaxed);
+    if (atomic_load_explicit(&backend->is_suspect, memory_order_relaxed))
+        atomic_store(&backend->is_suspect, false);
+}
+
 static void on_greeting_complete(struct attempt *attempt) {
     struct session *session = attempt->session;
     char excerpt[100];
     timer_cancel(&attempt->deadline);
     if (session == NULL) {
+        if (attempt->parser.code == 220)
+            note_greeted(attempt);
         release_greeting(attempt);
         attempt->has_quit = true;
         timer_set(io_timers(attempt->worker->io), &attempt->deadline, io_now_ms(attempt->worker->io) + ORPHAN_QUIT_MS);
@@ -86,6 +96,7 @@ static void on_greeting_complete(struct attempt *attempt) {
     } else if (attempt->conn.send_armed) {
         attempt_fail(attempt, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
+        note_greeted(attempt);
         session_on_greeting(attempt);
     } else if (reply_is_verdict_on_client(&attempt->parser)) {
         session_on_verdict(attempt);
@@ -100,9 +111,6 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
     struct io *io = attempt->worker->io;
     uint16_t buffer = attempt->conn.received_buffer;
     enum reply_status status;
-    atomic_store_explicit(&attempt->backend->heard_ms, io_now_ms(io), memory_order_relaxed);
-    if (atomic_load_explicit(&attempt->backend->is_suspect, memory_order_relaxed))
-        atomic_store(&attempt->backend->is_suspect, false);
     reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
     bool fits = attempt_gather(attempt, buffer, length);
     if (status == REPLY_INVALID || !fits)

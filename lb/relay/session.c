@@ -201,9 +201,10 @@ void session_on_slow(struct attempt *attempt) {
     struct session *session = attempt->session;
     struct worker *worker = session->worker;
     struct backend *backend = attempt->backend;
-    bool is_silent = !attempt->has_greeting && atomic_load(&backend->heard_ms) < attempt->started_ms;
-    if (is_silent) {
-        outcome_failed(session, attempt);
+    bool greets_others = atomic_load(&backend->greeted_ms) >= attempt->started_ms;
+    if (!greets_others) {
+        if (!attempt->has_greeting) /* a 220- teaser is a sign of life, as postscreen gives it */
+            outcome_failed(session, attempt);
         if (!atomic_exchange(&backend->is_suspect, true))
             log_warning("server %s is suspect: it has greeted nobody for %llums", backend->name,
                         (unsigned long long)worker->shared->config->timeouts.hedge_after_ms);
