@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CERTIFICATE_DAYS_MIN 14
+#define CERTIFICATE_WARN_MS  86400000u
+
 struct check {
     struct check *next;
     struct health *health;
@@ -23,6 +26,7 @@ struct check {
     unsigned history_count;
     uint64_t last_check_ms;
     uint64_t hurried_ms; /* when a session's failure last brought a probe forward */
+    uint64_t certificate_warned_ms;
     struct outlier outlier;
     struct timer ejection; /* its end */
 };
@@ -32,6 +36,7 @@ struct health {
     const struct config *config;
     struct roster *roster;
     struct check *checks;
+    struct ssl_ctx_st *tls_context; /* NULL: no tier needs it */
     uint64_t random;
 };
 
@@ -49,6 +54,7 @@ static void free_check(struct check *check) {
     *link = check->next;
     timer_cancel(&check->timer);
     timer_cancel(&check->ejection);
+    probe_tls_destroy(check->probe.tls);
     free(check);
 }
 
@@ -117,6 +123,17 @@ void health_on_session_failed(struct health *health, struct backend *backend, ui
 
 /* --- probes --- */
 
+/* A certificate that ends soon is said once a day. */
+static void warn_of_certificate(struct check *check, uint64_t now) {
+    if (!check->probe.has_certificate || check->probe.certificate_days > CERTIFICATE_DAYS_MIN)
+        return;
+    if (check->certificate_warned_ms != 0 && now - check->certificate_warned_ms < CERTIFICATE_WARN_MS)
+        return;
+    check->certificate_warned_ms = now;
+    log_warning("server %s: its certificate %s %d days", check->backend->name,
+                check->probe.certificate_days < 0 ? "has ended for" : "ends in", abs(check->probe.certificate_days));
+}
+
 static void on_verdict(struct probe *probe, bool has_passed, const char *reason) {
     struct check *check = container_of(probe, struct check, probe);
     uint64_t now = io_now_ms(check->health->io);
@@ -125,6 +142,7 @@ static void on_verdict(struct probe *probe, bool has_passed, const char *reason)
     check->last_check_ms = now - probe->started_ms;
     if (check->backend == NULL || check->backend->admin == BACKEND_MAINT)
         return;
+    warn_of_certificate(check, now);
     if (has_passed)
         atomic_store(&check->backend->is_suspect, false);
     if (has_passed && check->backend->health == HEALTH_EJECTED && !check->outlier.probe_has_passed) {
@@ -157,7 +175,7 @@ int health_add(struct health *health, struct backend *backend) {
         return -ENOMEM;
     check->health = health;
     check->backend = backend;
-    probe_init(&check->probe, health->io, health->config, backend);
+    probe_init(&check->probe, health->io, health->config, backend, health->tls_context);
     check->probe.on_verdict = on_verdict;
     check->probe.on_finished = on_finished;
     check->timer.expire = on_timer;
@@ -206,6 +224,9 @@ int health_create(struct io *io, const struct config *config, struct roster *ros
     health->config = config;
     health->roster = roster;
     health->random = io_now_ms(io) * 2 + 1;
+    for (size_t i = 0; i < config->tiers_count && health->tls_context == NULL; i++)
+        if (config->tiers[i].check >= CHECK_STARTTLS)
+            health->tls_context = probe_tls_context();
     for (unsigned i = 0; i < roster_count(roster); i++) {
         if (health_add(health, roster_at(roster, i)) < 0) {
             health_destroy(health);
@@ -221,6 +242,7 @@ void health_destroy(struct health *health) {
         return;
     while (health->checks != NULL)
         free_check(health->checks);
+    probe_tls_context_free(health->tls_context);
     free(health);
 }
 
@@ -233,4 +255,12 @@ uint64_t health_history(const struct backend *backend, unsigned *ret_count) {
 uint64_t health_last_check_ms(const struct backend *backend) {
     const struct check *check = backend->check;
     return check == NULL ? 0 : check->last_check_ms;
+}
+
+bool health_certificate_days(const struct backend *backend, int *ret_days) {
+    const struct check *check = backend->check;
+    if (check == NULL || !check->probe.has_certificate)
+        return false;
+    *ret_days = check->probe.certificate_days;
+    return true;
 }

@@ -28,5 +28,7 @@ void health_on_session_failed(struct health *health, struct backend *backend, ui
 uint64_t health_history(const struct backend *backend, unsigned *ret_count);
 /* How long the last probe took until its verdict. */
 uint64_t health_last_check_ms(const struct backend *backend);
+/* Days until the certificate that the last handshake saw ends; false when none was seen. */
+bool health_certificate_days(const struct backend *backend, int *ret_days);
 
 #endif

@@ -1,6 +1,7 @@
-/* The probe's dialog: connect, PROXY header where the backend expects one, banner, EHLO, QUIT, 221. The verdict is
- * given as soon as it is known; the polite end runs on behind it, because a connection that is dropped is an error in
- * the backend's log. Level `tcp` passes at the connection and still leaves in this way. */
+/* The probe's dialog: connect, PROXY header where the backend expects one, banner, EHLO, then, by its level, STARTTLS
+ * with its handshake, and MAIL, RCPT, RSET; QUIT, 221, and close_notify where TLS has begun. The verdict is given as
+ * soon as it is known; the polite end runs on behind it, because a connection that is dropped is an error in the
+ * backend's log. Level `tcp` passes at the connection and still leaves in this way. */
 #include "health/probe.h"
 
 #include "backends/proxy.h"
@@ -10,10 +11,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void finish(struct probe *probe) {
     timer_cancel(&probe->deadline);
     probe->state = PROBE_CLOSING;
+    probe_tls_destroy(probe->tls);
+    probe->tls = NULL;
     conn_close(&probe->conn);
 }
 
@@ -40,7 +44,17 @@ static const char *phase_name(const struct probe *probe) {
     case PROBE_BANNER:
         return "banner";
     case PROBE_EHLO:
-        return "EHLO";
+        return probe->tls != NULL ? "EHLO in TLS" : "EHLO";
+    case PROBE_STARTTLS:
+        return "STARTTLS";
+    case PROBE_HANDSHAKE:
+        return "TLS";
+    case PROBE_MAIL:
+        return "MAIL";
+    case PROBE_RCPT:
+        return "RCPT";
+    case PROBE_RSET:
+        return "RSET";
     case PROBE_QUITTING:
         return "QUIT";
     case PROBE_IDLE:
@@ -55,11 +69,36 @@ static void expect_reply(struct probe *probe) {
     probe->reply_length = 0;
 }
 
-static void say(struct probe *probe, enum probe_state next, const char *line) {
+/* Sends what TLS has to say, one piece at a time. */
+static void flush_tls(struct probe *probe) {
+    if (probe->conn.send_armed)
+        return;
+    size_t length = probe_tls_output(probe->tls, probe->tls_output, sizeof probe->tls_output);
+    if (length > 0)
+        conn_send(&probe->conn, probe->tls_output, length);
+    else if (probe->closes_after_send)
+        finish(probe);
+}
+
+__attribute__((format(printf, 3, 4))) static void say(struct probe *probe, enum probe_state next, const char *format,
+                                                      ...) {
+    va_list arguments;
     probe->state = next;
     expect_reply(probe);
-    size_t length = (size_t)snprintf(probe->command, sizeof probe->command, "%s\r\n", line);
-    conn_send(&probe->conn, probe->command, length);
+    va_start(arguments, format);
+    int length = vsnprintf(probe->command, sizeof probe->command - 2, format, arguments);
+    va_end(arguments);
+    if (length > (int)sizeof probe->command - 3)
+        length = (int)sizeof probe->command - 3;
+    memcpy(probe->command + length, "\r\n", 2);
+    if (probe->tls == NULL) {
+        conn_send(&probe->conn, probe->command, (size_t)length + 2);
+    } else if (probe_tls_write(probe->tls, probe->command, (size_t)length + 2)) {
+        flush_tls(probe);
+    } else {
+        fail(probe, "%s: TLS takes no more", phase_name(probe));
+        finish(probe);
+    }
 }
 
 static void quit(struct probe *probe) {
@@ -86,26 +125,98 @@ static void on_banner(struct probe *probe) {
         give_verdict(probe, true, "");
         quit(probe);
     } else {
-        char line[280];
-        snprintf(line, sizeof line, "EHLO %.250s", probe->config->global.hostname);
-        say(probe, PROBE_EHLO, line);
+        say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
     }
 }
 
-static void on_ehlo(struct probe *probe) {
+static void pass(struct probe *probe) {
+    give_verdict(probe, true, "");
+    quit(probe);
+}
+
+/* Returns false when it has failed. */
+static bool check_offer(struct probe *probe) {
     const struct word_list *required = &probe->tier->check_require;
-    if (probe->parser.code != 250) {
-        fail_with_reply(probe);
-        return;
-    }
-    for (size_t i = 0; i < required->count; i++)
-        if (!reply_offers(probe->reply, probe->reply_length, required->items[i]))
+    for (size_t i = 0; i < required->count; i++) {
+        /* STARTTLS is not offered within TLS (RFC 3207 §4.2). */
+        bool is_done = probe->tls != NULL && strcasecmp(required->items[i], "STARTTLS") == 0;
+        if (!is_done && !reply_offers(probe->reply, probe->reply_length, required->items[i])) {
             fail(probe, "EHLO: %s is not offered", required->items[i]);
+            return false;
+        }
+    }
     if (reply_offers(probe->reply, probe->reply_length, "XCLIENT") ||
         reply_offers(probe->reply, probe->reply_length, "XFORWARD"))
         log_debug("server %s offers XCLIENT or XFORWARD to postern", probe->backend->name);
-    give_verdict(probe, true, "");
-    quit(probe);
+    return true;
+}
+
+/* Level `mail` goes through TLS where it is offered, as most of the site's mail does. */
+static void on_ehlo(struct probe *probe) {
+    bool has_starttls = reply_offers(probe->reply, probe->reply_length, "STARTTLS");
+    if (probe->parser.code != 250) {
+        fail_with_reply(probe);
+    } else if (!check_offer(probe)) {
+        quit(probe);
+    } else if (probe->tier->check <= CHECK_EHLO) {
+        pass(probe);
+    } else if (probe->tls == NULL && has_starttls) {
+        say(probe, PROBE_STARTTLS, "STARTTLS");
+    } else if (probe->tier->check == CHECK_STARTTLS) {
+        fail(probe, "EHLO: STARTTLS is not offered");
+        quit(probe);
+    } else {
+        say(probe, PROBE_MAIL, "MAIL FROM:%s%.250s%s", probe->tier->check_from[0] == '<' ? "" : "<",
+            probe->tier->check_from, probe->tier->check_from[0] == '<' ? "" : ">");
+    }
+}
+
+static void on_starttls(struct probe *probe) {
+    if (probe->parser.code != 220) {
+        fail_with_reply(probe);
+        return;
+    }
+    probe->state = PROBE_HANDSHAKE;
+    probe->tls = probe->tls_context == NULL ? NULL : probe_tls_create(probe->tls_context);
+    if (probe->tls == NULL) {
+        fail(probe, "TLS: out of memory");
+        finish(probe);
+        return;
+    }
+    (void)probe_tls_handshake(probe->tls); /* the client's hello */
+    flush_tls(probe);
+}
+
+static void on_handshake_done(struct probe *probe) {
+    probe->certificate_days = probe_tls_certificate_days(probe->tls);
+    probe->has_certificate = true;
+    if (probe->tier->check == CHECK_STARTTLS)
+        pass(probe);
+    else
+        say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
+}
+
+static void on_envelope(struct probe *probe) {
+    if (probe->parser.code / 100 != 2) {
+        fail_with_reply(probe);
+    } else if (probe->state == PROBE_MAIL) {
+        say(probe, PROBE_RCPT, "RCPT TO:<%.250s>", probe->tier->check_rcpt);
+    } else if (probe->state == PROBE_RCPT) {
+        give_verdict(probe, true, "");
+        say(probe, PROBE_RSET, "RSET");
+    } else {
+        pass(probe);
+    }
+}
+
+static void leave(struct probe *probe) {
+    if (probe->tls == NULL) {
+        finish(probe);
+        return;
+    }
+    probe->closes_after_send = true;
+    probe_tls_end(probe->tls);
+    flush_tls(probe);
 }
 
 static void on_reply(struct probe *probe) {
@@ -116,9 +227,18 @@ static void on_reply(struct probe *probe) {
     case PROBE_EHLO:
         on_ehlo(probe);
         break;
-    case PROBE_QUITTING:
-        finish(probe);
+    case PROBE_STARTTLS:
+        on_starttls(probe);
         break;
+    case PROBE_MAIL:
+    case PROBE_RCPT:
+    case PROBE_RSET:
+        on_envelope(probe);
+        break;
+    case PROBE_QUITTING:
+        leave(probe);
+        break;
+    case PROBE_HANDSHAKE:
     case PROBE_IDLE:
     case PROBE_CONNECTING:
     case PROBE_CLOSING:
@@ -126,26 +246,49 @@ static void on_reply(struct probe *probe) {
     }
 }
 
-static void on_octets(struct probe *probe, unsigned length) {
+/* Octets in clear, or out of TLS. */
+static void on_octets(struct probe *probe, const uint8_t *data, size_t length) {
     enum reply_status status;
-    const uint8_t *data = io_buffer(probe->io, probe->conn.received_buffer);
     size_t consumed = reply_parser_feed(&probe->parser, data, length, &status);
     size_t room = sizeof probe->reply - probe->reply_length;
     size_t kept = consumed < room ? consumed : room; /* the parser's bound is that of the array */
     memcpy(probe->reply + probe->reply_length, data, kept);
     probe->reply_length += (uint16_t)kept;
-    io_buffer_release(probe->io, probe->conn.received_buffer);
     if (status == REPLY_INVALID) {
         char excerpt[100];
         reply_excerpt(probe->reply, probe->reply_length, excerpt, sizeof excerpt);
         fail(probe, "%s: not SMTP: \"%s\"", phase_name(probe), excerpt);
         finish(probe);
+    } else if (status == REPLY_COMPLETE && probe->state == PROBE_STARTTLS && consumed < length) {
+        fail(probe, "STARTTLS: octets in clear behind the reply"); /* CVE-2011-0411 */
+        finish(probe);
+    } else if (status == REPLY_COMPLETE) {
+        on_reply(probe);
+    }
+}
+
+static void on_tls_octets(struct probe *probe, const uint8_t *data, size_t length) {
+    uint8_t clear[GREETING_BYTES_MAX];
+    if (!probe_tls_feed(probe->tls, data, length)) {
+        fail(probe, "TLS: out of memory");
+        finish(probe);
         return;
     }
-    if (status == REPLY_COMPLETE)
-        on_reply(probe);
-    if (probe->state != PROBE_CLOSING && !probe->conn.recv_armed)
-        conn_recv(&probe->conn, false);
+    if (probe->state == PROBE_HANDSHAKE) {
+        char error[100];
+        enum probe_tls_status status = probe_tls_handshake(probe->tls);
+        flush_tls(probe);
+        if (status == PROBE_TLS_FAILED) {
+            probe_tls_error(error, sizeof error);
+            fail(probe, "TLS: %s", error);
+            finish(probe);
+        } else if (status == PROBE_TLS_DONE) {
+            on_handshake_done(probe);
+        }
+    }
+    while (probe->tls != NULL && probe->state != PROBE_HANDSHAKE && !probe->closes_after_send &&
+           (length = probe_tls_read(probe->tls, clear, sizeof clear)) > 0)
+        on_octets(probe, clear, length);
 }
 
 /* --- the connection --- */
@@ -178,7 +321,14 @@ static void on_connected(struct probe *probe, int result) {
 
 static void on_received(struct probe *probe, int result) {
     if (result > 0) {
-        on_octets(probe, (unsigned)result);
+        uint16_t buffer = probe->conn.received_buffer;
+        if (probe->tls != NULL)
+            on_tls_octets(probe, io_buffer(probe->io, buffer), (size_t)result);
+        else
+            on_octets(probe, io_buffer(probe->io, buffer), (size_t)result);
+        io_buffer_release(probe->io, buffer);
+        if (probe->state != PROBE_CLOSING && !probe->conn.recv_armed)
+            conn_recv(&probe->conn, false);
         return;
     }
     fail(probe, "%s: %s", phase_name(probe), result == 0 ? "closed" : strerror(-result));
@@ -198,6 +348,8 @@ static void probe_on_event(struct conn *conn, enum conn_event event, int result)
         if (result < 0) {
             fail(probe, "%s: %s", phase_name(probe), strerror(-result));
             finish(probe);
+        } else if (probe->tls != NULL) {
+            flush_tls(probe);
         }
         break;
     case CONN_SHUT:
@@ -215,11 +367,13 @@ static void probe_on_deadline(struct timer *timer) {
     finish(probe);
 }
 
-void probe_init(struct probe *probe, struct io *io, const struct config *config, const struct backend *backend) {
+void probe_init(struct probe *probe, struct io *io, const struct config *config, const struct backend *backend,
+                struct ssl_ctx_st *tls_context) {
     memset(probe, 0, sizeof *probe);
     probe->io = io;
     probe->config = config;
     probe->backend = backend;
+    probe->tls_context = tls_context;
     probe->tier = &config->tiers[backend->tier];
     probe->deadline.expire = probe_on_deadline;
 }
@@ -241,6 +395,7 @@ static const struct address *choose_source(struct probe *probe) {
 void probe_start(struct probe *probe) {
     probe->state = PROBE_CONNECTING;
     probe->has_verdict = false;
+    probe->closes_after_send = false;
     probe->address = probe->backend->address;
     probe->started_ms = io_now_ms(probe->io);
     conn_init(&probe->conn, probe->io, probe_on_event);

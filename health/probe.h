@@ -3,6 +3,7 @@
 #define POSTERN_HEALTH_PROBE_H
 
 #include "backends/backend.h"
+#include "health/probe_tls.h"
 #include "lb/engine/conn.h"
 #include "lb/smtp/reply.h"
 
@@ -10,7 +11,12 @@ enum probe_state {
     PROBE_IDLE,
     PROBE_CONNECTING,
     PROBE_BANNER,   /* awaits the whole banner; never speaks before it */
-    PROBE_EHLO,     /* awaits the reply to EHLO */
+    PROBE_EHLO,     /* awaits the reply to EHLO, in clear or in TLS */
+    PROBE_STARTTLS, /* awaits the reply to STARTTLS */
+    PROBE_HANDSHAKE,
+    PROBE_MAIL, /* await the replies to these */
+    PROBE_RCPT,
+    PROBE_RSET,
     PROBE_QUITTING, /* the verdict is given; awaits 221 for PROBE_QUIT_MS at most */
     PROBE_CLOSING,
 };
@@ -18,11 +24,14 @@ enum probe_state {
 /* How long a backend may take to say 221 after the verdict. */
 #define PROBE_QUIT_MS    2000u
 #define PROBE_REASON_MAX 160
+/* One TLS record and its framing at a time (RFC 8446 §5.1 allows 16 KiB; commands and hellos are short). */
+#define PROBE_TLS_OUTPUT 4096
 
 struct probe {
     struct io *io;
     const struct config *config;
     const struct config_tier *tier;
+    struct ssl_ctx_st *tls_context; /* of all probes; NULL: no TLS can be had */
     const struct backend *backend;
     enum probe_state state;
     /* Called once a probe, with the verdict; `reason` is "" when it passed. */
@@ -38,11 +47,17 @@ struct probe {
     uint64_t started_ms;
     uint16_t reply_length;
     uint8_t reply[GREETING_BYTES_MAX];
-    char command[300];
+    char command[600];
+    struct probe_tls *tls; /* from the handshake on */
+    uint8_t tls_output[PROBE_TLS_OUTPUT];
+    int certificate_days; /* of the last handshake */
+    bool has_certificate;
+    bool closes_after_send; /* the last octets are close_notify */
     uint8_t proxy_header[128];
 };
 
-void probe_init(struct probe *probe, struct io *io, const struct config *config, const struct backend *backend);
+void probe_init(struct probe *probe, struct io *io, const struct config *config, const struct backend *backend,
+                struct ssl_ctx_st *tls_context);
 /* Begins; not while one is running. */
 void probe_start(struct probe *probe);
 /* Ends a running probe without a verdict; on_finished follows in a later turn. */

@@ -108,6 +108,7 @@ static void print_history(const struct backend *backend, unsigned most, char tex
 static json_t *describe_server(const struct manager *manager, const struct backend *backend, unsigned results) {
     const struct config_tier *tier = &manager->config->tiers[backend->tier];
     char address[ADDRESS_TEXT_MAX], history[65];
+    int days;
     json_t *row = json_object();
     print_history(backend, results, history);
     json_object_set_new(row, "name", json_string(backend->name));
@@ -127,6 +128,10 @@ static json_t *describe_server(const struct manager *manager, const struct backe
     json_object_set_new(row, "bytes_out", number(backend_bytes_out(backend)));
     json_object_set_new(row, "checks", json_string(history));
     json_object_set_new(row, "check_ms", number(health_last_check_ms(backend)));
+    if (health_certificate_days(backend, &days))
+        json_object_set_new(row, "certificate_days", json_integer(days));
+    else
+        json_object_set_new(row, "certificate_days", json_null());
     json_object_set_new(row, "reason", json_string(backend->health_reason));
     json_object_set_new(row, "suspect", json_boolean(atomic_load(&backend->is_suspect)));
     return row;

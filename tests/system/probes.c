@@ -1,0 +1,120 @@
+/* What probes find out about a real Postfix, and what they leave in its log. */
+#include "postfix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void start(struct scene *scene, struct test_postfix *postfix, const char *main_cf, const char *tier) {
+    postfix_begin(scene, postfix, "pf1", true, main_cf);
+    postern_begin(scene,
+                  "[tier primary]\nproxy = v2\ninter = 300ms\nfastinter = 200ms\n%s"
+                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  tier, postfix->port);
+}
+
+static void begin_with(struct scene *scene, struct test_postfix *postfix, const char *main_cf, const char *tier) {
+    scene_begin(scene, false);
+    start(scene, postfix, main_cf, tier);
+}
+
+/* A Postfix with a certificate that ends in `days`; 0: without TLS. */
+static void begin(struct scene *scene, struct test_postfix *postfix, unsigned days, const char *tier) {
+    char main_cf[400] = "";
+    scene_begin(scene, false);
+    if (days > 0) {
+        int status;
+        free(shell(
+            &status,
+            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=pf.example.test -days %u -keyout %s/key.pem -out "
+            "%s/cert.pem 2>&1",
+            days, scene->dir, scene->dir));
+        cr_assert_eq(status, 0);
+        snprintf(main_cf, sizeof main_cf,
+                 "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = %s/cert.pem\nsmtpd_tls_key_file = "
+                 "%s/key.pem\nsmtpd_tls_loglevel = 1\n",
+                 scene->dir, scene->dir);
+    }
+    start(scene, postfix, main_cf, tier);
+}
+
+static bool has_value(struct scene *scene, const char *key, const char *wanted) {
+    char *value = row_value(scene, "servers", "pf1", key);
+    bool has = strstr(value, wanted) != NULL;
+    free(value);
+    return has;
+}
+
+static void end(struct scene *scene, struct test_postfix *postfix) {
+    char *complaints = shell(
+        NULL, "grep -hE 'postfix/smtpd.*(warning|error|fatal|lost connection|SSL_accept)' %s/mail.log", postfix->dir);
+    cr_assert_str_eq(complaints, "", "probes leave this in its log:\n%s", complaints);
+    free(complaints);
+    postfix_end(postfix);
+    scene_end(scene);
+}
+
+Test(probes, starttls_shakes_hands_with_a_real_postfix_and_tells_when_its_certificate_ends) {
+    struct scene scene;
+    struct test_postfix postfix;
+    begin(&scene, &postfix, 10, "check = starttls\n");
+    WAIT_FOR(has_value(&scene, "health", "up"), 5000);
+    WAIT_FOR(postfix_log_count(&postfix, "TLS connection established") >= 3, 5000);
+    cr_assert(has_value(&scene, "certificate_days", "9"));
+    cr_assert(log_has(&scene, "server pf1: its certificate ends in 9 days"));
+    WAIT_FOR(postfix_log_count(&postfix, "starttls=1 quit=1 commands=3") >= 3, 5000);
+    end(&scene, &postfix);
+}
+
+Test(probes, starttls_fails_a_backend_that_does_not_offer_it) {
+    struct scene scene;
+    struct test_postfix postfix;
+    begin(&scene, &postfix, 0, "check = starttls\n");
+    WAIT_FOR(has_value(&scene, "health", "down"), 5000);
+    cr_assert(has_value(&scene, "reason", "EHLO: STARTTLS is not offered"));
+    end(&scene, &postfix);
+}
+
+Test(probes, mail_asks_for_the_recipient_in_clear_and_in_tls) {
+    for (unsigned days = 0; days <= 100; days += 100) {
+        struct scene scene;
+        struct test_postfix postfix;
+        begin(&scene, &postfix, days, "check = mail\ncheck-rcpt = user@example.test\n");
+        WAIT_FOR(has_value(&scene, "health", "up"), 5000);
+        WAIT_FOR(postfix_log_count(&postfix, "mail=1 rcpt=1 rset=1 quit=1") >= 2, 5000);
+        cr_assert_eq(postfix_log_count(&postfix, "status="), 0, "a probe must not send mail");
+        end(&scene, &postfix);
+    }
+}
+
+Test(probes, mail_fails_a_backend_that_does_not_take_the_recipient_and_says_its_words) {
+    struct scene scene;
+    struct test_postfix postfix;
+    begin_with(&scene, &postfix, "smtpd_sender_restrictions = reject_unauth_destination\n",
+               "check = mail\ncheck-rcpt = user@elsewhere.test\ncheck-from = probe@example.test\n");
+    WAIT_FOR(has_value(&scene, "health", "down"), 5000);
+    cr_assert(has_value(&scene, "reason", "RCPT: 554 5.7.1 <user@elsewhere.test>: Relay access denied"));
+    cr_assert(postfix_log_has(&postfix, "from=<probe@example.test>"));
+    end(&scene, &postfix);
+}
+
+Test(probes, a_required_keyword_that_is_missing_fails_a_backend) {
+    struct scene scene;
+    struct test_postfix postfix;
+    begin(&scene, &postfix, 0, "check = ehlo\ncheck-require = PIPELINING XNOSUCH\n");
+    WAIT_FOR(has_value(&scene, "health", "down"), 5000);
+    cr_assert(has_value(&scene, "reason", "EHLO: XNOSUCH is not offered"));
+    end(&scene, &postfix);
+}
+
+/* As postscreen does, which waits 6 seconds for early talkers. */
+Test(probes, a_backend_that_greets_late_is_up_when_the_timeout_allows_it) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "pf1", "--greeting-delay 1500");
+    postern_begin(&scene, "[tier primary]\ncheck-timeout = 4s\n[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  sink.port);
+    WAIT_FOR(has_value(&scene, "health", "up"), 5000);
+    cr_assert_not(log_has(&scene, "going-down"));
+    scene_end(&scene);
+}
