@@ -30,6 +30,9 @@ struct backend *backend_create(const struct config_backend *config, uint8_t id, 
     backend->id = id;
     backend->tier = (unsigned)config->tier;
     backend->address = config->address;
+    if (config->host_is_name)
+        snprintf(backend->host_name, sizeof backend->host_name, "%s", config->host);
+    backend->host_port = config->port;
     backend->proxy = config->proxy;
     backend->sessions_max = config->sessions_max;
     backend->weight = config->weight;
@@ -104,7 +107,7 @@ bool backend_has_failed(const struct backend *backend) {
 
 bool backend_is_usable(const struct backend *backend) {
     bool is_up = backend->health == HEALTH_UP || backend->health == HEALTH_GOING_DOWN;
-    return backend->admin == BACKEND_READY && is_up;
+    return backend->admin == BACKEND_READY && is_up && backend->address.sa.sa_family != 0;
 }
 
 const char *backend_health_name(enum backend_health health) {

@@ -39,8 +39,11 @@ struct backend {
     char name[BACKEND_NAME_MAX];
     uint8_t id; /* unique among living backends: the bit in a session's set of tried ones */
     unsigned tier;
-    bool was_added; /* by the control socket, not from the file */
-    struct address address;
+    bool was_added;         /* by the control socket, not from the file */
+    struct address address; /* of family 0 while its name has not been resolved */
+    char host_name[254];    /* that the address came from; "" = none */
+    char host_error[64];    /* why the name could not be resolved the last time */
+    uint16_t host_port;
     enum proxy_version proxy;
     struct address_list source; /* owned */
     uint32_t sessions_max;      /* 0 = no limit */
@@ -85,7 +88,7 @@ uint64_t backend_bytes_out(const struct backend *backend);
 uint64_t backend_mails(const struct backend *backend);
 uint64_t backend_successes(const struct backend *backend);
 
-/* `ready` and up (DESIGN §6). */
+/* `ready`, up, and with an address (DESIGN §6). */
 bool backend_is_usable(const struct backend *backend);
 /* Down or ejected. */
 bool backend_has_failed(const struct backend *backend);

@@ -31,6 +31,7 @@ struct roster {
     struct backend *deleted[BACKENDS_MAX]; /* off the view, not yet freed; their ids are not free either */
     unsigned deleted_count;
     int forced_tier;
+    bool view_is_stale;         /* memory ran out: what workers see is not what is here */
     uint64_t ramp_published_ms; /* while any backend is in slow start */
 };
 
@@ -109,6 +110,7 @@ static struct view *build_view(struct roster *roster, uint64_t now_ms) {
 /* Returns 0, or -ENOMEM: the old view stays, and the next tick tries again. */
 static int publish(struct roster *roster, uint64_t now_ms) {
     struct view *view = build_view(roster, now_ms);
+    roster->view_is_stale = view == NULL;
     if (view == NULL) {
         log_error("out of memory: the last change is not in effect yet");
         return -ENOMEM;
@@ -300,15 +302,20 @@ static bool id_is_taken(const struct roster *roster, unsigned id) {
     return false;
 }
 
+static int find_id(const struct roster *roster) {
+    unsigned id = 0;
+    while (id < BACKENDS_MAX && id_is_taken(roster, id))
+        id++;
+    return id < BACKENDS_MAX ? (int)id : -ENOSPC;
+}
+
 int roster_add(struct roster *roster, const struct config_backend *config, uint64_t now_ms,
                struct backend **ret_backend) {
     if (roster_find(roster, config->name) != NULL)
         return -EEXIST;
-    unsigned id = 0;
-    while (id < BACKENDS_MAX && id_is_taken(roster, id))
-        id++;
-    if (id == BACKENDS_MAX)
-        return -ENOSPC;
+    int id = find_id(roster);
+    if (id < 0)
+        return id;
     struct backend *backend = backend_create(config, (uint8_t)id, roster->workers);
     if (backend == NULL)
         return -ENOMEM;
@@ -335,6 +342,46 @@ static void take_out(struct roster *roster, const struct backend *backend) {
         i++;
     roster->backends_count--;
     memmove(&roster->backends[i], &roster->backends[i + 1], (roster->backends_count - i) * sizeof roster->backends[0]);
+}
+
+int roster_replace(struct roster *roster, struct backend *backend, const struct address *address, uint64_t now_ms) {
+    char text[ADDRESS_TEXT_MAX];
+    struct config_backend config = {
+        .name = backend->name,
+        .tier = backend->tier,
+        .host = backend->host_name,
+        .host_is_name = backend->host_name[0] != '\0',
+        .port = backend->host_port,
+        .address = *address,
+        .weight = backend->weight,
+        .state = backend->admin,
+        .proxy = backend->proxy,
+        .source = backend->source,
+        .sessions_max = backend->sessions_max,
+    };
+    int id = find_id(roster);
+    if (id < 0)
+        return id;
+    struct backend *added = backend_create(&config, (uint8_t)id, roster->workers);
+    if (added == NULL)
+        return -ENOMEM;
+    added->was_added = backend->was_added;
+    added->health_since_ms = now_ms;
+    if (backend_is_usable(backend) || roster->config->tiers[backend->tier].check == CHECK_NONE)
+        added->health = HEALTH_UP;
+    log_info("server %s is at %s now (%s)", added->name, address_format(address, text), added->host_name);
+    unsigned i = 0;
+    while (roster->backends[i] != backend)
+        i++;
+    roster->backends[i] = added;
+    if (roster->events.on_removed != NULL)
+        roster->events.on_removed(roster->events.context, backend);
+    backend->is_deleted = true;
+    roster->deleted[roster->deleted_count++] = backend;
+    if (roster->events.on_added != NULL)
+        roster->events.on_added(roster->events.context, added);
+    refresh(roster, now_ms); /* without memory for a view the next tick tries again, and both live on */
+    return 0;
 }
 
 int roster_remove(struct roster *roster, struct backend *backend, bool force, uint64_t now_ms) {
@@ -382,8 +429,9 @@ static bool ramp_is_due(struct roster *roster, uint64_t now_ms) {
 }
 
 void roster_tick(struct roster *roster, uint64_t now_ms) {
-    if (step_tiers(roster, now_ms) || ramp_is_due(roster, now_ms))
+    bool has_changed = step_tiers(roster, now_ms);
+    if (ramp_is_due(roster, now_ms) || has_changed || roster->view_is_stale)
         publish(roster, now_ms);
-    if (!snapshots_reclaim(&roster->snapshots))
+    if (!snapshots_reclaim(&roster->snapshots) && !roster->view_is_stale)
         free_deleted(roster);
 }

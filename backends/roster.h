@@ -49,6 +49,9 @@ int roster_forced_tier(const struct roster *roster);
 /* Adds a backend at run time. Returns 0, -EEXIST (name), -ENOSPC (BACKENDS_MAX), -ENOMEM. */
 int roster_add(struct roster *roster, const struct config_backend *config, uint64_t now_ms,
                struct backend **ret_backend);
+/* Exchanges a backend for one at another address: the same name, state and weight, and its health while it is usable.
+ * The old one drains. Returns 0, -ENOSPC or -ENOMEM (nothing has changed). */
+int roster_replace(struct roster *roster, struct backend *backend, const struct address *address, uint64_t now_ms);
 /* Takes a backend off the view; it is freed when its last session has ended and no worker can see it. With sessions
  * on it and without `force`: -EBUSY, nothing changes. */
 int roster_remove(struct roster *roster, struct backend *backend, bool force, uint64_t now_ms);

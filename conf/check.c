@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct check {
     void (*report)(void *context, unsigned line, const char *message);
@@ -60,12 +61,16 @@ static void check_tiers(const struct config *config, const struct check *check) 
 }
 
 static void check_sources(const struct config_backend *backend, const struct check *check) {
-    if (backend->source.count == 0 || backend->host == NULL)
+    if (backend->source.count == 0 || backend->host == NULL || backend->host_is_name)
         return;
     for (size_t i = 0; i < backend->source.count; i++)
         if (backend->source.items[i].sa.sa_family == backend->address.sa.sa_family)
             return;
     say(check, backend->line, "[backend %s] source: none is of the address family of %s", backend->name, backend->host);
+}
+
+static bool is_same_name(const struct config_backend *a, const struct config_backend *b) {
+    return b->host_is_name && a->port == b->port && strcasecmp(a->host, b->host) == 0;
 }
 
 static void check_backends(const struct config *config, const struct check *check) {
@@ -74,7 +79,8 @@ static void check_backends(const struct config *config, const struct check *chec
         check_sources(backend, check);
         for (size_t j = 0; j < i; j++)
             if (backend->host != NULL && config->backends[j].host != NULL &&
-                address_equal(&backend->address, &config->backends[j].address))
+                (backend->host_is_name ? is_same_name(backend, &config->backends[j])
+                                       : address_equal(&backend->address, &config->backends[j].address)))
                 say(check, backend->line, "[backend %s] address: is that of [backend %s] too", backend->name,
                     config->backends[j].name);
     }

@@ -213,10 +213,10 @@ const struct option options[] = {
     {SECTION_GATE, "recipient-domain", OPTION_BOOL, AT(gate, recipient_domain), "on", 0, 0, NULL, NOT_YET, 0,
      "A rule of the gate."},
 
-    {SECTION_DNS, "servers", OPTION_ADDRESSES, AT(dns, servers), "", 0, 0, NULL, NOT_YET, 53,
+    {SECTION_DNS, "servers", OPTION_ADDRESSES, AT(dns, servers), "", 0, 0, NULL, 0, 53,
      "Resolvers, as 127.0.0.1:5353; empty = the system's."},
-    {SECTION_DNS, "timeout", OPTION_DURATION, AT(dns, timeout_ms), "2s", MS, MIN, NULL, NOT_YET, 0, "One try."},
-    {SECTION_DNS, "tries", OPTION_NUMBER, AT(dns, tries), "2", 1, 10, NULL, NOT_YET, 0, "Tries of one query."},
+    {SECTION_DNS, "timeout", OPTION_DURATION, AT(dns, timeout_ms), "2s", MS, MIN, NULL, 0, 0, "One try."},
+    {SECTION_DNS, "tries", OPTION_NUMBER, AT(dns, tries), "2", 1, 10, NULL, 0, 0, "Tries of one query."},
 
     {SECTION_CONTROL, "socket", OPTION_TEXT, AT(control, socket), "/run/postern/control.sock", 0, 107, NULL,
      OPTION_REQUIRED, 0, "The UNIX socket that posternctl talks to."},

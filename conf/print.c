@@ -84,9 +84,14 @@ void option_print(const struct option *option, const void *section_data, FILE *o
     case OPTION_WORDS:
         print_words(field, out);
         break;
-    case OPTION_ENDPOINT:
-        fputs(address_format(&((const struct config_backend *)section_data)->address, text), out);
+    case OPTION_ENDPOINT: {
+        const struct config_backend *backend = section_data;
+        if (backend->host_is_name)
+            fprintf(out, "%s:%u", backend->host, backend->port);
+        else
+            fputs(address_format(&backend->address, text), out);
         break;
+    }
     }
 }
 
@@ -143,7 +148,7 @@ static void describe(const struct option *option, FILE *out) {
         fputs("words, separated by spaces", out);
         break;
     case OPTION_ENDPOINT:
-        fputs("an address as 192.0.2.11:25 or [2001:db8::11]:25", out);
+        fputs("an address as 192.0.2.11:25 or [2001:db8::11]:25, or a name as vm1.example.net:25", out);
         break;
     }
 }

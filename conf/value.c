@@ -201,11 +201,36 @@ static bool is_name(const char *text, size_t length) {
     return true;
 }
 
+/* "vm1.example.net:25", or without the port. What ends in a number is an address with a mistake. */
+static bool parse_name(const struct option *option, const char *text, struct config_backend *backend) {
+    const char *colon = strrchr(text, ':');
+    size_t length = colon != NULL ? (size_t)(colon - text) : strlen(text);
+    uint64_t port = option->default_port;
+    const char *rest = "";
+    if (!is_name(text, length) || (colon != NULL && !take_number(colon + 1, &port, &rest)))
+        return false;
+    size_t last = length;
+    while (last > 0 && text[last - 1] != '.')
+        last--;
+    bool is_number = strspn(text + last, "0123456789") >= length - last;
+    if (is_number || *rest != '\0' || port == 0 || port > UINT16_MAX)
+        return false;
+    char *copy = strndup(text, length);
+    if (copy == NULL)
+        return false;
+    free(backend->host);
+    backend->host = copy;
+    backend->port = (uint16_t)port;
+    backend->address = (struct address){0};
+    backend->host_is_name = true;
+    return true;
+}
+
 static bool parse_endpoint(const struct option *option, const char *text, struct config_backend *backend) {
     struct address address;
     char host[ADDRESS_TEXT_MAX];
     if (address_parse(text, option->default_port, &address) < 0)
-        return false;
+        return parse_name(option, text, backend);
     char *copy = strdup(address_format_host(&address, host));
     if (copy == NULL)
         return false;
@@ -332,9 +357,6 @@ int option_parse(const struct option *option, const char *text, void *section_da
     option_describe(option, allowed, sizeof allowed);
     if (is_missing)
         snprintf(ret_error, error_size, "is missing; allowed: %s", allowed);
-    else if (option->type == OPTION_ENDPOINT && is_name(text, strcspn(text, ":")))
-        snprintf(ret_error, error_size, "\"%.100s\": names are not resolved by this version; allowed: %s", text,
-                 allowed);
     else
         snprintf(ret_error, error_size, "\"%.100s\" is wrong; allowed: %s", text, allowed);
     return -EINVAL;

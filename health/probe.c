@@ -400,6 +400,12 @@ void probe_start(struct probe *probe) {
     probe->started_ms = io_now_ms(probe->io);
     conn_init(&probe->conn, probe->io, probe_on_event);
     timer_set(io_timers(probe->io), &probe->deadline, probe->started_ms + probe->tier->check_timeout_ms);
+    if (probe->address.sa.sa_family == 0) {
+        const char *error = probe->backend->host_error;
+        fail(probe, "DNS: %s", error[0] != '\0' ? error : "no answer yet");
+        finish(probe);
+        return;
+    }
     int result = conn_connect(&probe->conn, &probe->address, choose_source(probe));
     if (result < 0) {
         fail(probe, "socket: %s", strerror(-result));

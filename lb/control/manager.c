@@ -46,11 +46,13 @@ static void on_added(void *context, struct backend *backend) {
     struct manager *manager = context;
     if (health_add(manager->health, backend) < 0)
         log_error("server %s: out of memory: it is not probed", backend->name);
+    names_on_added(manager->names, backend);
 }
 
 static void on_removed(void *context, struct backend *backend) {
     struct manager *manager = context;
     health_remove(manager->health, backend);
+    names_on_removed(manager->names, backend);
 }
 
 /* --- what sessions say of backends --- */
@@ -112,6 +114,9 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     if (result < 0)
         return result;
     manager->started_ms = io_now_ms(manager->io);
+    result = resolver_create(manager->io, &config->dns, &manager->resolver, ret_error, error_size);
+    if (result < 0)
+        return result;
     struct roster_events events = {manager, on_published, on_added, on_removed};
     result = roster_create(config, workers, manager->started_ms, &events, &manager->roster);
     if (result == 0)
@@ -120,7 +125,6 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
         result = open_signals(manager);
     if (result < 0) {
         snprintf(ret_error, error_size, "manager: %s", strerror(-result));
-        manager_finish(manager);
         return result;
     }
     manager->shared.config = config;
@@ -144,6 +148,8 @@ static int start(struct manager *manager) {
     manager->has_workers = result == 0;
     if (result == 0)
         result = health_create(manager->io, manager->config, manager->roster, &manager->health);
+    if (result == 0)
+        result = names_create(manager->io, manager->resolver, manager->roster, &manager->names);
     if (result == 0 && manager->control != NULL)
         control_start(manager->control, manager);
     return result;
@@ -180,8 +186,12 @@ int manager_run(struct manager *manager, uint64_t grace_ms) {
 }
 
 void manager_finish(struct manager *manager) {
+    if (manager->io == NULL)
+        return;
     waits_finish(manager);
+    names_destroy(manager->names);
     health_destroy(manager->health);
+    resolver_destroy(manager->resolver);
     control_destroy(manager->control);
     mailbox_finish(&manager->mailbox);
     if (manager->signal_fd >= 0)

@@ -3,6 +3,7 @@
 #ifndef POSTERN_CONTROL_MANAGER_H
 #define POSTERN_CONTROL_MANAGER_H
 
+#include "backends/names.h"
 #include "backends/roster.h"
 #include "health/health.h"
 #include "lb/engine/io.h"
@@ -21,6 +22,8 @@ struct manager {
     struct io *io;
     struct roster *roster;
     struct health *health;
+    struct resolver *resolver;
+    struct names *names;
     struct control *control;
     struct workers_shared shared;
     struct mailbox mailbox;
@@ -40,12 +43,14 @@ struct manager {
 int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors, uint32_t *ret_max, char *ret_error,
                          size_t error_size);
 
-/* Makes ring and roster. `config` outlives it. Returns 0 or -errno with a sentence in `ret_error`. */
+/* Makes ring, resolver and roster. `config` outlives it. Returns 0 or -errno with a sentence in `ret_error`; either
+ * way, manager_finish() ends it. */
 int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
                  size_t error_size);
 /* Runs on the calling thread until SIGTERM or SIGINT; the workers must have been created, and are started here.
  * `grace_ms` is what sessions get at the end. Returns 0 or -errno. */
 int manager_run(struct manager *manager, uint64_t grace_ms);
+/* Accepts a zeroed one. */
 void manager_finish(struct manager *manager);
 
 #endif

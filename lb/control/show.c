@@ -113,7 +113,10 @@ static json_t *describe_server(const struct manager *manager, const struct backe
     print_history(backend, results, history);
     json_object_set_new(row, "name", json_string(backend->name));
     json_object_set_new(row, "tier", json_string(tier->name));
-    json_object_set_new(row, "address", json_string(address_format(&backend->address, address)));
+    json_object_set_new(row, "address",
+                        backend->address.sa.sa_family == 0 ? json_null()
+                                                           : json_string(address_format(&backend->address, address)));
+    json_object_set_new(row, "host", backend->host_name[0] == '\0' ? json_null() : json_string(backend->host_name));
     json_object_set_new(row, "state", json_string(config_admin_name(backend->admin)));
     json_object_set_new(row, "health",
                         json_string(tier->check == CHECK_NONE ? "unchecked" : backend_health_name(backend->health)));

@@ -69,6 +69,8 @@ void io_shutdown_write(struct io *io, struct op *op, int slot);
 void io_cancel_slot(struct io *io, struct op *op, int slot);
 /* Cancels everything in flight on a normal descriptor. */
 void io_cancel_fd(struct io *io, struct op *op, int fd);
+/* Cancels one operation; both complete. */
+void io_cancel_op(struct io *io, struct op *op, struct op *target);
 void io_close(struct io *io, struct op *op, int slot);
 /* For eventfd and signalfd: a read of a normal descriptor. */
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);

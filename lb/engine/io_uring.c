@@ -357,6 +357,12 @@ void io_cancel_fd(struct io *io, struct op *op, int fd) {
     submit_later(sqe, op);
 }
 
+void io_cancel_op(struct io *io, struct op *op, struct op *target) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)target, 0);
+    submit_later(sqe, op);
+}
+
 void io_close(struct io *io, struct op *op, int slot) {
     struct io_uring_sqe *sqe = get_sqe(io);
     io_uring_prep_close_direct(sqe, (unsigned)slot);

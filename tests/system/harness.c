@@ -168,13 +168,18 @@ json_int_t figure(const json_t *object, const char *key) {
 /* --- sinks --- */
 
 void sink_begin(struct scene *scene, struct test_sink *sink, const char *name, const char *options) {
+    sink_begin_at(scene, sink, name, "127.0.0.1", free_port(), options);
+}
+
+void sink_begin_at(struct scene *scene, struct test_sink *sink, const char *name, const char *host, unsigned port,
+                   const char *options) {
     char command[512], log[64];
     sink->scene = scene;
     snprintf(sink->name, sizeof sink->name, "%s", name);
-    sink->port = free_port();
+    sink->port = port;
     snprintf(log, sizeof log, "%s.log", name);
-    snprintf(command, sizeof command, "exec %s/bench/sink --listen 127.0.0.1:%u --name %s --control %s/%s.sock %s",
-             scene->build, sink->port, name, scene->dir, name, options);
+    snprintf(command, sizeof command, "exec %s/bench/sink --listen %s:%u --name %s --control %s/%s.sock %s",
+             scene->build, host, sink->port, name, scene->dir, name, options);
     sink->pid = spawn(scene, log, (const char *const[]){"sh", "-c", command, NULL});
     WAIT_FOR(file_has(scene, log, "listening"), 5000);
 }
@@ -306,7 +311,7 @@ char *row_value(struct scene *scene, const char *table, const char *name, const 
         else if (json_is_integer(value))
             cr_assert(asprintf(&text, "%lld", (long long)json_integer_value(value)) > 0);
         else
-            text = strdup(json_is_true(value) ? "yes" : "no");
+            text = strdup(json_is_null(value) ? "-" : json_is_true(value) ? "yes" : "no");
     }
     json_decref(rows);
     cr_assert_not_null(text, "no %s of %s", key, name);

@@ -39,6 +39,9 @@ void kill_child(struct scene *scene, pid_t pid, int signal);
 
 /* Starts a sink; `options` are further words, as "--proxy v2". */
 void sink_begin(struct scene *scene, struct test_sink *sink, const char *name, const char *options);
+/* The same at an address and port of the test's choice. */
+void sink_begin_at(struct scene *scene, struct test_sink *sink, const char *name, const char *host, unsigned port,
+                   const char *options);
 void sink_fault(const struct test_sink *sink, const char *fault);
 /* One figure of its stats. */
 json_int_t sink_figure(const struct test_sink *sink, const char *key);

@@ -262,9 +262,24 @@ Test(config, values_out_of_bounds_are_errors) {
     assert_good(MINIMAL "[timeouts]\nhedge-after = 0\n");
 }
 
-Test(config, a_name_as_a_backends_address_is_refused_with_the_reason) {
-    assert_wrong(LISTEN TIER "[backend b]\ntier = primary\naddress = vm1.example.net:25\n",
-                 "names are not resolved by this version");
+Test(config, a_backends_address_may_be_a_name_but_no_mistyped_number) {
+    struct config *config = parse(LISTEN TIER "[backend b]\ntier = primary\naddress = vm1.example.net:2525\n"
+                                              "[backend c]\ntier = primary\naddress = vm2\n");
+    cr_assert_not_null(config, "%s", messages);
+    cr_assert(config->backends[0].host_is_name && config->backends[0].port == 2525);
+    cr_assert_str_eq(config->backends[0].host, "vm1.example.net");
+    cr_assert_eq(config->backends[1].port, 25);
+    config_free(config);
+    static const char *const wrong[] = {"192.0.2.300:25", "192.0.2:25", "vm1:0", "vm1:70000",
+                                        "vm1:x",          "vm_1/2",     "a:1:2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[300];
+        snprintf(text, sizeof text, LISTEN TIER "[backend b]\ntier = primary\naddress = %s\n", wrong[i]);
+        assert_wrong(text, "is wrong; allowed: an address");
+    }
+    assert_wrong(LISTEN TIER
+                 "[backend b]\ntier = primary\naddress = vm1\n[backend c]\ntier = primary\naddress = VM1:25\n",
+                 "is that of [backend b] too");
 }
 
 Test(config, contradictions_are_said) {

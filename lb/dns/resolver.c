@@ -1,0 +1,311 @@
+/* One c-ares channel on one thread. c-ares says which sockets it wants watched (ares_init_options(3),
+ * ARES_OPT_SOCK_STATE_CB); each has a one-shot poll in the ring, armed again after each call into c-ares, since
+ * edge-style polling stalls on TCP. A socket that c-ares has closed keeps its place until its poll has ended: the
+ * number may be in use again by then. */
+#include "lb/dns/resolver.h"
+
+#include "lb/engine/log.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A UDP and a TCP socket for each of a handful of servers, and those that are on their way out. */
+#define SOCKETS_MAX 64u
+
+struct dns_socket {
+    struct op poll;
+    struct op cancel;
+    struct resolver *resolver;
+    int fd;
+    unsigned events;
+    bool is_used;
+    bool is_gone; /* closed by c-ares */
+    bool poll_armed;
+    bool cancel_armed;
+};
+
+struct dns_request {
+    struct dns_request *next_free;
+    struct resolver *resolver;
+    struct dns_query *query; /* NULL: nobody waits any more */
+    enum dns_type type;
+    struct timer deadline;
+};
+
+struct resolver {
+    struct io *io;
+    ares_channel channel;
+    bool has_channel;
+    bool is_ending;
+    uint64_t query_ms; /* all tries of one query */
+    struct timer tick; /* c-ares' own retries */
+    struct dns_socket sockets[SOCKETS_MAX];
+    struct dns_request requests[DNS_QUERIES_MAX];
+    struct dns_request *free_requests;
+};
+
+/* --- sockets --- */
+
+static void after_call(struct resolver *resolver);
+
+static void free_if_done(struct dns_socket *socket) {
+    if (socket->is_gone && !socket->poll_armed && !socket->cancel_armed)
+        socket->is_used = false;
+}
+
+static void on_cancelled(struct op *op, int result, unsigned flags) {
+    struct dns_socket *socket = container_of(op, struct dns_socket, cancel);
+    (void)result;
+    (void)flags;
+    socket->cancel_armed = false;
+    free_if_done(socket);
+}
+
+static void on_poll(struct op *op, int result, unsigned flags) {
+    struct dns_socket *socket = container_of(op, struct dns_socket, poll);
+    struct resolver *resolver = socket->resolver;
+    (void)flags;
+    socket->poll_armed = false;
+    if (socket->is_gone) {
+        free_if_done(socket);
+        return;
+    }
+    bool is_readable = result < 0 || (result & (POLLIN | POLLERR | POLLHUP)) != 0;
+    bool is_writable = result < 0 || (result & (POLLOUT | POLLERR | POLLHUP)) != 0;
+    ares_process_fd(resolver->channel, is_readable ? socket->fd : ARES_SOCKET_BAD,
+                    is_writable ? socket->fd : ARES_SOCKET_BAD);
+    after_call(resolver);
+}
+
+static void cancel_poll(struct dns_socket *socket) {
+    if (!socket->poll_armed || socket->cancel_armed || socket->resolver->is_ending)
+        return;
+    socket->cancel_armed = true;
+    io_cancel_op(socket->resolver->io, &socket->cancel, &socket->poll);
+}
+
+static struct dns_socket *find_socket(struct resolver *resolver, int fd) {
+    struct dns_socket *unused = NULL;
+    for (unsigned i = 0; i < SOCKETS_MAX; i++) {
+        struct dns_socket *socket = &resolver->sockets[i];
+        if (socket->is_used && !socket->is_gone && socket->fd == fd)
+            return socket;
+        if (!socket->is_used && unused == NULL)
+            unused = socket;
+    }
+    if (unused != NULL)
+        *unused = (struct dns_socket){
+            .poll.complete = on_poll, .cancel.complete = on_cancelled, .resolver = resolver, .fd = fd, .is_used = true};
+    return unused;
+}
+
+/* May run inside any call into c-ares. */
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable) {
+    struct dns_socket *socket = find_socket(context, fd);
+    if (socket == NULL) {
+        log_error("DNS: more than %u sockets: a query will time out", SOCKETS_MAX);
+        return;
+    }
+    unsigned events = (readable ? POLLIN : 0u) | (writable ? POLLOUT : 0u);
+    if (events != socket->events)
+        cancel_poll(socket);
+    socket->events = events;
+    if (events == 0) {
+        socket->is_gone = true;
+        free_if_done(socket);
+    }
+}
+
+static void on_tick(struct timer *timer) {
+    struct resolver *resolver = container_of(timer, struct resolver, tick);
+    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    after_call(resolver);
+}
+
+/* Watches what c-ares wants watched, and comes back when it wants to try again. */
+static void after_call(struct resolver *resolver) {
+    struct timeval room = {0}, *wait = ares_timeout(resolver->channel, NULL, &room);
+    for (unsigned i = 0; i < SOCKETS_MAX; i++) {
+        struct dns_socket *socket = &resolver->sockets[i];
+        if (!socket->is_used || socket->is_gone || socket->poll_armed || socket->events == 0)
+            continue;
+        socket->poll_armed = true;
+        io_poll_fd(resolver->io, &socket->poll, socket->fd, socket->events);
+    }
+    if (wait == NULL)
+        timer_cancel(&resolver->tick);
+    else
+        timer_set(io_timers(resolver->io), &resolver->tick,
+                  io_now_ms(resolver->io) + (uint64_t)wait->tv_sec * 1000 + (uint64_t)wait->tv_usec / 1000 + 1);
+}
+
+/* --- answers --- */
+
+static void tell(struct dns_request *request, const struct dns_answer *answer) {
+    struct dns_query *query = request->query;
+    timer_cancel(&request->deadline);
+    request->query = NULL;
+    if (query == NULL)
+        return;
+    query->request = NULL;
+    query->on_answer(query, answer);
+}
+
+static void take_addresses(const struct dns_request *request, const unsigned char *reply, int length,
+                           struct dns_answer *answer) {
+    struct ares_addrttl v4[DNS_ADDRESSES_MAX];
+    struct ares_addr6ttl v6[DNS_ADDRESSES_MAX];
+    int count = DNS_ADDRESSES_MAX;
+    int status = request->type == DNS_A ? ares_parse_a_reply(reply, length, NULL, v4, &count)
+                                        : ares_parse_aaaa_reply(reply, length, NULL, v6, &count);
+    if (status == ARES_ENODATA || (status == ARES_SUCCESS && count == 0)) {
+        *answer = (struct dns_answer){.status = DNS_NONE, .error = "no such record"};
+        return;
+    }
+    if (status != ARES_SUCCESS) {
+        *answer = (struct dns_answer){.status = DNS_FAILED, .error = ares_strerror(status)};
+        return;
+    }
+    answer->status = DNS_FOUND;
+    answer->ttl_s = UINT32_MAX;
+    for (int i = 0; i < count; i++) {
+        struct address *address = &answer->addresses[answer->count++];
+        int ttl = request->type == DNS_A ? v4[i].ttl : v6[i].ttl;
+        if (request->type == DNS_A)
+            address->in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = v4[i].ipaddr};
+        else {
+            address->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
+            memcpy(&address->in6.sin6_addr, &v6[i].ip6addr, sizeof address->in6.sin6_addr);
+        }
+        if (ttl >= 0 && (uint32_t)ttl < answer->ttl_s)
+            answer->ttl_s = (uint32_t)ttl;
+    }
+}
+
+/* With ARES_FLAG_NOCHECKRESP every answer comes here as it is, SERVFAIL and REFUSED among them. */
+static void read_reply(const struct dns_request *request, const unsigned char *reply, int length,
+                       struct dns_answer *answer) {
+    unsigned code = length >= NS_HFIXEDSZ ? reply[3] & 0x0fu : ns_r_formerr;
+    if (code == ns_r_nxdomain)
+        *answer = (struct dns_answer){.status = DNS_NONE, .error = "no such name"};
+    else if (code != ns_r_noerror)
+        *answer = (struct dns_answer){.status = DNS_FAILED,
+                                      .error = code == ns_r_refused    ? "REFUSED"
+                                               : code == ns_r_servfail ? "SERVFAIL"
+                                                                       : "the server's answer is an error"};
+    else
+        take_addresses(request, reply, length, answer);
+}
+
+static void on_reply(void *context, int status, int timeouts, unsigned char *reply, int length) {
+    struct dns_request *request = context;
+    struct resolver *resolver = request->resolver;
+    struct dns_answer answer = {.status = DNS_FAILED, .error = "no answer in time"};
+    (void)timeouts;
+    if (reply != NULL)
+        read_reply(request, reply, length, &answer);
+    else if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
+        answer = (struct dns_answer){.status = DNS_NONE, .error = "no such name"};
+    else if (status != ARES_ETIMEOUT)
+        answer.error = ares_strerror(status);
+    if (!resolver->is_ending)
+        tell(request, &answer);
+    request->next_free = resolver->free_requests;
+    resolver->free_requests = request;
+}
+
+/* c-ares goes on until it gives up by itself; its place is taken until then. */
+static void on_deadline(struct timer *timer) {
+    struct dns_request *request = container_of(timer, struct dns_request, deadline);
+    tell(request, &(struct dns_answer){.status = DNS_FAILED, .error = "no answer in time"});
+}
+
+/* --- questions --- */
+
+void resolver_ask(struct resolver *resolver, struct dns_query *query, const char *name, enum dns_type type) {
+    struct dns_request *request = resolver->free_requests;
+    if (request == NULL) {
+        query->on_answer(query, &(struct dns_answer){.status = DNS_FAILED, .error = "too many queries at once"});
+        return;
+    }
+    resolver->free_requests = request->next_free;
+    request->query = query;
+    request->type = type;
+    query->request = request;
+    timer_set(io_timers(resolver->io), &request->deadline, io_now_ms(resolver->io) + resolver->query_ms);
+    ares_query(resolver->channel, name, ns_c_in, (int)type, on_reply, request); /* may call on_reply at once */
+    after_call(resolver);
+}
+
+void resolver_cancel(struct dns_query *query) {
+    if (query->request == NULL)
+        return;
+    timer_cancel(&query->request->deadline);
+    query->request->query = NULL;
+    query->request = NULL;
+}
+
+/* --- life --- */
+
+static int set_servers(struct resolver *resolver, const struct config_dns *config) {
+    char list[64 * ADDRESS_TEXT_MAX] = "", text[ADDRESS_TEXT_MAX];
+    size_t length = 0;
+    if (config->servers.count == 0)
+        return 0;
+    for (size_t i = 0; i < config->servers.count && length < sizeof list; i++)
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i > 0 ? "," : "",
+                                   address_format(&config->servers.items[i], text));
+    return ares_set_servers_ports_csv(resolver->channel, list) == ARES_SUCCESS ? 0 : -EINVAL;
+}
+
+int resolver_create(struct io *io, const struct config_dns *config, struct resolver **ret_resolver, char *ret_error,
+                    size_t error_size) {
+    struct resolver *resolver = calloc(1, sizeof *resolver);
+    struct ares_options options = {.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP,
+                                   .timeout = (int)config->timeout_ms,
+                                   .tries = (int)config->tries,
+                                   .sock_state_cb = on_socket_state,
+                                   .sock_state_cb_data = resolver};
+    if (resolver == NULL)
+        return -ENOMEM;
+    resolver->io = io;
+    resolver->tick.expire = on_tick;
+    /* c-ares doubles the timeout with each round; the wheel has the last word. */
+    resolver->query_ms = config->timeout_ms * config->tries + 1000;
+    for (unsigned i = 0; i < DNS_QUERIES_MAX; i++) {
+        resolver->requests[i].resolver = resolver;
+        resolver->requests[i].deadline.expire = on_deadline;
+        resolver->requests[i].next_free = resolver->free_requests;
+        resolver->free_requests = &resolver->requests[i];
+    }
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    if (status == ARES_SUCCESS)
+        status = ares_init_options(&resolver->channel, &options,
+                                   ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    resolver->has_channel = status == ARES_SUCCESS;
+    if (status != ARES_SUCCESS || set_servers(resolver, config) < 0) {
+        snprintf(ret_error, error_size, "[dns]: %s",
+                 status != ARES_SUCCESS ? ares_strerror(status) : "the servers are not understood");
+        resolver_destroy(resolver);
+        return -EINVAL;
+    }
+    *ret_resolver = resolver;
+    return 0;
+}
+
+void resolver_destroy(struct resolver *resolver) {
+    if (resolver == NULL)
+        return;
+    resolver->is_ending = true;
+    if (resolver->has_channel)
+        ares_destroy(resolver->channel);
+    ares_library_cleanup();
+    free(resolver);
+}

@@ -1,0 +1,54 @@
+/* DNS for the manager's ring: c-ares does the protocol, the ring waits for its sockets, and the wheel holds each query
+ * to its deadline. Nothing here blocks, and workers never call it. */
+#ifndef POSTERN_DNS_RESOLVER_H
+#define POSTERN_DNS_RESOLVER_H
+
+#include "conf/config.h"
+#include "lb/engine/io.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Queries in flight; one more fails at once. */
+#define DNS_QUERIES_MAX   1024u
+#define DNS_ADDRESSES_MAX 16u
+#define DNS_NAME_MAX      254u
+
+enum dns_type { DNS_A = 1, DNS_AAAA = 28 };
+
+enum dns_status {
+    DNS_FOUND,
+    DNS_NONE,   /* the name or the type is not there: a valid answer */
+    DNS_FAILED, /* no answer in time, SERVFAIL, REFUSED, or an answer that makes no sense */
+};
+
+struct dns_answer {
+    enum dns_status status;
+    const char *error; /* of DNS_FAILED and DNS_NONE, for a log line */
+    uint32_t ttl_s;    /* the least of the records; of DNS_FOUND */
+    unsigned count;
+    struct address addresses[DNS_ADDRESSES_MAX]; /* port 0 */
+};
+
+struct dns_request;
+
+/* One question, embedded in its owner. */
+struct dns_query {
+    /* Called once, in a later turn or from within resolver_ask(); the query may be asked again from it. */
+    void (*on_answer)(struct dns_query *query, const struct dns_answer *answer);
+    struct dns_request *request; /* NULL: not being asked */
+};
+
+struct resolver;
+
+/* `config`: servers (empty: the system's), timeout of a try, tries. Returns 0, or -errno with a sentence. */
+int resolver_create(struct io *io, const struct config_dns *config, struct resolver **ret_resolver, char *ret_error,
+                    size_t error_size);
+/* After the loop has ended; open questions get no answer. Accepts NULL. */
+void resolver_destroy(struct resolver *resolver);
+/* Asks; not while this query is being asked. */
+void resolver_ask(struct resolver *resolver, struct dns_query *query, const char *name, enum dns_type type);
+/* No answer will come. Harmless when none is awaited. */
+void resolver_cancel(struct dns_query *query);
+
+#endif
