@@ -78,6 +78,7 @@ static bool takes_421(struct session *session, const struct dialog_event *event)
         outcome_failed(session, session->attempt);
     if (!is_verdict && replay_is_possible(session)) {
         session->has_said_421 = true;
+        session->said_421_idle = is_idle;
         return false;
     }
     session->last_code = 421;

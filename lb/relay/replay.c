@@ -75,8 +75,9 @@ void replay_begin(struct session *session, const char *why) {
         session_close(session, CLOSE_BACKEND_CLOSED);
         return;
     }
-    memset(&session->tried, 0, sizeof session->tried);
-    backend_set_add(&session->tried, lost->backend);
+    if (session->said_421_idle) /* nothing is wrong with it */
+        memset(&session->tried, 0, sizeof session->tried);
+    session->said_421_idle = false;
     session->attempt = NULL;
     attempt_close(lost);
     if (dialog_only_quit_is_open(&session->dialog))

@@ -245,8 +245,10 @@ static void commit_to(struct attempt *attempt) {
     session->hedge = NULL;
     attempt_give_up(loser);
     attempt->is_committed = true;
-    memset(&session->tried, 0, sizeof session->tried);
-    backend_set_add(&session->tried, attempt->backend);
+    if (session->relay_ms == 0) { /* what failed before a long session has no bearing on its end */
+        memset(&session->tried, 0, sizeof session->tried);
+        backend_set_add(&session->tried, attempt->backend);
+    }
     counter_add(&attempt_share(attempt)->sessions_total, 1);
 }
 
