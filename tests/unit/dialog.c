@@ -181,6 +181,14 @@ Test(dialog, content_of_a_pipelined_second_mail_is_not_forgotten) {
     cr_assert(dialog_is_repeatable(&dialog) && dialog_mails_accepted(&dialog) == 2);
 }
 
+Test(dialog, ehlo_repeated_ends_the_transaction_and_a_refused_one_does_not) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CEHLO again\r\n", "S250-mx\r\n250 PIPELINING\r\n"),
+                 "R220 C R250 C R250 C R250 C R250 ", PHASE_EHLO);
+    cr_assert(dialog_is_between_transactions(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CEHLO bad_name\r\n", "S501 5.5.4 syntax\r\n"), 100);
+    cr_assert_not(dialog_is_between_transactions(&dialog));
+}
+
 Test(dialog, half_a_reply_can_be_forgotten) {
     run(SCRIPT(GREETED, "CNOOP\r\n", "S250-be"), 100);
     dialog_forget_partial_reply(&dialog);
