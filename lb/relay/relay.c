@@ -35,14 +35,18 @@ static uint64_t deadline_ms(const struct session *session) {
     return has_failed && timeouts->reply_ms > REPLY_FROM_FAILED_MS ? REPLY_FROM_FAILED_MS : timeouts->reply_ms;
 }
 
+/* A whole command has a deadline, not each octet of it: one that was begun before runs on. */
 static void restart_deadline(struct session *session) {
+    bool is_in_command = dialog_takes_commands(&session->dialog) && session->dialog.line_octets > 0;
     session->active_ms = io_now_ms(session->worker->io);
+    if (!is_in_command || dialog_owes_reply(&session->dialog))
+        session->waits_since_ms = session->active_ms;
     if (!session->backend_is_lost)
-        timer_set(io_timers(session->worker->io), &session->deadline, session->active_ms + deadline_ms(session));
+        timer_set(io_timers(session->worker->io), &session->deadline, session->waits_since_ms + deadline_ms(session));
 }
 
 void relay_on_backend_failed(struct session *session) {
-    uint64_t deadline = session->active_ms + deadline_ms(session);
+    uint64_t deadline = session->waits_since_ms + deadline_ms(session);
     if (!session->backend_is_lost && deadline < session->deadline.deadline_ms)
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }

@@ -79,6 +79,7 @@ struct session {
     uint64_t search_ms;       /* when the first backend was asked for */
     uint64_t relay_ms;        /* when a 220 went to the client; 0 = never */
     uint64_t active_ms;       /* last octet in either direction */
+    uint64_t waits_since_ms;  /* for what its deadline in RELAY is for */
     uint64_t discarded_bytes; /* of input that nobody gets any more */
     uint16_t last_words;      /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;

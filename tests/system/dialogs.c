@@ -71,6 +71,26 @@ Test(dialogs, between_two_mails_a_lost_backend_costs_nothing_and_quit_is_answere
     end(&scene, postfixes);
 }
 
+Test(dialogs, a_command_drawn_out_octet_by_octet_is_cut_when_its_time_is_over) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin(&scene,
+                  "[timeouts]\nclient = 2s\n[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  sink.port);
+    char *heard =
+        shell(NULL,
+              "timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/%u; read -r line <&3; printf \"EHLO c\\r\\n\" >&3; "
+              "(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do printf N >&3; sleep 0.5; done) 2>/dev/null & "
+              "cat <&3; kill $!'",
+              scene.port);
+    cr_assert_not_null(strstr(heard, "421 4.4.2"), "%s", heard);
+    free(heard);
+    cr_assert(log_has(&scene, "the client was idle past"));
+    scene_end(&scene);
+}
+
 /* What a reply answered otherwise would mean: the client believes that a recipient was accepted who is not. */
 Test(dialogs, where_the_new_backend_answers_otherwise_the_client_hears_421_and_believes_nothing_wrong) {
     struct scene scene;
