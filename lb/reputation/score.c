@@ -1,0 +1,185 @@
+/* The arithmetic of trust. */
+#include "lb/reputation/score.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DAY_MS             86400000.0
+#define MONTH_DAYS         30.0
+#define MONTH_MAILS_FEW    100.0
+#define MONTH_BAD_SHARE    0.01
+#define HEAVY_WEIGHT       5
+#define CONFIDENCE         0.05
+#define PARENT_WEIGHT      8.0
+#define PARENT_DOUBT_LEAST 0.5
+
+static const struct {
+    float weight;
+    bool is_good;
+    const char *text;
+} kinds[EVIDENCE_KINDS] = {
+#define EVIDENCE(name, weight, is_good, text) [EVIDENCE_##name] = {weight, is_good, text},
+#include "lb/reputation/evidence.def"
+#undef EVIDENCE
+};
+
+const char *evidence_text(enum evidence_kind kind) {
+    return kinds[kind].text;
+}
+
+static bool is_mail(enum evidence_kind kind) {
+    return kind == EVIDENCE_MAIL_CLEAN || kind == EVIDENCE_MAIL_REJECTED;
+}
+
+/* --- a day --- */
+
+/* Of n mails, r of them bad with weights that sum up to w: as they are up to the cap, else by share, so that a provider
+ * with a normal share of spam is weighed by its share and not by its volume. */
+static void weigh_day(const struct evidence *evidence, double cap, double *ret_good, double *ret_bad) {
+    double mails = evidence->today_mails, bad = evidence->today_bad;
+    double scale = mails > cap ? cap / mails : 1;
+    *ret_good = (mails - bad) * scale + (double)evidence->today_extra_good;
+    *ret_bad = (double)evidence->today_bad_weight * scale + (double)evidence->today_extra_bad;
+}
+
+static double fade(double days, uint64_t half_life_ms) {
+    return exp2(-days * DAY_MS / (double)half_life_ms);
+}
+
+static void fold_day(struct evidence *evidence, const struct config_reputation *config) {
+    double good, bad;
+    weigh_day(evidence, config->good_per_day, &good, &bad);
+    evidence->good += (float)good;
+    evidence->bad += (float)bad;
+    evidence->month_mails += evidence->today_mails;
+    evidence->month_bad += evidence->today_bad;
+    evidence->today_mails = evidence->today_bad = 0;
+    evidence->today_bad_weight = evidence->today_extra_good = evidence->today_extra_bad = 0;
+}
+
+void evidence_advance(struct evidence *evidence, uint16_t day, const struct config_reputation *config) {
+    if (day <= evidence->day)
+        return;
+    double days = day - evidence->day;
+    fold_day(evidence, config);
+    evidence->good *= (float)fade(days, config->good_half_life_ms);
+    evidence->bad *= (float)fade(days, config->bad_half_life_ms);
+    evidence->month_mails *= (float)exp(-days / MONTH_DAYS);
+    evidence->month_bad *= (float)exp(-days / MONTH_DAYS);
+    evidence->day = day;
+}
+
+static uint16_t add_up(uint16_t value, unsigned count) {
+    return (uint16_t)(value + count < UINT16_MAX ? value + count : UINT16_MAX);
+}
+
+void evidence_add(struct evidence *evidence, enum evidence_kind kind, unsigned count, uint16_t day,
+                  const struct config_reputation *config) {
+    float weight = kinds[kind].weight * (float)count;
+    bool is_new_day = evidence->days == 0 || day > evidence->day;
+    if (evidence->days == 0)
+        evidence->day = evidence->first_day = day;
+    evidence_advance(evidence, day, config);
+    evidence->days = is_new_day ? add_up(evidence->days, 1) : evidence->days;
+    if (!kinds[kind].is_good && kinds[kind].weight >= HEAVY_WEIGHT)
+        evidence->heavy_day = evidence->day;
+    if (is_mail(kind)) {
+        evidence->today_mails = add_up(evidence->today_mails, count);
+        if (!kinds[kind].is_good) {
+            evidence->today_bad = add_up(evidence->today_bad, count);
+            evidence->today_bad_weight += weight;
+        }
+    } else if (kinds[kind].is_good) {
+        evidence->today_extra_good += weight;
+    } else {
+        evidence->today_extra_bad += weight;
+    }
+}
+
+void evidence_totals(const struct evidence *evidence, const struct config_reputation *config, double *ret_good,
+                     double *ret_bad) {
+    weigh_day(evidence, config->good_per_day, ret_good, ret_bad);
+    *ret_good += (double)evidence->good;
+    *ret_bad += (double)evidence->bad;
+}
+
+/* --- the score --- */
+
+struct prior prior_of_parent(double mean) {
+    if (mean < 0)
+        return (struct prior){1, 1};
+    double doubt = PARENT_WEIGHT * (1 - mean);
+    return (struct prior){PARENT_WEIGHT * mean, doubt > PARENT_DOUBT_LEAST ? doubt : PARENT_DOUBT_LEAST};
+}
+
+/* The continued fraction of the incomplete beta function, by Lentz' method (DLMF §8.17(v); Numerical Recipes §6.4). */
+static double beta_fraction(double a, double b, double x) {
+    const double tiny = 1e-300;
+    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    double value = d;
+    for (int m = 1; m <= 500; m++) {
+        for (int odd = 0; odd < 2; odd++) {
+            double k = odd ? -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+                           : m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+            d = 1 + k * d;
+            c = 1 + k / c;
+            d = 1 / (fabs(d) < tiny ? tiny : d);
+            c = fabs(c) < tiny ? tiny : c;
+            value *= d * c;
+        }
+        if (fabs(d * c - 1) < 1e-12)
+            break;
+    }
+    return value;
+}
+
+/* The regularised incomplete beta function I_x(a, b): the share of Beta(a, b) below x. */
+static double beta_below(double x, double a, double b) {
+    if (x <= 0 || x >= 1)
+        return x <= 0 ? 0 : 1;
+    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    if (x < (a + 1) / (a + b + 2))
+        return front * beta_fraction(a, b, x) / a;
+    return 1 - front * beta_fraction(b, a, 1 - x) / b;
+}
+
+double beta_quantile(double q, double a, double b) {
+    double low = 0, high = 1;
+    for (int i = 0; i < 50; i++) {
+        double middle = (low + high) / 2;
+        if (beta_below(middle, a, b) < q)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (low + high) / 2;
+}
+
+double score_of(const struct evidence *evidence, struct prior prior, const struct config_reputation *config) {
+    double good, bad;
+    evidence_totals(evidence, config, &good, &bad);
+    return 100 * beta_quantile(CONFIDENCE, prior.a + good, prior.b + bad);
+}
+
+/* --- vetted --- */
+
+static bool has_clean_month(const struct evidence *evidence, uint16_t today) {
+    double mails = (double)evidence->month_mails + evidence->today_mails;
+    double bad = (double)evidence->month_bad + evidence->today_bad;
+    if (mails >= MONTH_MAILS_FEW)
+        return bad <= mails * MONTH_BAD_SHARE;
+    return evidence->heavy_day == 0 || today - evidence->heavy_day >= (int)MONTH_DAYS;
+}
+
+bool evidence_vet(const struct evidence *evidence, struct prior prior, uint16_t today,
+                  const struct config_reputation *config, struct vetting *ret_vetting) {
+    struct evidence now = *evidence;
+    evidence_advance(&now, today, config);
+    ret_vetting->score = score_of(&now, prior, config);
+    ret_vetting->has_score = ret_vetting->score >= config->score_min;
+    ret_vetting->has_days = now.days >= config->days_min;
+    ret_vetting->has_age = now.days > 0 && (today - now.first_day) * DAY_MS >= (double)config->age_min_ms;
+    ret_vetting->has_clean_month = has_clean_month(&now, today);
+    return ret_vetting->has_score && ret_vetting->has_days && ret_vetting->has_age && ret_vetting->has_clean_month;
+}

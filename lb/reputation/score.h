@@ -1,0 +1,74 @@
+/* How much a client is trusted, from what was seen of it (DESIGN §9). Pure; days are passed in.
+ *
+ * The score is the lower 5% bound of what share of its mail is good: Beta(a, b) with the decayed good and bad evidence
+ * behind a prior. It is asked for by one who has not much to go on and wants to be wrong once in twenty times at most.
+ */
+#ifndef POSTERN_REPUTATION_SCORE_H
+#define POSTERN_REPUTATION_SCORE_H
+
+#include "conf/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The weights of evidence, by kind. */
+enum evidence_kind {
+#define EVIDENCE(name, weight, is_good, text) EVIDENCE_##name,
+#include "lb/reputation/evidence.def"
+#undef EVIDENCE
+    EVIDENCE_KINDS
+};
+
+const char *evidence_text(enum evidence_kind kind);
+
+/* One client's evidence. Days are counted from 1970-01-01. `good` and `bad` are folded and decayed as of `day`; what
+ * came in on that day itself stands beside them and is folded when the next one begins. */
+struct evidence {
+    uint16_t day;
+    uint16_t first_day;
+    uint16_t days;      /* distinct ones with evidence */
+    uint16_t heavy_day; /* the last with an event of weight 5 or more; 0 = none */
+    float good;
+    float bad;
+    float month_mails; /* of the last 30 days, fading out: each counts e^(-age / 30 d) */
+    float month_bad;
+    uint16_t today_mails; /* finished mails, good or bad */
+    uint16_t today_bad;
+    float today_bad_weight; /* of those mails */
+    float today_extra_good; /* of events that are no mails */
+    float today_extra_bad;
+};
+
+/* Moves on to `day`: folds and decays. A day before the last one counts as the last one. */
+void evidence_advance(struct evidence *evidence, uint16_t day, const struct config_reputation *config);
+/* One more event on `day`, `count` times. */
+void evidence_add(struct evidence *evidence, enum evidence_kind kind, unsigned count, uint16_t day,
+                  const struct config_reputation *config);
+/* What counts as of today, today's included. */
+void evidence_totals(const struct evidence *evidence, const struct config_reputation *config, double *ret_good,
+                     double *ret_bad);
+
+/* The prior that a parent with bound `mean` (0..1) gives; negative: no parent, Beta(1, 1). */
+struct prior {
+    double a, b;
+};
+struct prior prior_of_parent(double mean);
+/* 0..100. */
+double score_of(const struct evidence *evidence, struct prior prior, const struct config_reputation *config);
+
+/* The q-quantile of Beta(a, b), a and b > 0. */
+double beta_quantile(double q, double a, double b);
+
+/* Every condition of "vetted" that its own evidence decides. */
+struct vetting {
+    double score;
+    bool has_score;
+    bool has_days;
+    bool has_age;
+    bool has_clean_month; /* under 100 mails in 30 days: no event of weight ≥ 5; else 1% bad at most */
+};
+/* Returns true when all hold. */
+bool evidence_vet(const struct evidence *evidence, struct prior prior, uint16_t today,
+                  const struct config_reputation *config, struct vetting *ret_vetting);
+
+#endif
