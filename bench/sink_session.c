@@ -88,6 +88,10 @@ static void end_content(struct sink_session *session) {
     case FAULT_dot_silent:
         misbehave(session);
         break;
+    case FAULT_dot_550:
+        misbehave(session);
+        say(session, "550 5.7.1 this is spam\r\n");
+        break;
     default:
         accept_mail(session);
         break;

@@ -188,6 +188,11 @@ static void print_warnings(const struct config *config, FILE *out) {
                     "; warning: backend %s has proxy = none: it sees postern as the client, so postern's address must "
                     "not be in its mynetworks (it would be an open relay)\n",
                     config->backends[i].name);
+    if (config->reputation.enabled && config->reputation.require_fcrdns)
+        fputs(
+            "; warning: [reputation] require-fcrdns = yes: reverse DNS is not looked up by this version, so that only "
+            "allow-file vets\n",
+            out);
     for (size_t i = 0; i < config->tiers_count; i++)
         if (config->tiers[i].admit == ADMIT_VETTED && config->reputation.allow_file[0] == '\0')
             fprintf(out,

@@ -17,6 +17,7 @@
 #define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 64)
 #define MANAGER_BUFFERS   1024u
 #define SESSIONS_AUTO_MAX 20000u
+#define HOUR_MS           3600000u
 
 int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors, uint32_t *ret_max, char *ret_error,
                          size_t error_size) {
@@ -93,12 +94,28 @@ static int open_signals(struct manager *manager) {
     return manager->signal_fd < 0 ? -errno : 0;
 }
 
+/* --- what sessions say of clients --- */
+
+/* Sightings come in at the tick, in batches; between them the table is gone through once an hour. */
+static void serve_reputation(struct manager *manager) {
+    struct reputation *reputation = manager->shared.reputation;
+    struct sighting sighting;
+    uint16_t today = reputation_day(time(NULL));
+    if (reputation == NULL)
+        return;
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        while (worker_take_sighting(manager->shared.workers[i], &sighting))
+            reputation_take(reputation, &sighting, today);
+    reputation_sweep(reputation, reputation->table.buckets / (HOUR_MS / TICK_MS / 8) + 1, today);
+}
+
 /* --- the loop --- */
 
 static void on_tick(struct timer *timer) {
     struct manager *manager = container_of(timer, struct manager, tick);
     roster_tick(manager->roster, io_now_ms(manager->io));
     waits_serve(manager);
+    serve_reputation(manager);
     timer_set(io_timers(manager->io), timer, io_now_ms(manager->io) + TICK_MS);
 }
 
@@ -126,6 +143,14 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     if (result < 0) {
         snprintf(ret_error, error_size, "manager: %s", strerror(-result));
         return result;
+    }
+    if (config->reputation.enabled) {
+        if (reputation_init(&manager->reputation, &config->reputation) < 0) {
+            snprintf(ret_error, error_size, "[reputation] max-entries = %u: out of memory",
+                     config->reputation.entries_max);
+            return -ENOMEM;
+        }
+        manager->shared.reputation = &manager->reputation;
     }
     manager->shared.config = config;
     manager->shared.views = roster_snapshots(manager->roster);
@@ -197,5 +222,6 @@ void manager_finish(struct manager *manager) {
     if (manager->signal_fd >= 0)
         close(manager->signal_fd);
     io_destroy(manager->io);
+    reputation_finish(&manager->reputation);
     roster_destroy(manager->roster);
 }

@@ -24,6 +24,7 @@ struct manager {
     struct health *health;
     struct resolver *resolver;
     struct names *names;
+    struct reputation reputation;
     struct control *control;
     struct workers_shared shared;
     struct mailbox mailbox;

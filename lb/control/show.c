@@ -51,6 +51,7 @@ static struct worker_counters sum_counters(const struct manager *manager) {
         sum.bytes_in += one.bytes_in;
         sum.bytes_out += one.bytes_out;
         sum.outcomes_dropped += one.outcomes_dropped;
+        sum.sightings_dropped += one.sightings_dropped;
         sum.io.turns += one.io.turns;
         sum.io.completions += one.io.completions;
         sum.io.starved += one.io.starved;
@@ -88,6 +89,7 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "cq_overflows", number(sum.io.cq_overflows));
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));
     json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
+    json_object_set_new(info, "sightings_dropped", number(sum.sightings_dropped));
     json_object_set_new(info, "descriptors", number(open_descriptors()));
     json_object_set_new(info, "resident_kb", number(resident_kb()));
     command_reply_value(command, info);

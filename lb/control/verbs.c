@@ -15,6 +15,8 @@ const struct verb verbs[] = {
     {"show servers", "", "every backend with its state, health and counters", 0, 0, show_servers},
     {"show tiers", "", "every tier, and which one serves", 0, 0, show_tiers},
     {"show sessions", "[server NAME]", "the sessions open now", 0, 2, show_sessions},
+    {"show reputation", "[ADDRESS]", "the table, or what is known of a client and why it is vetted or not", 0, 1,
+     show_reputation},
     {"set server", "NAME state ready|drain|maint | NAME weight 0..256", "change a backend while mail flows", 3, 3,
      set_server},
     {"set tier", "NAME|auto", "let this tier alone serve, whatever its health; auto: by priority and health", 1, 1,

@@ -36,6 +36,9 @@ void show_servers(struct command *command, char **arguments, unsigned count);
 void show_tiers(struct command *command, char **arguments, unsigned count);
 void show_sessions(struct command *command, char **arguments, unsigned count);
 
+/* --- show_reputation.c --- */
+void show_reputation(struct command *command, char **arguments, unsigned count);
+
 /* --- set.c --- */
 void set_server(struct command *command, char **arguments, unsigned count);
 void add_server(struct command *command, char **arguments, unsigned count);

@@ -49,6 +49,9 @@
 /* Failures of backends that a worker has told and the manager not yet taken; more are dropped and counted. */
 #define OUTCOMES_MAX 1024u
 
+/* Sightings of clients likewise; the manager takes them ten times a second, so this is 80,000 sessions a second. */
+#define SIGHTINGS_MAX 8192u
+
 /* A session whose backend has gone down waits this long for a reply before it is replayed (DESIGN §5). */
 #define REPLY_FROM_FAILED_MS 1000u
 

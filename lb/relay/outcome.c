@@ -1,32 +1,51 @@
-/* Failures on their way to the health module. Successes need no message: they are counted in the backend's shares. */
+/* What sessions tell. Successes of backends need no message: they are counted in the backend's shares. */
 #include "lb/relay/outcome.h"
 
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
-bool outcome_put(struct outcome_ring *ring, struct outcome outcome) {
-    unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
-    if (written - atomic_load_explicit(&ring->taken, memory_order_acquire) == OUTCOMES_MAX) {
-        atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
-        return false;
-    }
-    ring->items[written % OUTCOMES_MAX] = outcome;
-    atomic_store_explicit(&ring->written, written + 1, memory_order_release);
-    return true;
-}
-
-bool outcome_take(struct outcome_ring *ring, struct outcome *ret_outcome) {
-    unsigned taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
-    if (taken == atomic_load_explicit(&ring->written, memory_order_acquire))
-        return false;
-    *ret_outcome = ring->items[taken % OUTCOMES_MAX];
-    atomic_store_explicit(&ring->taken, taken + 1, memory_order_release);
-    return true;
-}
-
 void outcome_failed(struct session *session, const struct attempt *attempt) {
     struct worker *worker = session->worker;
     struct outcome outcome = {attempt->backend->serial, (uint32_t)client_key(&session->client)};
-    if (outcome_put(&worker->outcomes, outcome) && worker->shared->manager != NULL)
+    if (spsc_put(&worker->outcomes, &outcome) && worker->shared->manager != NULL)
         mailbox_wake(worker->shared->manager);
+}
+
+/* A mailbox that is full or a mail that is too large says nothing about its sender (RFC 3463 §3). */
+static bool is_rejected_by_filter(const struct dialog_event *event) {
+    return event->code / 100 == 5 &&
+           (event->enhanced.class == 0 || event->enhanced.subject == 6 || event->enhanced.subject == 7);
+}
+
+void outcome_note_reply(struct session *session, const struct dialog_event *event) {
+    struct seen *seen = &session->seen;
+    switch (event->verb) {
+    case AWAITED_DOT:
+    case AWAITED_BDAT_LAST:
+        seen->clean += event->code / 100 == 2 && seen->clean < UINT16_MAX;
+        seen->rejected += is_rejected_by_filter(event) && seen->rejected < UINT16_MAX;
+        break;
+    case VERB_RCPT:
+        seen->recipients += seen->recipients < UINT16_MAX;
+        seen->unknown += event->code == 550 && seen->unknown < UINT16_MAX &&
+                         (event->enhanced.class == 0 || event->enhanced.subject == 1);
+        break;
+    default:
+        break;
+    }
+}
+
+void outcome_of_client(struct session *session) {
+    const struct seen *seen = &session->seen;
+    struct sighting sighting = {
+        .key = reputation_key(&session->client),
+        .clean = seen->clean,
+        .rejected = seen->rejected,
+        .recipients = seen->recipients,
+        .unknown = seen->unknown,
+        .has_talked_early = session->is_early_talker,
+    };
+    bool is_news = seen->clean > 0 || seen->rejected > 0 || seen->recipients > 0 || session->is_early_talker;
+    if (is_news && session->worker->shared->reputation != NULL)
+        spsc_put(&session->worker->sightings, &sighting);
 }

@@ -359,9 +359,17 @@ static void on_received(struct session *session, int result) {
     }
 }
 
+static bool is_vetted(const struct session *session) {
+    const struct workers_shared *shared = session->worker->shared;
+    if (cidr_list_contains(shared->allowed, &session->client))
+        return true;
+    return shared->reputation != NULL &&
+           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client));
+}
+
 void session_admit(struct session *session) {
     session->search_ms = io_now_ms(session->worker->io);
-    session->is_vetted = cidr_list_contains(session->worker->shared->allowed, &session->client);
+    session->is_vetted = is_vetted(session);
     session->worker->hedge_tokens += session->worker->hedge_tokens < HEDGE_TOKENS_MAX;
     session_choose(session);
 }

@@ -57,6 +57,11 @@ struct flow {
 /* A worker's number for what a backend offered in reply to EHLO. */
 enum { OFFER_NONE = 0, OFFER_UNKNOWN = 255 };
 
+/* What its replies have told of the client, for its reputation. */
+struct seen {
+    uint16_t clean, rejected, recipients, unknown;
+};
+
 struct attempt;
 struct worker;
 
@@ -104,6 +109,7 @@ struct session {
     uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
     uint8_t new_offer;         /* in REPLAY: by the new backend */
     uint8_t replays;
+    struct seen seen;
     uint16_t replies_to_compare;
     struct replay_position replay_at;  /* the next record to send */
     struct replay_position compare_at; /* the next whose reply is to be compared */
@@ -224,9 +230,12 @@ void replay_on_timeout(struct session *session);
 void replay_on_client(struct session *session, int result);
 void replay_on_client_sent(struct session *session, int result);
 
-/* --- outcome.c: what sessions tell the health module about backends --- */
+/* --- outcome.c: what sessions tell about backends and clients --- */
 
 void outcome_failed(struct session *session, const struct attempt *attempt);
+void outcome_note_reply(struct session *session, const struct dialog_event *event);
+/* At the session's end. */
+void outcome_of_client(struct session *session);
 
 /* --- queue.c --- */
 

@@ -175,6 +175,7 @@ void session_close(struct session *session, enum close_reason reason) {
     if (reason == CLOSE_DONE)
         counter_add(&attempt_share(session->attempt)->successes, 1);
     log_end(session);
+    outcome_of_client(session);
     if (closes_plainly(session)) {
         session_enter(session, SESSION_CLOSING);
         conn_close(&session->client_conn);

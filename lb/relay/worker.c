@@ -304,6 +304,10 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     if (result == 0) /* an EHLO line for each, three more for a quarter of them in a transaction, one long log or two */
         result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 3 / 4 + 256);
     if (result == 0)
+        result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
+    if (result == 0)
+        result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
+    if (result == 0)
         result = mailbox_init(&worker->mailbox, worker->io, worker, on_wake);
     if (result < 0) {
         snprintf(ret_error, error_size, "worker: %s", strerror(-result));
@@ -332,12 +336,18 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->sessions);
     pool_finish(&worker->attempts);
     pool_finish(&worker->replay_chunks);
+    spsc_finish(&worker->outcomes);
+    spsc_finish(&worker->sightings);
     io_destroy(worker->io);
     free(worker);
 }
 
 bool worker_take_outcome(struct worker *worker, struct outcome *ret_outcome) {
-    return outcome_take(&worker->outcomes, ret_outcome);
+    return spsc_take(&worker->outcomes, ret_outcome);
+}
+
+bool worker_take_sighting(struct worker *worker, struct sighting *ret_sighting) {
+    return spsc_take(&worker->sightings, ret_sighting);
 }
 
 void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters) {
@@ -351,6 +361,7 @@ void worker_read_counters(const struct worker *worker, struct worker_counters *r
         .bytes_in = atomic_load_explicit(&counters->bytes_in, memory_order_relaxed),
         .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
         .outcomes_dropped = atomic_load_explicit(&worker->outcomes.dropped, memory_order_relaxed),
+        .sightings_dropped = atomic_load_explicit(&worker->sightings.dropped, memory_order_relaxed),
     };
     io_read_stats(worker->io, &ret_counters->io);
 }

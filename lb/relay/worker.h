@@ -5,6 +5,7 @@
 #include "backends/roster.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
+#include "lb/reputation/reputation.h"
 
 #include <stdatomic.h>
 
@@ -17,6 +18,7 @@ struct workers_shared {
     const struct cidr_list *allowed; /* allow-file: vetted without further proof */
     uint32_t sessions_max;           /* over all workers */
     unsigned workers_count;
+    struct reputation *reputation;     /* its table; NULL: off */
     struct mailbox *manager;           /* woken when there are outcomes to take */
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
     /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */
@@ -32,6 +34,7 @@ struct worker_counters {
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint64_t outcomes_dropped;
+    uint64_t sightings_dropped;
     struct io_stats io;
 };
 
@@ -102,6 +105,7 @@ void worker_wake(struct worker *worker);
 /* A failure of a backend that has not been taken yet; false when there is none. */
 struct outcome;
 bool worker_take_outcome(struct worker *worker, struct outcome *ret_outcome);
+bool worker_take_sighting(struct worker *worker, struct sighting *ret_sighting);
 void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters);
 
 #endif

@@ -3,6 +3,7 @@
 #define POSTERN_RELAY_WORKER_PRIVATE_H
 
 #include "lb/engine/pool.h"
+#include "lb/engine/spsc.h"
 #include "lb/relay/outcome.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker.h"
@@ -66,7 +67,8 @@ struct worker {
     struct message stop_message;
     atomic_ulong stop_grace_ms;
     struct counters counters;
-    struct outcome_ring outcomes;
+    struct spsc outcomes;  /* struct outcome */
+    struct spsc sightings; /* struct sighting */
 };
 
 static inline void counter_add(atomic_ulong *counter, unsigned long by) {

@@ -1,0 +1,94 @@
+/* Vetted in peace, trusted in war: what a client did while the primaries were up decides whether the strict host meets
+ * it. */
+#include "harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct site {
+    struct scene scene;
+    struct test_sink vm, bastion;
+};
+
+static void begin(struct site *site, const char *reputation) {
+    struct scene *scene = &site->scene;
+    scene_begin(scene, false);
+    sink_begin(scene, &site->vm, "vm1", "");
+    sink_begin(scene, &site->bastion, "bastion", "");
+    postern_begin(scene,
+                  "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\n%s"
+                  "[tier primary]\ninter = 200ms\nfastinter = 100ms\nfall = 2\n"
+                  "[tier strict]\nadmit = vetted\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  reputation, site->vm.port, site->bastion.port);
+    WAIT_FOR(log_has(scene, "server vm1 health starting -> up") &&
+                 log_has(scene, "server bastion health starting -> up"),
+             5000);
+}
+
+static void send_from(struct site *site, const char *source, unsigned sessions, const char *options) {
+    json_decref(load_run(&site->scene, "--concurrency 1 --sessions %u --source %s %s", sessions, source, options));
+}
+
+static json_int_t known(struct site *site, const char *address, const char *key) {
+    json_t *row = ctl_json(&site->scene, "show reputation %s", address);
+    const json_t *value = json_object_get(row, key);
+    json_int_t number = json_is_integer(value) ? json_integer_value(value) : json_is_true(value);
+    json_decref(row);
+    return number;
+}
+
+/* What a client hears when the primaries are gone. */
+static bool is_served(struct site *site, const char *source) {
+    json_t *result = load_run(&site->scene, "--concurrency 1 --sessions 1 --source %s", source);
+    bool is = figure(result, "accepted") == 1;
+    cr_assert(is || figure(result, "tempfailed") == 1, "%s", json_dumps(result, 0));
+    json_decref(result);
+    return is;
+}
+
+Test(reputation, who_sent_good_mail_is_served_by_the_strict_host_and_nobody_else_is) {
+    struct site site;
+    begin(&site, "require-fcrdns = no\n");
+    send_from(&site, "127.0.21.1", 5, "");
+    send_from(&site, "127.0.23.1", 5, "");
+    send_from(&site, "127.0.23.1", 1, "--early 20");
+    sink_fault(&site.vm, "dot-550");
+    send_from(&site, "127.0.22.1", 3, "");
+    WAIT_FOR(known(&site, "127.0.21.1", "vetted") == 1, 5000);
+    WAIT_FOR(known(&site, "127.0.22.1", "rejected_today") == 3, 5000);
+    WAIT_FOR(known(&site, "127.0.23.1", "has_clean_month") == 0, 5000);
+    cr_assert_eq(known(&site, "127.0.23.1", "vetted"), 0);
+    sink_fault(&site.vm, "refuse");
+    WAIT_FOR(log_has(&site.scene, "tier primary is down"), 10000);
+    cr_assert(is_served(&site, "127.0.21.1"));
+    cr_assert_not(is_served(&site, "127.0.22.1"), "a spammer");
+    cr_assert_not(is_served(&site, "127.0.23.1"), "one that talks before the greeting");
+    cr_assert_not(is_served(&site, "127.0.24.1"), "a stranger");
+    cr_assert_eq(sink_figure(&site.bastion, "mails"), 1);
+    scene_end(&site.scene);
+}
+
+Test(reputation, evidence_alone_vets_nobody_while_reverse_dns_is_required_and_unknown) {
+    struct site site;
+    begin(&site, "");
+    send_from(&site, "127.0.21.1", 5, "");
+    WAIT_FOR(known(&site, "127.0.21.1", "has_min_score") == 1, 5000);
+    cr_assert_eq(known(&site, "127.0.21.1", "vetted"), 0);
+    scene_end(&site.scene);
+}
+
+Test(reputation, a_250_after_the_dot_is_no_evidence_where_only_the_feed_knows) {
+    struct site site;
+    begin(&site, "require-fcrdns = no\nclean-evidence = feed\n");
+    send_from(&site, "127.0.21.1", 5, "");
+    send_from(&site, "127.0.21.2", 1, "--early 20");
+    WAIT_FOR(known(&site, "127.0.21.2", "days") == 1, 5000);
+    cr_assert_eq(known(&site, "127.0.21.1", "mails_today"), 0);
+    int status;
+    char *said = ctl(&site.scene, &status, "show reputation nobody");
+    cr_assert(status == 1 && strstr(said, "is no address") != NULL, "%s", said);
+    free(said);
+    scene_end(&site.scene);
+}
