@@ -169,7 +169,7 @@ const struct option options[] = {
      0, "Clients remembered at most."},
     {SECTION_REPUTATION, "allow-file", OPTION_TEXT, AT(reputation, allow_file), "", 0, 0, NULL, 0, 0,
      "Networks that are always vetted, one a line."},
-    {SECTION_REPUTATION, "deny-file", OPTION_TEXT, AT(reputation, deny_file), "", 0, 0, NULL, NOT_YET, 0,
+    {SECTION_REPUTATION, "deny-file", OPTION_TEXT, AT(reputation, deny_file), "", 0, 0, NULL, 0, 0,
      "Networks that are never served, one a line."},
     {SECTION_REPUTATION, "require-fcrdns", OPTION_BOOL, AT(reputation, require_fcrdns), "yes", 0, 0, NULL, NOT_YET, 0,
      "Whether a vetted client needs forward-confirmed reverse DNS."},

@@ -369,6 +369,10 @@ static bool is_vetted(const struct session *session) {
 
 void session_admit(struct session *session) {
     session->search_ms = io_now_ms(session->worker->io);
+    if (cidr_list_contains(session->worker->shared->denied, &session->client)) {
+        session_close(session, CLOSE_DENIED);
+        return;
+    }
     session->is_vetted = is_vetted(session);
     session->worker->hedge_tokens += session->worker->hedge_tokens < HEDGE_TOKENS_MAX;
     session_choose(session);

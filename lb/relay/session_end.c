@@ -58,7 +58,7 @@ static void write_reply(struct session *session, unsigned buffer) {
     session->last_words = (uint16_t)buffer;
     session->has_last_words = true;
     session->last_code = (uint16_t)strtoul(reasons[session->reason].reply, NULL, 10);
-    counter_add(&session->worker->counters.refused, session->last_code == 421);
+    counter_add(&session->worker->counters.refused, session->last_code / 100 != 2);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     session->last_words_length =

@@ -16,6 +16,7 @@ struct workers_shared {
     const struct config *config;
     struct snapshots *views;
     const struct cidr_list *allowed; /* allow-file: vetted without further proof */
+    const struct cidr_list *denied;  /* deny-file: never served */
     uint32_t sessions_max;           /* over all workers */
     unsigned workers_count;
     struct reputation *reputation;     /* its table; NULL: off */

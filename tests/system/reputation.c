@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct site {
     struct scene scene;
@@ -90,5 +91,22 @@ Test(reputation, a_250_after_the_dot_is_no_evidence_where_only_the_feed_knows) {
     char *said = ctl(&site.scene, &status, "show reputation nobody");
     cr_assert(status == 1 && strstr(said, "is no address") != NULL, "%s", said);
     free(said);
+    scene_end(&site.scene);
+}
+
+Test(reputation, who_is_in_deny_file_is_never_served_whatever_else_it_is) {
+    struct site site;
+    char options[300];
+    /* The scene's folder is made by begin(), so the files stand beside it. */
+    free(shell(NULL, "echo 127.0.25.0/24 > /tmp/postern-deny.$PPID && echo 127.0.25.0/24 > /tmp/postern-allow.$PPID"));
+    snprintf(options, sizeof options, "deny-file = /tmp/postern-deny.%d\nallow-file = /tmp/postern-allow.%d\n",
+             getpid(), getpid());
+    begin(&site, options);
+    free(shell(NULL, "rm -f /tmp/postern-deny.$PPID /tmp/postern-allow.$PPID"));
+    json_t *result = load_run(&site.scene, "--concurrency 1 --sessions 3 --source 127.0.25.1");
+    cr_assert_eq(figure(result, "refused"), 3);
+    cr_assert_not_null(strstr(json_string_value(json_object_get(result, "last_reply")), "554 5.7.1"));
+    json_decref(result);
+    cr_assert(is_served(&site, "127.0.26.1"));
     scene_end(&site.scene);
 }
