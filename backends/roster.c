@@ -132,6 +132,14 @@ static void ramp_tier(struct roster *roster, unsigned tier, uint64_t now_ms) {
             roster->backends[i]->ramp_since_ms = now_ms;
 }
 
+/* With no lower tier to fail back from, waiting would only turn clients away. */
+static uint64_t failback_delay_ms(const struct roster *roster, unsigned tier) {
+    for (unsigned i = tier + 1; i < roster->config->tiers_count; i++)
+        if (count_tier(roster, i).usable > 0)
+            return roster->config->tiers[tier].failback_delay_ms;
+    return 0;
+}
+
 /* Returns true when a tier went up or down. */
 static bool step_tiers(struct roster *roster, uint64_t now_ms) {
     bool has_changed = false;
@@ -139,7 +147,7 @@ static bool step_tiers(struct roster *roster, uint64_t now_ms) {
         const struct config_tier *config = &roster->config->tiers[i];
         struct tier_count count = count_tier(roster, i);
         struct tier_clock *clock = &roster->tiers[i].clock;
-        if (!tier_clock_step(clock, count, config->up_min, config->failback_delay_ms, now_ms))
+        if (!tier_clock_step(clock, count, config->up_min, failback_delay_ms(roster, i), now_ms))
             continue;
         has_changed = true;
         if (clock->is_up && clock->has_been_down)

@@ -98,7 +98,7 @@ const struct option options[] = {
     {SECTION_TIER, "min-up", OPTION_NUMBER, AT(tier, up_min), "1", 0, CONFIG_BACKENDS_MAX, NULL, 0, 0,
      "With fewer usable backends the tier hands over to the next one."},
     {SECTION_TIER, "failback-delay", OPTION_DURATION, AT(tier, failback_delay_ms), "10s", 0, DAY, NULL, 0, 0,
-     "How long min-up must hold before the tier takes over again."},
+     "How long min-up must hold before the tier takes over again from a lower one."},
     {SECTION_TIER, "queue", OPTION_NUMBER, AT(tier, queue_max), "1000", 0, 1000000, NULL, 0, 0,
      "Sessions that may wait for a free slot; more hear 421."},
     {SECTION_TIER, "queue-timeout", OPTION_DURATION, AT(tier, queue_timeout_ms), "30s", MS, DAY, NULL, 0, 0,

@@ -68,6 +68,17 @@ Test(roster, starting_backends_are_waited_for_and_the_first_pass_serves) {
     end();
 }
 
+Test(roster, without_a_lower_tier_that_serves_there_is_nothing_to_fail_back_from) {
+    begin("failback-delay = 10s");
+    roster_set_health(roster, at("a"), HEALTH_UP, "", 0);
+    roster_set_health(roster, at("s"), HEALTH_DOWN, "EHLO: 451", 500);
+    roster_set_health(roster, at("a"), HEALTH_DOWN, "EHLO: 451", 1000);
+    cr_assert_not(roster_view(roster)->tiers[0].is_up);
+    roster_set_health(roster, at("a"), HEALTH_UP, "", 1500);
+    cr_assert(roster_view(roster)->tiers[0].is_up, "clients would be told 421 for ten seconds");
+    end();
+}
+
 Test(roster, the_tier_hands_over_when_its_last_goes_down_and_comes_back_after_the_delay) {
     begin("failback-delay = 10s");
     roster_set_health(roster, at("a"), HEALTH_UP, "", 0);
