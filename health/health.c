@@ -54,6 +54,7 @@ static void free_check(struct check *check) {
     *link = check->next;
     timer_cancel(&check->timer);
     timer_cancel(&check->ejection);
+    timer_cancel(&check->probe.deadline); /* at the end of all, a probe may be under way */
     probe_tls_destroy(check->probe.tls);
     free(check);
 }
