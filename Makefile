@@ -39,7 +39,7 @@ TIME       = 600
 .PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
 
 all: deps ## build postern and posternctl into build/
 	@$(MAKE) --no-print-directory programs
@@ -127,7 +127,7 @@ test-system: ## the real binary against real peers; FILTER='suite/name'
 
 # Each target alone says little when all is well; when it is not, its input is left in build/fuzz.
 test-fuzz:
-	@$(MAKE) --no-print-directory fuzz TIME=3
+	@$(MAKE) --no-print-directory fuzz TIME=2
 
 fuzz: deps-test ## each parser under libFuzzer; TIME=seconds each
 	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-programs

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 45
+#define ROUNDS 20
 
 static const char *const faults[] = {"none",       "none",       "none",       "none",           "hang",
                                      "banner-421", "banner-554", "reset",      "banner-half",    "mail-die",
@@ -70,7 +70,7 @@ Test(soak, whatever_happens_nobody_is_dropped_and_no_mail_is_doubled_or_lost) {
                   sinks[0].port, sinks[1].port, sinks[2].port);
     pid_t load =
         load_begin(&scene, "load.json",
-                   "--rate 100 --sessions 1500 --mails 2 --size 20000 --source 127.0.0.0/16 --patience 20 --ids "
+                   "--rate 100 --sessions 700 --mails 2 --size 20000 --source 127.0.0.0/16 --patience 20 --ids "
                    "%s/accepted.ids",
                    scene.dir);
     for (unsigned round = 0; round < ROUNDS; round++)
