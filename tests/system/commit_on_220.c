@@ -2,7 +2,7 @@
  * session. Three backends, one of which misbehaves, at 150 sessions a second. */
 #include "harness.h"
 
-#define RATE_AND_COUNT "--rate 150 --sessions 450"
+#define RATE_AND_COUNT "--rate 150 --sessions 240"
 
 struct three {
     struct scene scene;
@@ -31,8 +31,8 @@ static void expect_no_session_lost(const char *fault) {
     begin(&three, fault);
     json_t *result = load_run(&three.scene, RATE_AND_COUNT);
     ASSERT_ALL_ACCEPTED(result);
-    cr_assert(server_figure(&three.scene, "vm1", "failures") >= 100, "the bad backend was not tried");
-    cr_assert(sink_figure(&three.sinks[1], "mails") + sink_figure(&three.sinks[2], "mails") == 450);
+    cr_assert(server_figure(&three.scene, "vm1", "failures") >= 70, "the bad backend was not tried");
+    cr_assert(sink_figure(&three.sinks[1], "mails") + sink_figure(&three.sinks[2], "mails") == 240);
     cr_assert(info_figure(&three.scene, "sessions") == 0);
     cr_assert(info_figure(&three.scene, "buffers_in_use") == 0);
     json_decref(result);
