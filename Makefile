@@ -14,10 +14,10 @@ CFLAGS   += -std=c17 -g -Wall -Wextra -Werror -Wswitch -Wshadow -Wvla -Wmissing-
             -Wpointer-arith -Wwrite-strings -fno-common -fstack-protector-strong
 CFLAGS   += $(if $(SAN),-O1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -D_FORTIFY_SOURCE=2)
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN)) -pthread
-LDLIBS    = -luring -linih -ljansson -lcares -lssl -lcrypto -lm
+LDLIBS    = -luring -linih -ljansson -lcares -lpsl -llmdb -lssl -lcrypto -lm
 
 # Debian 12 packages; `make deps` installs what is missing.
-DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev libc-ares-dev
+DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev libc-ares-dev libpsl-dev liblmdb-dev
 DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
              perl procps git
 DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx libnginx-mod-stream gnuplot-nox

@@ -166,6 +166,28 @@ int cidr_parse(const char *text, struct cidr *ret_cidr) {
     return 0;
 }
 
+int ipv4_range_parse(const char *text, struct ipv4_range *ret_range) {
+    const char *dash = strchr(text, '-');
+    size_t length = dash == NULL ? strlen(text) : (size_t)(dash - text);
+    char host[INET_ADDRSTRLEN];
+    struct in_addr address;
+    uint16_t last;
+    if (length >= sizeof host)
+        return -EINVAL;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    if (inet_pton(AF_INET, host, &address) != 1)
+        return -EINVAL;
+    struct ipv4_range range = {ntohl(address.s_addr), ntohl(address.s_addr)};
+    if (dash != NULL) {
+        if (parse_port(dash + 1, &last) < 0 || last > 255 || last < (range.low & 255))
+            return -EINVAL;
+        range.high = (range.low & ~UINT32_C(255)) | last;
+    }
+    *ret_range = range;
+    return 0;
+}
+
 bool cidr_contains(const struct cidr *cidr, const struct address *address) {
     unsigned total, other;
     if (cidr->base.sa.sa_family != address->sa.sa_family)

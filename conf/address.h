@@ -61,6 +61,13 @@ char *address_format_host(const struct address *address, char text[ADDRESS_TEXT_
  * (-EINVAL), since they are mostly a typing mistake. */
 int cidr_parse(const char *text, struct cidr *ret_cidr);
 
+/* Addresses from `low` to `high`, both among them, in host order. */
+struct ipv4_range {
+    uint32_t low, high;
+};
+/* Parses "127.0.0.9" or, a range in the last octet, "127.0.0.2-7". Returns 0 or -EINVAL. */
+int ipv4_range_parse(const char *text, struct ipv4_range *ret_range);
+
 bool cidr_contains(const struct cidr *cidr, const struct address *address);
 bool cidr_list_contains(const struct cidr_list *list, const struct address *address);
 

@@ -1,6 +1,8 @@
 /* Contradictions between options, each said at the section that has to change. */
 #include "conf/check.h"
 
+#include "conf/limits.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +88,19 @@ static void check_backends(const struct config *config, const struct check *chec
     }
 }
 
+static void check_dnslists(const struct config *config, const struct check *check) {
+    for (size_t i = 0; i < config->dnslists_count; i++) {
+        const struct config_dnslist *list = &config->dnslists[i];
+        struct ipv4_range range;
+        for (size_t a = 0; a < list->answers.count; a++)
+            if (ipv4_range_parse(list->answers.items[a], &range) < 0)
+                say(check, list->line, "[dnslist %s] answers: \"%.80s\"; allowed: as 127.0.0.9 or 127.0.0.2-7",
+                    list->name, list->answers.items[a]);
+        if (list->zone != NULL && strlen(list->zone) > CONFIG_ZONE_MAX)
+            say(check, list->line, "[dnslist %s] zone: longer than %u octets", list->name, CONFIG_ZONE_MAX);
+    }
+}
+
 void config_check(const struct config *config, void (*report)(void *context, unsigned line, const char *message),
                   void *context) {
     struct check check = {report, context};
@@ -93,4 +108,5 @@ void config_check(const struct config *config, void (*report)(void *context, uns
     check_listens(config, &check);
     check_tiers(config, &check);
     check_backends(config, &check);
+    check_dnslists(config, &check);
 }

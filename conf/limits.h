@@ -10,6 +10,7 @@
 #define CONFIG_TIERS_MAX    16u
 #define CONFIG_BACKENDS_MAX 256u
 #define CONFIG_DNSLISTS_MAX 16u
-#define CONFIG_LIST_MAX     64u /* addresses, networks or words of one option */
+#define CONFIG_ZONE_MAX     180u /* with the 64 nibbles and dots of an IPv6 address: 253 at most (RFC 1035 §2.3.4) */
+#define CONFIG_LIST_MAX     64u  /* addresses, networks or words of one option */
 
 #endif

@@ -1,14 +1,23 @@
-/* Files of networks, one a line, as `[reputation] allow-file`. */
+/* Files of networks and domains, one a line, as `[reputation] allow-file`. */
 #ifndef POSTERN_CONF_NETWORK_FILE_H
 #define POSTERN_CONF_NETWORK_FILE_H
 
-#include "conf/address.h"
+#include "conf/config.h"
 
 #include <stdio.h>
 
-/* Reads networks; # and ; begin a comment; a line `.domain` is counted in *ret_domains but has no effect (it needs
- * confirmed reverse DNS). Mistakes go to `errors` as "file:line: …", all of them. Returns 0 and a list that the caller
- * frees, -EINVAL, or -errno of open and read. */
-int network_file_read(const char *path, FILE *errors, struct cidr_list *ret_list, unsigned *ret_domains);
+struct network_file {
+    struct cidr_list networks; /* sorted, none within another */
+    struct word_list domains;  /* as written: ".example.org" */
+};
+
+/* Reads networks and `.domain` lines; # and ; begin a comment. Mistakes go to `errors` as "file:line: …", all of them.
+ * Returns 0, -EINVAL, or -errno of open and read; *ret_file is untouched on failure. */
+int network_file_read(const char *path, FILE *errors, struct network_file *ret_file);
+/* Accepts a zeroed one. */
+void network_file_finish(struct network_file *file);
+bool network_file_has_address(const struct network_file *file, const struct address *address);
+/* `name`: in lower case, without a dot at its end. ".example.org" stands for that name and all below it. */
+bool network_file_has_name(const struct network_file *file, const char *name);
 
 #endif

@@ -2,7 +2,6 @@
  * message on stderr and exit status 1: configuration, files it names, descriptors, listening sockets, rings, control
  * socket. Then privileges are dropped and the manager runs until it is told to stop. */
 #include "conf/config.h"
-#include "conf/network_file.h"
 #include "lb/control/control.h"
 #include "lb/control/manager.h"
 #include "lb/engine/log.h"
@@ -33,8 +32,7 @@ static void usage(FILE *out) {
 
 struct start {
     struct config *config;
-    struct cidr_list allowed;
-    struct cidr_list denied;
+    struct access *access; /* the manager's, once it has been made */
     struct manager manager;
     struct listener_socket sockets[LISTENERS_MAX];
     unsigned sockets_count;
@@ -48,22 +46,6 @@ static int fail(const char *message) {
 }
 
 /* --- the steps --- */
-
-static int read_network_file(const char *path, struct cidr_list *ret_list) {
-    unsigned domains = 0;
-    if (path[0] == '\0')
-        return 0;
-    int result = network_file_read(path, stderr, ret_list, &domains);
-    if (result == 0 && domains > 0)
-        fprintf(stderr, "postern: %s: %u lines with a .domain have no effect in this version\n", path, domains);
-    return result;
-}
-
-static int read_network_files(struct start *start) {
-    int result = read_network_file(start->config->reputation.allow_file, &start->allowed);
-    int denied = read_network_file(start->config->reputation.deny_file, &start->denied);
-    return result < 0 ? result : denied;
-}
 
 static uint64_t raise_descriptors(void) {
     struct rlimit limit;
@@ -169,13 +151,13 @@ static int prepare(struct start *start) {
     uint32_t sessions_max;
     if (sessions_max_compute(config->global.sessions_max, workers, descriptors, &sessions_max, error, sizeof error) < 0)
         return fail(error);
-    if (read_network_files(start) < 0 || find_user(start) < 0 || bind_first(start) < 0)
+    if (access_load(&config->reputation, stderr, &start->access) < 0 || find_user(start) < 0 || bind_first(start) < 0)
         return -EINVAL;
     if (manager_init(manager, config, workers, error, sizeof error) < 0)
         return fail(error);
     manager->shared.sessions_max = sessions_max;
-    manager->shared.allowed = &start->allowed;
-    manager->shared.denied = &start->denied;
+    manager_set_access(manager, start->access);
+    start->access = NULL;
     for (unsigned i = 0; i < workers; i++)
         if (create_worker(start, i) < 0)
             return -EINVAL;
@@ -246,8 +228,7 @@ static int serve(const char *path) {
             worker_destroy(start->manager.shared.workers[i]);
         manager_finish(&start->manager);
     }
-    free(start->allowed.items);
-    free(start->denied.items);
+    access_free(start->access);
     config_free(start->config);
     free(start);
     return result;
@@ -257,11 +238,10 @@ static int check(const char *path) {
     struct start start = {.config = NULL};
     if (config_load(path, stderr, &start.config) < 0)
         return 1;
-    int result = read_network_files(&start);
+    int result = access_load(&start.config->reputation, stderr, &start.access);
     if (result == 0)
         config_print(start.config, stdout);
-    free(start.allowed.items);
-    free(start.denied.items);
+    access_free(start.access);
     config_free(start.config);
     return result < 0 ? 1 : 0;
 }

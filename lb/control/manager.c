@@ -17,7 +17,8 @@
 #define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 64)
 #define MANAGER_BUFFERS   1024u
 #define SESSIONS_AUTO_MAX 20000u
-#define HOUR_MS           3600000u
+/* Of the table in one tick: a million places in 100 s, their keys alone are 8 KiB a step. */
+#define SWEEP_PLACES 1024u
 
 int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors, uint32_t *ret_max, char *ret_error,
                          size_t error_size) {
@@ -96,17 +97,18 @@ static int open_signals(struct manager *manager) {
 
 /* --- what sessions say of clients --- */
 
-/* Sightings come in at the tick, in batches; between them the table is gone through once an hour. */
+/* Sightings come in at the tick, in batches; then the sweep goes a step further. */
 static void serve_reputation(struct manager *manager) {
     struct reputation *reputation = manager->shared.reputation;
     struct sighting sighting;
-    uint16_t today = reputation_day(time(NULL));
+    uint32_t now_s = (uint32_t)time(NULL);
     if (reputation == NULL)
         return;
     for (unsigned i = 0; i < manager->shared.workers_count; i++)
         while (worker_take_sighting(manager->shared.workers[i], &sighting))
-            reputation_take(reputation, &sighting, today);
-    reputation_sweep(reputation, reputation->table.buckets / (HOUR_MS / TICK_MS / 8) + 1, today);
+            reputation_take(reputation, &sighting, now_s);
+    reputation_sweep(reputation, SWEEP_PLACES, now_s);
+    lookups_tick(manager->lookups, now_s);
 }
 
 /* --- the loop --- */
@@ -145,9 +147,13 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
         return result;
     }
     if (config->reputation.enabled) {
-        if (reputation_init(&manager->reputation, &config->reputation) < 0) {
+        if (reputation_init(&manager->reputation, config, (uint32_t)manager->started) < 0) {
             snprintf(ret_error, error_size, "[reputation] max-entries = %u: out of memory",
                      config->reputation.entries_max);
+            return -ENOMEM;
+        }
+        if (lookups_create(manager->resolver, &manager->reputation, &manager->lookups) < 0) {
+            snprintf(ret_error, error_size, "manager: out of memory");
             return -ENOMEM;
         }
         manager->shared.reputation = &manager->reputation;
@@ -157,6 +163,20 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->shared.workers_count = workers;
     manager->shared.manager = &manager->mailbox;
     return 0;
+}
+
+static void release_access(struct retired *retired) {
+    access_free(container_of(retired, struct access, retired));
+}
+
+void manager_set_access(struct manager *manager, struct access *access) {
+    struct access *old = manager->access;
+    manager->access = access;
+    manager->reputation.access = access;
+    atomic_store(&manager->shared.access, access);
+    if (old != NULL)
+        snapshots_retire(manager->shared.views, &old->retired, release_access);
+    on_published(manager);
 }
 
 static int start(struct manager *manager) {
@@ -216,6 +236,7 @@ void manager_finish(struct manager *manager) {
     waits_finish(manager);
     names_destroy(manager->names);
     health_destroy(manager->health);
+    lookups_destroy(manager->lookups);
     resolver_destroy(manager->resolver);
     control_destroy(manager->control);
     mailbox_finish(&manager->mailbox);
@@ -224,4 +245,5 @@ void manager_finish(struct manager *manager) {
     io_destroy(manager->io);
     reputation_finish(&manager->reputation);
     roster_destroy(manager->roster);
+    access_free(manager->access);
 }

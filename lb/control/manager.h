@@ -9,6 +9,7 @@
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
 #include "lb/relay/worker.h"
+#include "lb/reputation/lookups.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -25,6 +26,8 @@ struct manager {
     struct resolver *resolver;
     struct names *names;
     struct reputation reputation;
+    struct lookups *lookups;
+    struct access *access; /* the current one */
     struct control *control;
     struct workers_shared shared;
     struct mailbox mailbox;
@@ -48,6 +51,8 @@ int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors
  * way, manager_finish() ends it. */
 int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
                  size_t error_size);
+/* Takes the files' contents over; the old ones are freed when no worker looks at them any more. */
+void manager_set_access(struct manager *manager, struct access *access);
 /* Runs on the calling thread until SIGTERM or SIGINT; the workers must have been created, and are started here.
  * `grace_ms` is what sessions get at the end. Returns 0 or -errno. */
 int manager_run(struct manager *manager, uint64_t grace_ms);

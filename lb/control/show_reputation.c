@@ -2,34 +2,84 @@
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static double rounded(double value) {
     return (double)(long long)(value * 100 + (value < 0 ? -0.5 : 0.5)) / 100;
 }
 
-static void show_table(struct command *command, const struct reputation *reputation) {
+static json_t *age(uint32_t then_s, uint32_t now_s) {
+    return then_s == 0 ? json_null() : json_integer(now_s > then_s ? now_s - then_s : 0);
+}
+
+/* --- the table --- */
+
+static json_t *describe_lists(const struct reputation *reputation) {
+    char text[1024] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < reputation->lists_count && length < sizeof text; i++) {
+        const struct dnslist *list = &reputation->lists[i];
+        length +=
+            (size_t)snprintf(text + length, sizeof text - length, "%s%s %s%s%s", i > 0 ? ", " : "", list->config->name,
+                             dnslist_state_name(list->state), list->why[0] != '\0' ? ": " : "", list->why);
+    }
+    return json_string(text);
+}
+
+static void show_table(struct command *command, const struct manager *manager) {
+    const struct reputation *reputation = &manager->reputation;
+    struct lookups_stats lookups;
+    lookups_read_stats(manager->lookups, &lookups);
     json_t *row = json_object();
     json_object_set_new(row, "clients", json_integer(reputation->table.count));
-    json_object_set_new(row, "places", json_integer((json_int_t)reputation->table.buckets * 8));
+    json_object_set_new(row, "places", json_integer(reputation_table_places(&reputation->table)));
     json_object_set_new(row, "vetted", json_integer(reputation_count_vetted(reputation)));
     json_object_set_new(row, "dropped", json_integer((json_int_t)reputation->table.dropped));
     json_object_set_new(row, "refused", json_integer((json_int_t)reputation->table.refused));
+    json_object_set_new(row, "lookups_running", json_integer(lookups.running));
+    json_object_set_new(row, "lookups_waiting", json_integer(lookups.waiting));
+    json_object_set_new(row, "lookups_done", json_integer((json_int_t)lookups.done));
+    json_object_set_new(row, "lookups_dropped", json_integer((json_int_t)lookups.dropped));
+    json_object_set_new(row, "lists", describe_lists(reputation));
     command_reply_value(command, row);
 }
 
-static json_t *describe(const struct reputation *reputation, const struct evidence *evidence, bool is_listed,
-                        uint16_t today) {
-    struct evidence now = *evidence;
-    struct vetting vetting;
+/* --- one client --- */
+
+static const char *name_text(const struct client *client) {
+    static const char *const texts[] = {"unknown", "none that leads back", "confirmed"};
+    return texts[client->dns.name];
+}
+
+static json_t *list_names(const struct reputation *reputation, unsigned mask) {
+    char text[512] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < reputation->lists_count && length < sizeof text; i++)
+        if (mask >> i & 1u)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s", length > 0 ? " " : "",
+                                       reputation->lists[i].config->name);
+    return json_string(text);
+}
+
+static json_t *parent_text(const struct reputation *reputation, const struct vetting *vetting, uint64_t key) {
+    char text[ADDRESS_TEXT_MAX];
+    if (vetting->parent == 0)
+        return json_string("");
+    if (vetting->parent != parent_of_network(key))
+        return json_string(parents_name(&reputation->parents, vetting->parent));
+    struct address network = reputation_key_address(vetting->parent, 0);
+    address_format_host(&network, text);
+    return json_sprintf("%s/%u", text, network.sa.sa_family == AF_INET ? 24u : 48u);
+}
+
+static void add_evidence(json_t *row, const struct reputation *reputation, const struct client *client,
+                         uint32_t now_s) {
+    struct evidence now = client->evidence;
+    uint16_t today = reputation_day(now_s);
     double good, bad;
-    json_t *row = json_object();
-    bool is_vetted = reputation_vet(reputation, evidence, today, &vetting);
     evidence_advance(&now, today, reputation->config);
     evidence_totals(&now, reputation->config, &good, &bad);
-    json_object_set_new(row, "vetted", json_boolean(is_vetted || is_listed));
-    json_object_set_new(row, "in_allow_file", json_boolean(is_listed));
-    json_object_set_new(row, "score", json_real(rounded(vetting.score)));
     json_object_set_new(row, "good", json_real(rounded(good)));
     json_object_set_new(row, "bad", json_real(rounded(bad)));
     json_object_set_new(row, "days", json_integer(now.days));
@@ -37,32 +87,73 @@ static json_t *describe(const struct reputation *reputation, const struct eviden
     json_object_set_new(row, "mails_today", json_integer(now.today_mails));
     json_object_set_new(row, "rejected_today", json_integer(now.today_bad));
     json_object_set_new(row, "mails_in_30_days", json_real(rounded((double)now.month_mails + now.today_mails)));
+    json_object_set_new(row, "rejected_in_30_days", json_real(rounded((double)now.month_bad + now.today_bad)));
+    for (unsigned kind = 0; kind < EVIDENCE_KINDS; kind++)
+        if (now.seen[kind] > 0)
+            json_object_set_new(row, evidence_text((enum evidence_kind)kind), json_integer(now.seen[kind]));
+}
+
+static void add_dns(json_t *row, const struct reputation *reputation, const struct client *client,
+                    const struct vetting *vetting, uint32_t now_s) {
+    json_object_set_new(row, "name", json_string(name_text(client)));
+    json_object_set_new(row, "name_age_s", age(client->dns.name_s, now_s));
+    json_object_set_new(
+        row, "domain",
+        json_string(client->dns.domain == 0 ? "" : parents_name(&reputation->parents, client->dns.domain)));
+    json_object_set_new(row, "listed_by", list_names(reputation, client->dns.listed));
+    json_object_set_new(row, "lists_age_s", age(client->dns.lists_s, now_s));
+    json_object_set_new(row, "has_fcrdns", json_boolean(vetting->has_fcrdns));
+    json_object_set_new(row, "has_list_answers", json_boolean(vetting->has_list_answers));
+    json_object_set_new(row, "vetoed_by", list_names(reputation, vetting->vetoes));
+    json_object_set_new(row, "halved_by_allow_list", json_boolean(vetting->is_halved));
+}
+
+static json_t *describe(const struct manager *manager, const struct address *address, const struct client *client,
+                        uint32_t now_s) {
+    static const char *const decrees[] = {"", "vetted", "refused"};
+    const struct reputation *reputation = &manager->reputation;
+    uint64_t key = reputation_key(address);
+    struct vetting vetting;
+    json_t *row = json_object();
+    bool is_allowed = network_file_has_address(&manager->access->allowed, address);
+    bool is_denied = network_file_has_address(&manager->access->denied, address);
+    reputation_explain(reputation, key, client, now_s, &vetting);
+    json_object_set_new(row, "vetted", json_boolean((vetting.is_vetted || is_allowed) && !is_denied));
+    json_object_set_new(row, "in_allow_file", json_boolean(is_allowed || vetting.is_by_file));
+    json_object_set_new(row, "in_deny_file", json_boolean(is_denied));
+    json_object_set_new(row, "set_by_operator", json_string(decrees[client->decree]));
+    json_object_set_new(row, "score", json_real(rounded(vetting.score)));
     json_object_set_new(row, "has_min_score", json_boolean(vetting.has_score));
-    json_object_set_new(row, "has_min_days", json_boolean(vetting.has_days));
-    json_object_set_new(row, "has_min_age", json_boolean(vetting.has_age));
-    json_object_set_new(row, "has_clean_month", json_boolean(vetting.has_clean_month));
-    json_object_set_new(row, "has_fcrdns", reputation->config->require_fcrdns ? json_false() : json_null());
+    json_object_set_new(row, "has_min_days", json_boolean(vetting.own.has_days));
+    json_object_set_new(row, "has_min_age", json_boolean(vetting.own.has_age));
+    json_object_set_new(row, "has_clean_month", json_boolean(vetting.own.has_clean_month));
+    json_object_set_new(row, "by_big_provider", json_boolean(vetting.is_by_provider));
+    add_evidence(row, reputation, client, now_s);
+    json_object_set_new(row, "prior_from", parent_text(reputation, &vetting, key));
+    json_object_set_new(row, "prior_bound",
+                        vetting.parent == 0 ? json_null() : json_real(rounded(vetting.parent_bound)));
+    json_object_set_new(row, "prior_good", json_real(rounded(vetting.prior.a)));
+    json_object_set_new(row, "prior_bad", json_real(rounded(vetting.prior.b)));
+    add_dns(row, reputation, client, &vetting, now_s);
     return row;
 }
 
 void show_reputation(struct command *command, char **arguments, unsigned count) {
     const struct manager *manager = command->manager;
-    const struct reputation *reputation = manager->shared.reputation;
     struct address address;
-    if (reputation == NULL) {
+    if (manager->shared.reputation == NULL) {
         command_fail(command, "[reputation] enabled = no");
         return;
     }
     if (count == 0) {
-        show_table(command, reputation);
+        show_table(command, manager);
         return;
     }
     if (address_parse(arguments[0], 25, &address) < 0) {
         command_fail(command, "\"%.80s\" is no address; allowed: as 192.0.2.1 or 2001:db8::1", arguments[0]);
         return;
     }
-    const struct evidence none = {0}, *evidence = reputation_table_find(&reputation->table, reputation_key(&address));
-    command_reply_value(command,
-                        describe(reputation, evidence != NULL ? evidence : &none,
-                                 cidr_list_contains(manager->shared.allowed, &address), reputation_day(time(NULL))));
+    const struct client none = {0};
+    const struct client *client = reputation_table_find(&manager->reputation.table, reputation_key(&address));
+    command_reply_value(command, describe(manager, &address, client != NULL ? client : &none, (uint32_t)time(NULL)));
 }

@@ -9,6 +9,7 @@
 #include <ares.h>
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -158,50 +159,132 @@ static void tell(struct dns_request *request, const struct dns_answer *answer) {
     query->on_answer(query, answer);
 }
 
-static void take_addresses(const struct dns_request *request, const unsigned char *reply, int length,
-                           struct dns_answer *answer) {
-    struct ares_addrttl v4[DNS_ADDRESSES_MAX];
-    struct ares_addr6ttl v6[DNS_ADDRESSES_MAX];
-    int count = DNS_ADDRESSES_MAX;
-    int status = request->type == DNS_A ? ares_parse_a_reply(reply, length, NULL, v4, &count)
-                                        : ares_parse_aaaa_reply(reply, length, NULL, v6, &count);
-    if (status == ARES_ENODATA || (status == ARES_SUCCESS && count == 0)) {
-        *answer = (struct dns_answer){.status = DNS_NONE, .error = "no such record"};
-        return;
+/* The fixed part of a resource record behind its name (RFC 1035 §4.1.3), and where its data stands. */
+struct record {
+    unsigned type;
+    uint32_t ttl_s;
+    const unsigned char *data;
+    unsigned length;
+};
+
+struct reader {
+    const unsigned char *message;
+    int length;
+    const unsigned char *at;
+};
+
+static unsigned get16(const unsigned char *at) {
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+static uint32_t get32(const unsigned char *at) {
+    return (uint32_t)get16(at) << 16 | get16(at + 2);
+}
+
+/* Returns false when the name is not well-formed or too long. */
+static bool read_name(struct reader *reader, char text[DNS_NAME_MAX + 1]) {
+    char *name = NULL;
+    long encoded;
+    if (ares_expand_name(reader->at, reader->message, reader->length, &name, &encoded) != ARES_SUCCESS)
+        return false;
+    bool fits = strlen(name) <= DNS_NAME_MAX;
+    if (fits) {
+        size_t i = 0;
+        for (; name[i] != '\0'; i++)
+            text[i] = (char)tolower((unsigned char)name[i]);
+        text[i] = '\0';
+        reader->at += encoded;
     }
-    if (status != ARES_SUCCESS) {
-        *answer = (struct dns_answer){.status = DNS_FAILED, .error = ares_strerror(status)};
-        return;
-    }
-    answer->status = DNS_FOUND;
-    answer->ttl_s = UINT32_MAX;
-    for (int i = 0; i < count; i++) {
-        struct address *address = &answer->addresses[answer->count++];
-        int ttl = request->type == DNS_A ? v4[i].ttl : v6[i].ttl;
-        if (request->type == DNS_A)
-            address->in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = v4[i].ipaddr};
-        else {
-            address->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
-            memcpy(&address->in6.sin6_addr, &v6[i].ip6addr, sizeof address->in6.sin6_addr);
-        }
-        if (ttl >= 0 && (uint32_t)ttl < answer->ttl_s)
-            answer->ttl_s = (uint32_t)ttl;
+    ares_free_string(name);
+    return fits;
+}
+
+static bool read_record(struct reader *reader, struct record *ret_record) {
+    char name[DNS_NAME_MAX + 1];
+    if (!read_name(reader, name) || reader->message + reader->length - reader->at < NS_RRFIXEDSZ)
+        return false;
+    *ret_record = (struct record){.type = get16(reader->at),
+                                  .ttl_s = get32(reader->at + 4),
+                                  .data = reader->at + NS_RRFIXEDSZ,
+                                  .length = get16(reader->at + 8)};
+    if (reader->message + reader->length - ret_record->data < (long)ret_record->length)
+        return false;
+    reader->at = ret_record->data + ret_record->length;
+    return true;
+}
+
+static bool skip_question(struct reader *reader) {
+    char name[DNS_NAME_MAX + 1];
+    reader->at = reader->message + NS_HFIXEDSZ;
+    if (get16(reader->message + 4) != 1 || !read_name(reader, name) ||
+        reader->message + reader->length - reader->at < NS_QFIXEDSZ)
+        return false;
+    reader->at += NS_QFIXEDSZ;
+    return true;
+}
+
+static void take_record(const struct reader *reader, enum dns_type type, const struct record *record,
+                        struct dns_answer *answer) {
+    struct reader data = {reader->message, reader->length, record->data};
+    struct address *address = &answer->addresses[answer->count];
+    if (type == DNS_PTR) {
+        answer->count += answer->count < DNS_NAMES_MAX && read_name(&data, answer->names[answer->count]);
+    } else if (type == DNS_A && record->length == 4 && answer->count < DNS_ADDRESSES_MAX) {
+        *address = (struct address){.in4 = {.sin_family = AF_INET}};
+        memcpy(&address->in4.sin_addr, record->data, 4);
+        answer->count++;
+    } else if (type == DNS_AAAA && record->length == 16 && answer->count < DNS_ADDRESSES_MAX) {
+        *address = (struct address){.in6 = {.sin6_family = AF_INET6}};
+        memcpy(&address->in6.sin6_addr, record->data, 16);
+        answer->count++;
     }
 }
 
-/* With ARES_FLAG_NOCHECKRESP every answer comes here as it is, SERVFAIL and REFUSED among them. */
-static void read_reply(const struct dns_request *request, const unsigned char *reply, int length,
-                       struct dns_answer *answer) {
+/* How long a "no" holds: the SOA's own TTL or its MINIMUM, whichever is less (RFC 2308 §5). */
+static uint32_t negative_ttl(struct reader *reader, unsigned records) {
+    struct record record;
+    for (unsigned i = 0; i < records && read_record(reader, &record); i++) {
+        if (record.type != ns_t_soa || record.length < 4)
+            continue;
+        uint32_t minimum = get32(record.data + record.length - 4);
+        return minimum < record.ttl_s ? minimum : record.ttl_s;
+    }
+    return 0;
+}
+
+/* The answer section, CNAMEs among it, whose TTL counts too. Fields of the header: RFC 1035 §4.1.1. */
+static void take_records(enum dns_type type, const unsigned char *reply, int length, bool has_name,
+                         struct dns_answer *answer) {
+    struct reader reader = {reply, length, reply};
+    struct record record;
+    *answer = (struct dns_answer){.status = DNS_FAILED, .error = "the answer is not understood", .ttl_s = UINT32_MAX};
+    if (!skip_question(&reader))
+        return;
+    for (unsigned i = get16(reply + 6); i > 0; i--) {
+        if (!read_record(&reader, &record))
+            return;
+        answer->ttl_s = record.ttl_s < answer->ttl_s ? record.ttl_s : answer->ttl_s;
+        if (record.type == (unsigned)type)
+            take_record(&reader, type, &record, answer);
+    }
+    if (answer->count > 0) {
+        answer->status = DNS_FOUND;
+        return;
+    }
+    answer->status = DNS_NONE;
+    answer->error = has_name ? "no such record" : "no such name";
+    answer->ttl_s = negative_ttl(&reader, get16(reply + 8));
+}
+
+void dns_read_reply(enum dns_type type, const unsigned char *reply, int length, struct dns_answer *ret_answer) {
     unsigned code = length >= NS_HFIXEDSZ ? reply[3] & 0x0fu : ns_r_formerr;
-    if (code == ns_r_nxdomain)
-        *answer = (struct dns_answer){.status = DNS_NONE, .error = "no such name"};
-    else if (code != ns_r_noerror)
-        *answer = (struct dns_answer){.status = DNS_FAILED,
-                                      .error = code == ns_r_refused    ? "REFUSED"
-                                               : code == ns_r_servfail ? "SERVFAIL"
-                                                                       : "the server's answer is an error"};
+    if (code == ns_r_noerror || code == ns_r_nxdomain)
+        take_records(type, reply, length, code == ns_r_noerror, ret_answer);
     else
-        take_addresses(request, reply, length, answer);
+        *ret_answer = (struct dns_answer){.status = DNS_FAILED,
+                                          .error = code == ns_r_refused    ? "REFUSED"
+                                                   : code == ns_r_servfail ? "SERVFAIL"
+                                                                           : "the server's answer is an error"};
 }
 
 static void on_reply(void *context, int status, int timeouts, unsigned char *reply, int length) {
@@ -210,7 +293,7 @@ static void on_reply(void *context, int status, int timeouts, unsigned char *rep
     struct dns_answer answer = {.status = DNS_FAILED, .error = "no answer in time"};
     (void)timeouts;
     if (reply != NULL)
-        read_reply(request, reply, length, &answer);
+        dns_read_reply(request->type, reply, length, &answer); /* as it is, see ARES_FLAG_NOCHECKRESP */
     else if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
         answer = (struct dns_answer){.status = DNS_NONE, .error = "no such name"};
     else if (status != ARES_ETIMEOUT)

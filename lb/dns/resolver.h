@@ -12,9 +12,10 @@
 /* Queries in flight; one more fails at once. */
 #define DNS_QUERIES_MAX   1024u
 #define DNS_ADDRESSES_MAX 16u
+#define DNS_NAMES_MAX     8u
 #define DNS_NAME_MAX      254u
 
-enum dns_type { DNS_A = 1, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_AAAA = 28 };
 
 enum dns_status {
     DNS_FOUND,
@@ -25,9 +26,12 @@ enum dns_status {
 struct dns_answer {
     enum dns_status status;
     const char *error; /* of DNS_FAILED and DNS_NONE, for a log line */
-    uint32_t ttl_s;    /* the least of the records; of DNS_FOUND */
-    unsigned count;
-    struct address addresses[DNS_ADDRESSES_MAX]; /* port 0 */
+    uint32_t ttl_s;    /* the least of the records; of DNS_NONE what RFC 2308 §5 says, 0 when nothing does */
+    unsigned count;    /* more records than there is room for are left out */
+    union {
+        struct address addresses[DNS_ADDRESSES_MAX];  /* of DNS_A and DNS_AAAA; port 0 */
+        char names[DNS_NAMES_MAX][DNS_NAME_MAX + 1u]; /* of DNS_PTR; lower case, no dot at the end */
+    };
 };
 
 struct dns_request;
@@ -48,6 +52,8 @@ int resolver_create(struct io *io, const struct config_dns *config, struct resol
 void resolver_destroy(struct resolver *resolver);
 /* Asks; not while this query is being asked. */
 void resolver_ask(struct resolver *resolver, struct dns_query *query, const char *name, enum dns_type type);
+/* What a DNS message of the wire answers to a question of this type. Pure. */
+void dns_read_reply(enum dns_type type, const unsigned char *reply, int length, struct dns_answer *ret_answer);
 /* No answer will come. Harmless when none is awaited. */
 void resolver_cancel(struct dns_query *query);
 

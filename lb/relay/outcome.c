@@ -39,13 +39,18 @@ void outcome_of_client(struct session *session) {
     const struct seen *seen = &session->seen;
     struct sighting sighting = {
         .key = reputation_key(&session->client),
+        .host = reputation_host(&session->client),
         .clean = seen->clean,
         .rejected = seen->rejected,
         .recipients = seen->recipients,
         .unknown = seen->unknown,
         .has_talked_early = session->is_early_talker,
+        .has_pipelined = session->dialog.has_pipelined,
+        .is_not_smtp = session->dialog.is_not_smtp,
+        .needed_vetting = session->needed_vetting,
     };
-    bool is_news = seen->clean > 0 || seen->rejected > 0 || seen->recipients > 0 || session->is_early_talker;
+    bool is_news = seen->clean > 0 || seen->rejected > 0 || seen->recipients > 0 || sighting.has_talked_early ||
+                   sighting.has_pipelined || sighting.is_not_smtp || sighting.needed_vetting;
     if (is_news && session->worker->shared->reputation != NULL)
         spsc_put(&session->worker->sightings, &sighting);
 }

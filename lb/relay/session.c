@@ -165,7 +165,9 @@ void session_choose(struct session *session) {
         const struct view_tier *tier = &view->tiers[i];
         if (!tier->is_up && !tier->is_starting)
             continue;
-        if (tier->config->admit == ADMIT_VETTED && !session->is_vetted) {
+        bool needs_vetting = tier->config->admit == ADMIT_VETTED;
+        session->needed_vetting |= needs_vetting;
+        if (needs_vetting && !session->is_vetted) {
             session->was_refused_tier = true;
             continue;
         }
@@ -360,8 +362,8 @@ static void on_received(struct session *session, int result) {
 }
 
 static bool is_vetted(const struct session *session) {
-    const struct workers_shared *shared = session->worker->shared;
-    if (cidr_list_contains(shared->allowed, &session->client))
+    struct workers_shared *shared = session->worker->shared;
+    if (network_file_has_address(&atomic_load(&shared->access)->allowed, &session->client))
         return true;
     return shared->reputation != NULL &&
            reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client));
@@ -369,7 +371,7 @@ static bool is_vetted(const struct session *session) {
 
 void session_admit(struct session *session) {
     session->search_ms = io_now_ms(session->worker->io);
-    if (cidr_list_contains(session->worker->shared->denied, &session->client)) {
+    if (network_file_has_address(&atomic_load(&session->worker->shared->access)->denied, &session->client)) {
         session_close(session, CLOSE_DENIED);
         return;
     }

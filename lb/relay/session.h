@@ -105,6 +105,7 @@ struct session {
     bool replay_has_ended : 1; /* all records have been sent */
     bool is_shutting_down : 1; /* ends with SHUTDOWN or STOPPING as soon as SMTP allows */
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
+    bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
     uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
     uint8_t new_offer;         /* in REPLAY: by the new backend */

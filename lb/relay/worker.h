@@ -15,9 +15,8 @@ struct worker;
 struct workers_shared {
     const struct config *config;
     struct snapshots *views;
-    const struct cidr_list *allowed; /* allow-file: vetted without further proof */
-    const struct cidr_list *denied;  /* deny-file: never served */
-    uint32_t sessions_max;           /* over all workers */
+    _Atomic(const struct access *) access; /* of allow-file and deny-file; valid for one turn, as a view is */
+    uint32_t sessions_max;                 /* over all workers */
     unsigned workers_count;
     struct reputation *reputation;     /* its table; NULL: off */
     struct mailbox *manager;           /* woken when there are outcomes to take */

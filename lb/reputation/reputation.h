@@ -1,38 +1,92 @@
-/* The memory of who behaved, on the manager's thread: takes what sessions have seen, keeps scores and verdicts. Workers
- * read verdicts from its table. */
+/* The memory of who behaved, on the manager's thread: takes what sessions, the DNS and feedback say of clients, keeps
+ * verdicts. Workers read verdicts from its table. Reads no clock: times are passed in, in seconds since 1970. */
 #ifndef POSTERN_REPUTATION_REPUTATION_H
 #define POSTERN_REPUTATION_REPUTATION_H
 
+#include "lb/reputation/access.h"
+#include "lb/reputation/dnslist.h"
+#include "lb/reputation/parents.h"
 #include "lb/reputation/table.h"
 
 /* What one session has seen of its client. */
 struct sighting {
     uint64_t key;
+    uint64_t host;
     uint16_t clean;      /* mails accepted after the dot */
     uint16_t rejected;   /* mails refused after the dot for what they are */
     uint16_t recipients; /* tried */
     uint16_t unknown;    /* of these, refused as unknown */
     bool has_talked_early;
+    bool has_pipelined; /* without leave */
+    bool is_not_smtp;
+    bool needed_vetting; /* a tier with admit = vetted was asked for it, whatever the answer */
+};
+
+/* What the DNS has answered for one client. */
+struct dns_findings {
+    bool has_name_answer;
+    enum client_name name;
+    char confirmed[DNS_NAME_MAX + 1]; /* of NAME_CONFIRMED */
+    uint16_t answered;                /* a bit for each list that has answered */
+    uint16_t listed;
+    uint32_t ttl_s; /* the least */
 };
 
 struct reputation {
     const struct config_reputation *config;
     struct reputation_table table;
+    struct parents parents;
+    struct dnslist lists[CONFIG_DNSLISTS_MAX];
+    unsigned lists_count;
+    const struct access *access; /* the manager's; NULL: none */
     unsigned sweep_at;
     bool was_full_said;
+    /* A client's DNS results are wanted; may be NULL. */
+    void (*wants_lookup)(void *context, uint64_t key, uint64_t host);
+    void *wants_lookup_context;
 };
 
 /* Returns 0 or -ENOMEM. `config` outlives it. */
-int reputation_init(struct reputation *reputation, const struct config_reputation *config);
+int reputation_init(struct reputation *reputation, const struct config *config, uint32_t now_s);
+/* Accepts a zeroed one. */
 void reputation_finish(struct reputation *reputation);
-/* Today's day, as evidence counts it, of a time of day(2). */
-uint16_t reputation_day(time_t now);
-void reputation_take(struct reputation *reputation, const struct sighting *sighting, uint16_t today);
-/* Decides `places` more places anew, since days pass and evidence fades. */
-void reputation_sweep(struct reputation *reputation, unsigned places, uint16_t today);
-/* Whether evidence like this is trusted today, and why (not). */
-bool reputation_vet(const struct reputation *reputation, const struct evidence *evidence, uint16_t today,
-                    struct vetting *ret_vetting);
+/* The day, as evidence counts it. */
+uint16_t reputation_day(uint32_t now_s);
+
+void reputation_take(struct reputation *reputation, const struct sighting *sighting, uint32_t now_s);
+/* The word of an operator or of the feed. Returns 0, or -ENOSPC: no room in the table. */
+int reputation_feed(struct reputation *reputation, const struct address *client, enum evidence_kind kind,
+                    uint32_t now_s);
+void reputation_take_findings(struct reputation *reputation, uint64_t key, const struct dns_findings *findings,
+                              uint32_t now_s);
+/* Returns 0 or -ENOSPC. */
+int reputation_set_decree(struct reputation *reputation, const struct address *client, enum decree decree,
+                          uint32_t now_s);
+/* Decides anew after a change from outside, as a loaded record. */
+void reputation_decide(struct reputation *reputation, uint64_t key, struct client *client, uint32_t now_s);
+/* Goes on through the table: up to `places` places, or fewer when many clients there take time. Verdicts are decided
+ * anew, since days pass and evidence fades; parents are added up; old DNS results are asked for again. */
+void reputation_sweep(struct reputation *reputation, unsigned places, uint32_t now_s);
+
+/* Why a client is vetted, or not. */
+struct vetting {
+    struct conditions own;
+    bool has_score;
+    bool has_fcrdns;       /* or needs none */
+    bool has_list_answers; /* or needs none */
+    bool has_name_answer;  /* not older than DNS results may be */
+    uint16_t vetoes;       /* a bit for each list that vetoes it */
+    bool is_halved;        /* an allow list halves the evidence that it needs */
+    bool is_by_file;       /* its confirmed name stands in allow-file */
+    bool is_by_provider;   /* on its big provider's reputation */
+    bool is_vetted;
+    struct prior prior;
+    uint64_t parent; /* whose bound gives the prior; 0: none */
+    double parent_bound;
+    double score;
+};
+void reputation_explain(const struct reputation *reputation, uint64_t key, const struct client *client, uint32_t now_s,
+                        struct vetting *ret_vetting);
 unsigned reputation_count_vetted(const struct reputation *reputation);
 
 #endif

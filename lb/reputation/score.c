@@ -16,9 +16,11 @@
 static const struct {
     float weight;
     bool is_good;
+    bool is_mail;
+    const char *word;
     const char *text;
 } kinds[EVIDENCE_KINDS] = {
-#define EVIDENCE(name, weight, is_good, text) [EVIDENCE_##name] = {weight, is_good, text},
+#define EVIDENCE(name, weight, is_good, is_mail, word, text) [EVIDENCE_##name] = {weight, is_good, is_mail, word, text},
 #include "lb/reputation/evidence.def"
 #undef EVIDENCE
 };
@@ -27,8 +29,14 @@ const char *evidence_text(enum evidence_kind kind) {
     return kinds[kind].text;
 }
 
-static bool is_mail(enum evidence_kind kind) {
-    return kind == EVIDENCE_MAIL_CLEAN || kind == EVIDENCE_MAIL_REJECTED;
+bool evidence_of_word(const char *word, enum evidence_kind *ret_kind) {
+    for (unsigned kind = 0; kind < EVIDENCE_KINDS; kind++) {
+        if (kinds[kind].word[0] == '\0' || strcmp(kinds[kind].word, word) != 0)
+            continue;
+        *ret_kind = (enum evidence_kind)kind;
+        return true;
+    }
+    return false;
 }
 
 /* --- a day --- */
@@ -80,10 +88,11 @@ void evidence_add(struct evidence *evidence, enum evidence_kind kind, unsigned c
     if (evidence->days == 0)
         evidence->day = evidence->first_day = day;
     evidence_advance(evidence, day, config);
+    evidence->seen[kind] = add_up(evidence->seen[kind], count);
     evidence->days = is_new_day ? add_up(evidence->days, 1) : evidence->days;
     if (!kinds[kind].is_good && kinds[kind].weight >= HEAVY_WEIGHT)
         evidence->heavy_day = evidence->day;
-    if (is_mail(kind)) {
+    if (kinds[kind].is_mail) {
         evidence->today_mails = add_up(evidence->today_mails, count);
         if (!kinds[kind].is_good) {
             evidence->today_bad = add_up(evidence->today_bad, count);
@@ -156,30 +165,35 @@ double beta_quantile(double q, double a, double b) {
     return (low + high) / 2;
 }
 
-double score_of(const struct evidence *evidence, struct prior prior, const struct config_reputation *config) {
+double score_of(const struct evidence *evidence, struct prior prior, double good_factor,
+                const struct config_reputation *config) {
     double good, bad;
     evidence_totals(evidence, config, &good, &bad);
-    return 100 * beta_quantile(CONFIDENCE, prior.a + good, prior.b + bad);
+    return 100 * beta_quantile(CONFIDENCE, prior.a + good_factor * good, prior.b + bad);
+}
+
+bool score_reaches(const struct evidence *evidence, struct prior prior, double good_factor,
+                   const struct config_reputation *config) {
+    double good, bad;
+    evidence_totals(evidence, config, &good, &bad);
+    return beta_below(config->score_min / 100.0, prior.a + good_factor * good, prior.b + bad) <= CONFIDENCE;
 }
 
 /* --- vetted --- */
 
-static bool has_clean_month(const struct evidence *evidence, uint16_t today) {
+static bool has_clean_month(const struct evidence *evidence) {
     double mails = (double)evidence->month_mails + evidence->today_mails;
     double bad = (double)evidence->month_bad + evidence->today_bad;
     if (mails >= MONTH_MAILS_FEW)
         return bad <= mails * MONTH_BAD_SHARE;
-    return evidence->heavy_day == 0 || today - evidence->heavy_day >= (int)MONTH_DAYS;
+    return evidence->heavy_day == 0 || evidence->day - evidence->heavy_day >= (int)MONTH_DAYS;
 }
 
-bool evidence_vet(const struct evidence *evidence, struct prior prior, uint16_t today,
-                  const struct config_reputation *config, struct vetting *ret_vetting) {
-    struct evidence now = *evidence;
-    evidence_advance(&now, today, config);
-    ret_vetting->score = score_of(&now, prior, config);
-    ret_vetting->has_score = ret_vetting->score >= config->score_min;
-    ret_vetting->has_days = now.days >= config->days_min;
-    ret_vetting->has_age = now.days > 0 && (today - now.first_day) * DAY_MS >= (double)config->age_min_ms;
-    ret_vetting->has_clean_month = has_clean_month(&now, today);
-    return ret_vetting->has_score && ret_vetting->has_days && ret_vetting->has_age && ret_vetting->has_clean_month;
+bool evidence_check(const struct evidence *evidence, const struct config_reputation *config,
+                    struct conditions *ret_conditions) {
+    double age_ms = (evidence->day - evidence->first_day) * DAY_MS;
+    ret_conditions->has_days = evidence->days >= config->days_min;
+    ret_conditions->has_age = evidence->days > 0 && age_ms >= (double)config->age_min_ms;
+    ret_conditions->has_clean_month = has_clean_month(evidence);
+    return ret_conditions->has_days && ret_conditions->has_age && ret_conditions->has_clean_month;
 }

@@ -13,13 +13,15 @@
 
 /* The weights of evidence, by kind. */
 enum evidence_kind {
-#define EVIDENCE(name, weight, is_good, text) EVIDENCE_##name,
+#define EVIDENCE(name, weight, is_good, is_mail, word, text) EVIDENCE_##name,
 #include "lb/reputation/evidence.def"
 #undef EVIDENCE
     EVIDENCE_KINDS
 };
 
 const char *evidence_text(enum evidence_kind kind);
+/* The kind that this word of feedback stands for (good, ham, spam, virus, trap). Returns false when it is none. */
+bool evidence_of_word(const char *word, enum evidence_kind *ret_kind);
 
 /* One client's evidence. Days are counted from 1970-01-01. `good` and `bad` are folded and decayed as of `day`; what
  * came in on that day itself stands beside them and is folded when the next one begins. */
@@ -37,6 +39,7 @@ struct evidence {
     float today_bad_weight; /* of those mails */
     float today_extra_good; /* of events that are no mails */
     float today_extra_bad;
+    uint16_t seen[EVIDENCE_KINDS]; /* how often, ever; for those who ask why */
 };
 
 /* Moves on to `day`: folds and decays. A day before the last one counts as the last one. */
@@ -48,27 +51,31 @@ void evidence_add(struct evidence *evidence, enum evidence_kind kind, unsigned c
 void evidence_totals(const struct evidence *evidence, const struct config_reputation *config, double *ret_good,
                      double *ret_bad);
 
-/* The prior that a parent with bound `mean` (0..1) gives; negative: no parent, Beta(1, 1). */
+/* A Beta distribution's shape before the client's own evidence. */
 struct prior {
     double a, b;
 };
+/* What a parent with bound `mean` (0..1) gives; negative: no parent, Beta(1, 1). */
 struct prior prior_of_parent(double mean);
-/* 0..100. */
-double score_of(const struct evidence *evidence, struct prior prior, const struct config_reputation *config);
 
 /* The q-quantile of Beta(a, b), a and b > 0. */
 double beta_quantile(double q, double a, double b);
 
-/* Every condition of "vetted" that its own evidence decides. */
-struct vetting {
-    double score;
-    bool has_score;
+/* 0..100. `good_factor`: how much good evidence counts, 2 where half of it is enough. */
+double score_of(const struct evidence *evidence, struct prior prior, double good_factor,
+                const struct config_reputation *config);
+/* The same as score_of() ≥ min-score, at a fiftieth of its price. */
+bool score_reaches(const struct evidence *evidence, struct prior prior, double good_factor,
+                   const struct config_reputation *config);
+
+/* The conditions of "vetted" that its own evidence decides, beside the score. */
+struct conditions {
     bool has_days;
     bool has_age;
     bool has_clean_month; /* under 100 mails in 30 days: no event of weight ≥ 5; else 1% bad at most */
 };
-/* Returns true when all hold. */
-bool evidence_vet(const struct evidence *evidence, struct prior prior, uint16_t today,
-                  const struct config_reputation *config, struct vetting *ret_vetting);
+/* As of evidence->day. Returns true when all hold. */
+bool evidence_check(const struct evidence *evidence, const struct config_reputation *config,
+                    struct conditions *ret_conditions);
 
 #endif

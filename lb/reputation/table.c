@@ -13,30 +13,48 @@
 /* IPv4 in a part of ff00::/8, where no client has its address. */
 #define IPV4_PREFIX (UINT64_C(0xffffffff) << 32)
 
+/* ::/64, which 0 would be the key of. */
+#define LOOPBACK_KEY 1u
+
 uint64_t reputation_key(const struct address *client) {
     if (client->sa.sa_family == AF_INET)
         return IPV4_PREFIX | ntohl(client->in4.sin_addr.s_addr);
     uint64_t key = 0;
     for (unsigned i = 0; i < 8; i++)
         key = key << 8 | client->in6.sin6_addr.s6_addr[i];
-    return key != 0 ? key : 1; /* ::/64 holds loopback */
+    return key != 0 ? key : LOOPBACK_KEY;
 }
 
-struct address reputation_key_address(uint64_t key) {
+uint64_t reputation_host(const struct address *client) {
+    uint64_t host = 0;
+    if (client->sa.sa_family == AF_INET)
+        return 0;
+    for (unsigned i = 8; i < 16; i++)
+        host = host << 8 | client->in6.sin6_addr.s6_addr[i];
+    return host;
+}
+
+struct address reputation_key_address(uint64_t key, uint64_t host) {
     struct address address = {0};
     if ((key & IPV4_PREFIX) == IPV4_PREFIX) {
         address.in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)key)};
         return address;
     }
     address.in6.sin6_family = AF_INET6;
-    for (unsigned i = 0; i < 8; i++)
-        address.in6.sin6_addr.s6_addr[i] = (uint8_t)(key >> (56 - 8 * i));
+    for (unsigned i = 0; i < 8; i++) {
+        address.in6.sin6_addr.s6_addr[i] = (uint8_t)((key == LOOPBACK_KEY ? 0 : key) >> (56 - 8 * i));
+        address.in6.sin6_addr.s6_addr[i + 8] = (uint8_t)(host >> (56 - 8 * i));
+    }
     return address;
 }
 
 static void *map(size_t bytes) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+static size_t dirty_bytes(const struct reputation_table *table) {
+    return ((size_t)table->buckets * WAYS + 63) / 64 * sizeof *table->dirty;
 }
 
 int reputation_table_init(struct reputation_table *table, unsigned entries_max) {
@@ -47,8 +65,9 @@ int reputation_table_init(struct reputation_table *table, unsigned entries_max) 
     size_t places = (size_t)table->buckets * WAYS;
     table->keys = map(places * sizeof *table->keys);
     table->verdicts = map(places);
-    table->evidence = map(places * sizeof *table->evidence);
-    if (table->keys != NULL && table->verdicts != NULL && table->evidence != NULL)
+    table->clients = map(places * sizeof *table->clients);
+    table->dirty = map(dirty_bytes(table));
+    if (table->keys != NULL && table->verdicts != NULL && table->clients != NULL && table->dirty != NULL)
         return 0;
     reputation_table_finish(table);
     return -ENOMEM;
@@ -60,8 +79,10 @@ void reputation_table_finish(struct reputation_table *table) {
         munmap((void *)table->keys, places * sizeof *table->keys);
     if (table->verdicts != NULL)
         munmap((void *)table->verdicts, places);
-    if (table->evidence != NULL)
-        munmap(table->evidence, places * sizeof *table->evidence);
+    if (table->clients != NULL)
+        munmap(table->clients, places * sizeof *table->clients);
+    if (table->dirty != NULL)
+        munmap(table->dirty, dirty_bytes(table));
     memset(table, 0, sizeof *table);
 }
 
@@ -94,14 +115,15 @@ bool reputation_table_is_vetted(const struct reputation_table *table, uint64_t k
     return is_vetted && atomic_load_explicit(&table->keys[place], memory_order_acquire) == key;
 }
 
-struct evidence *reputation_table_find(const struct reputation_table *table, uint64_t key) {
+struct client *reputation_table_find(const struct reputation_table *table, uint64_t key) {
     size_t place;
-    return find_place(table, key, &place) ? &table->evidence[place] : NULL;
+    return find_place(table, key, &place) ? &table->clients[place] : NULL;
 }
 
 static bool may_go(const struct reputation_table *table, size_t place, uint16_t today) {
-    const struct evidence *evidence = &table->evidence[place];
-    if (atomic_load_explicit(&table->verdicts[place], memory_order_relaxed) != 0)
+    const struct evidence *evidence = &table->clients[place].evidence;
+    if (atomic_load_explicit(&table->verdicts[place], memory_order_relaxed) != 0 ||
+        table->clients[place].decree != DECREE_NONE)
         return false;
     return evidence->days <= 1 || (unsigned)(today - evidence->day) >= STALE_DAYS;
 }
@@ -121,7 +143,7 @@ static bool make_place(struct reputation_table *table, uint64_t key, uint16_t to
             return true;
         }
         if (may_go(table, place, today) &&
-            (victim == SIZE_MAX || is_less_known(&table->evidence[place], &table->evidence[victim])))
+            (victim == SIZE_MAX || is_less_known(&table->clients[place].evidence, &table->clients[victim].evidence)))
             victim = place;
     }
     if (victim == SIZE_MAX) {
@@ -129,27 +151,67 @@ static bool make_place(struct reputation_table *table, uint64_t key, uint16_t to
         return false;
     }
     table->dropped++;
+    if (table->on_dropped != NULL)
+        table->on_dropped(table->on_dropped_context, atomic_load_explicit(&table->keys[victim], memory_order_relaxed));
     *ret_place = victim;
     return true;
 }
 
-struct evidence *reputation_table_obtain(struct reputation_table *table, uint64_t key, uint16_t today) {
+static void clear_place(struct reputation_table *table, size_t place, uint64_t key) {
+    atomic_store_explicit(&table->verdicts[place], 0, memory_order_release);
+    table->clients[place] = (struct client){0};
+    table->dirty[place / 64] &= ~(UINT64_C(1) << place % 64);
+    atomic_store_explicit(&table->keys[place], key, memory_order_release);
+}
+
+struct client *reputation_table_obtain(struct reputation_table *table, uint64_t key, uint16_t today) {
     size_t place;
     if (find_place(table, key, &place))
-        return &table->evidence[place];
+        return &table->clients[place];
     if (!make_place(table, key, today, &place))
         return NULL;
-    atomic_store_explicit(&table->verdicts[place], 0, memory_order_release);
-    memset(&table->evidence[place], 0, sizeof table->evidence[place]);
-    atomic_store_explicit(&table->keys[place], key, memory_order_release);
-    return &table->evidence[place];
+    clear_place(table, place, key);
+    return &table->clients[place];
 }
 
-void reputation_table_set_verdict(struct reputation_table *table, const struct evidence *evidence, bool is_vetted) {
-    atomic_store_explicit(&table->verdicts[evidence - table->evidence], is_vetted, memory_order_release);
+void reputation_table_remove(struct reputation_table *table, struct client *client) {
+    clear_place(table, (size_t)(client - table->clients), 0);
+    table->count--;
 }
 
-struct evidence *reputation_table_at(const struct reputation_table *table, unsigned index, uint64_t *ret_key) {
+bool reputation_table_verdict(const struct reputation_table *table, const struct client *client) {
+    return atomic_load_explicit(&table->verdicts[client - table->clients], memory_order_relaxed) != 0;
+}
+
+void reputation_table_set_verdict(struct reputation_table *table, const struct client *client, bool is_vetted) {
+    atomic_store_explicit(&table->verdicts[client - table->clients], is_vetted, memory_order_release);
+}
+
+unsigned reputation_table_places(const struct reputation_table *table) {
+    return table->buckets * WAYS;
+}
+
+struct client *reputation_table_at(const struct reputation_table *table, unsigned index, uint64_t *ret_key) {
     *ret_key = atomic_load_explicit(&table->keys[index], memory_order_relaxed);
-    return *ret_key == 0 ? NULL : &table->evidence[index];
+    return *ret_key == 0 ? NULL : &table->clients[index];
+}
+
+void reputation_table_mark(struct reputation_table *table, const struct client *client) {
+    size_t place = (size_t)(client - table->clients);
+    table->dirty[place / 64] |= UINT64_C(1) << place % 64;
+}
+
+struct client *reputation_table_next_marked(struct reputation_table *table, unsigned *index, uint64_t *ret_key) {
+    for (size_t word = *index / 64; word < dirty_bytes(table) / sizeof *table->dirty; word++) {
+        uint64_t marks = table->dirty[word];
+        if (word == *index / 64)
+            marks &= ~UINT64_C(0) << *index % 64;
+        if (marks == 0)
+            continue;
+        unsigned place = (unsigned)word * 64 + (unsigned)__builtin_ctzll(marks);
+        table->dirty[word] &= ~(UINT64_C(1) << place % 64);
+        *index = place + 1;
+        return reputation_table_at(table, place, ret_key);
+    }
+    return NULL;
 }

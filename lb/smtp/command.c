@@ -50,3 +50,14 @@ bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, 
     *ret_last = last;
     return true;
 }
+
+bool command_is_foreign(const uint8_t *line, size_t length) {
+    static const char *const words[] = {"GET ", "POST ", "CONNECT "};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (length >= strlen(words[i]) && strncasecmp((const char *)line, words[i], strlen(words[i])) == 0)
+            return true;
+    size_t name = 0; /* of a header field: printable octets but the colon (RFC 5322 §2.2) */
+    while (name < length && line[name] > ' ' && line[name] < 127 && line[name] != ':')
+        name++;
+    return name > 0 && name < length && line[name] == ':';
+}

@@ -32,4 +32,8 @@ enum smtp_verb command_verb(const uint8_t *line, size_t length);
 /* "BDAT size [LAST]" (RFC 3030 §2). Returns false when it is malformed or the size does not fit 63 bits. */
 bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, bool *ret_last);
 
+/* A line of another protocol or of a mail's header: HTTP's GET, POST and CONNECT, or "Name:", as postscreen(8) knows
+ * them (postscreen_forbidden_commands, postscreen_non_smtp_command_enable). */
+bool command_is_foreign(const uint8_t *line, size_t length);
+
 #endif

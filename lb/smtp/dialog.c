@@ -103,8 +103,10 @@ static void begin_command(struct dialog *dialog, enum smtp_verb verb, struct dia
 static void end_line(struct dialog *dialog, struct dialog_event *event) {
     size_t length = dialog->line_octets < DIALOG_PREFIX_MAX ? dialog->line_octets : DIALOG_PREFIX_MAX;
     enum smtp_verb verb = VERB_AUTH; /* a line of the AUTH exchange awaits a reply like the command itself */
-    if (dialog->client_mode != CLIENT_AUTH)
+    if (dialog->client_mode != CLIENT_AUTH) {
         verb = command_verb(dialog->prefix, length);
+        dialog->is_not_smtp |= verb == VERB_OTHER && command_is_foreign(dialog->prefix, length);
+    }
     event->kind = DIALOG_COMMAND;
     event->verb = (uint8_t)verb;
     begin_command(dialog, verb, event);
@@ -112,7 +114,15 @@ static void end_line(struct dialog *dialog, struct dialog_event *event) {
     dialog->has_cr = false;
 }
 
+static bool awaits_hello(const struct dialog *dialog) {
+    for (unsigned i = 0; i < dialog->runs_count; i++)
+        if (dialog->runs[i].verb == VERB_EHLO || dialog->runs[i].verb == VERB_HELO)
+            return true;
+    return false;
+}
+
 static size_t feed_line(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
+    dialog->has_pipelined |= dialog->line_octets == 0 && awaits_hello(dialog);
     for (size_t i = 0; i < length; i++) {
         uint8_t octet = data[i];
         bool is_bare = dialog->has_cr != (octet == '\n');
@@ -224,9 +234,11 @@ size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t len
         }
         return feed_line(dialog, data, length, ret_event);
     case CLIENT_AWAITS_DATA: /* whether this is content, only the reply will tell */
+        dialog->has_pipelined = true;
         stop_interpreting(dialog, ret_event);
         return 0;
     case CLIENT_AWAITS_TLS:
+        dialog->has_pipelined = true;
         ret_event->kind = DIALOG_STARTTLS_BEHIND;
         return 0;
     case CLIENT_CONTENT:

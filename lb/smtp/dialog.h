@@ -84,7 +84,9 @@ struct dialog {
     bool is_in_transaction : 1;
     bool is_authenticated : 1;
     bool chunk_is_last : 1;
-    bool has_passed_content : 1;       /* the point of no return of this transaction */
+    bool has_pipelined : 1;      /* behind EHLO, HELO, DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
+    bool is_not_smtp : 1;        /* a line that no mail client says */
+    bool has_passed_content : 1; /* the point of no return of this transaction */
     uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */
 };
 

@@ -9,21 +9,22 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char path[40], *messages = NULL;
     size_t messages_length;
-    struct cidr_list list = {0};
-    unsigned domains = 0;
+    struct network_file list = {0};
     int file = memfd_create("networks", 0);
     MUST(file >= 0 && write(file, data, size) == (ssize_t)size);
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     FILE *errors = open_memstream(&messages, &messages_length);
     MUST(errors != NULL);
-    int result = network_file_read(path, errors, &list, &domains);
+    int result = network_file_read(path, errors, &list);
     fclose(errors);
     close(file);
     MUST((result == 0) == (messages_length == 0));
     if (result == 0) {
-        for (size_t i = 0; i < list.count; i++)
-            MUST(cidr_list_contains(&list, &list.items[i].base));
-        free(list.items);
+        for (size_t i = 0; i < list.networks.count; i++)
+            MUST(network_file_has_address(&list, &list.networks.items[i].base));
+        for (size_t i = 0; i < list.domains.count; i++)
+            MUST(network_file_has_name(&list, list.domains.items[i] + 1));
+        network_file_finish(&list);
     }
     free(messages);
     return 0;

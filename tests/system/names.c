@@ -1,38 +1,9 @@
 /* Backends given by name, resolved by a real unbound. */
-#include "harness.h"
+#include "unbound.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct test_unbound {
-    struct scene *scene;
-    unsigned port;
-    pid_t pid;
-};
-
-/* Writes its configuration with this local data; on a running one it takes effect at once. */
-static void tell_unbound(struct test_unbound *unbound, const char *data) {
-    free(shell(
-        NULL,
-        "cat > %s/unbound.conf <<'EOF'\nserver:\n  interface: 127.0.0.1@%u\n  port: %u\n  do-daemonize: no\n  "
-        "chroot: \"\"\n  username: \"\"\n  directory: \"%s\"\n  pidfile: \"\"\n  use-syslog: no\n  module-config: "
-        "\"iterator\"\n  local-zone: \"test.\" static\n%s\nremote-control:\n  control-enable: no\nEOF\n",
-        unbound->scene->dir, unbound->port, unbound->port, unbound->scene->dir, data));
-    if (unbound->pid != 0)
-        kill(unbound->pid, SIGHUP);
-}
-
-static void unbound_begin(struct scene *scene, struct test_unbound *unbound, const char *data) {
-    char path[100];
-    unbound->scene = scene;
-    unbound->port = free_port();
-    unbound->pid = 0;
-    tell_unbound(unbound, data);
-    snprintf(path, sizeof path, "%s/unbound.conf", scene->dir);
-    unbound->pid = spawn(scene, "unbound.log", (const char *const[]){"unbound", "-d", "-c", path, NULL});
-    WAIT_FOR(file_has(scene, "unbound.log", "start of service"), 10000);
-}
 
 static bool is_at(struct scene *scene, const char *address, const char *health) {
     char *at = row_value(scene, "servers", "vm1", "address");
@@ -62,7 +33,7 @@ Test(names, a_changed_address_gets_the_new_sessions_and_the_old_one_drains) {
 
     pid_t held = load_begin(&scene, "held.json", "--concurrency 3 --sessions 3 --hold 4");
     WAIT_FOR(sink_figure(&old, "current") >= 3, 5000);
-    tell_unbound(&unbound, "  local-data: \"vm1.test. 1 IN A 127.0.0.2\"");
+    unbound_tell(&unbound, "  local-data: \"vm1.test. 1 IN A 127.0.0.2\"");
     WAIT_FOR(is_at(&scene, "127.0.0.2:", "up"), 10000);
     json_t *result = load_run(&scene, "--concurrency 1 --sessions 5");
     ASSERT_ALL_ACCEPTED(result);
@@ -85,7 +56,7 @@ Test(names, a_name_that_comes_late_or_goes_delays_no_start_and_takes_nobody_out)
     postern_begin(&scene, CONFIG, unbound.port, sink.port);
     WAIT_FOR(is_at(&scene, "-", "down"), 10000);
     cr_assert(log_has(&scene, "server vm1: DNS: vm1.test: no such"));
-    tell_unbound(&unbound, "  local-data: \"vm1.test. 1 IN A 127.0.0.1\"");
+    unbound_tell(&unbound, "  local-data: \"vm1.test. 1 IN A 127.0.0.1\"");
     WAIT_FOR(is_at(&scene, "127.0.0.1:", "up"), 15000);
     kill(unbound.pid, SIGSTOP);
     WAIT_FOR(log_has(&scene, "no answer in time; the last address stays"), 10000);

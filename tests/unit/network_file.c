@@ -9,7 +9,7 @@
 
 static char *said;
 
-static int read_text(const char *text, struct cidr_list *list, unsigned *domains) {
+static int read_text(const char *text, struct network_file *list) {
     char path[] = "/tmp/postern-unit-allow-XXXXXX";
     size_t length;
     int fd = mkstemp(path);
@@ -17,52 +17,82 @@ static int read_text(const char *text, struct cidr_list *list, unsigned *domains
     close(fd);
     free(said);
     FILE *errors = open_memstream(&said, &length);
-    int result = network_file_read(path, errors, list, domains);
+    int result = network_file_read(path, errors, list);
     fclose(errors);
     unlink(path);
     return result;
 }
 
 Test(network_file, networks_addresses_comments_and_domains_are_read) {
-    struct cidr_list list;
-    unsigned domains;
-    cr_assert_eq(
-        read_text("# ours\n192.0.2.0/24 ; office\n\n  2001:db8::1\r\n.example.org\n198.51.100.7", &list, &domains), 0,
-        "%s", said);
-    cr_assert_eq(list.count, 3);
-    cr_assert_eq(domains, 1);
-    free(list.items);
+    struct network_file list;
+    cr_assert_eq(read_text("# ours\n192.0.2.0/24 ; office\n\n  2001:db8::1\r\n.example.org\n198.51.100.7", &list), 0,
+                 "%s", said);
+    cr_assert_eq(list.networks.count, 3);
+    cr_assert_eq(list.domains.count, 1);
+    network_file_finish(&list);
 }
 
 Test(network_file, every_wrong_line_is_said_with_its_number_and_nothing_is_admitted) {
-    struct cidr_list list = {0};
-    unsigned domains = 0;
-    cr_assert_eq(read_text("192.0.2.0/24\n192.0.2.1/24\nmail.example.org\n", &list, &domains), -EINVAL);
+    struct network_file list = {0};
+    cr_assert_eq(read_text("192.0.2.0/24\n192.0.2.1/24\nmail.example.org\n", &list), -EINVAL);
     cr_assert_not_null(strstr(said, ":2: \"192.0.2.1/24\" is no network"), "%s", said);
     cr_assert_not_null(strstr(said, ":3: \"mail.example.org\" is no network"), "%s", said);
-    cr_assert_null(list.items);
+    cr_assert_null(list.networks.items);
 }
 
 Test(network_file, a_file_that_is_missing_or_a_directory_is_said) {
-    struct cidr_list list;
-    unsigned domains;
+    struct network_file list;
     FILE *errors = fopen("/dev/null", "we");
-    cr_assert_eq(network_file_read("/nonexistent", errors, &list, &domains), -ENOENT);
-    cr_assert_eq(network_file_read("/tmp", errors, &list, &domains), -EISDIR);
+    cr_assert_eq(network_file_read("/nonexistent", errors, &list), -ENOENT);
+    cr_assert_eq(network_file_read("/tmp", errors, &list), -EISDIR);
     fclose(errors);
 }
 
 Test(network_file, a_hundred_thousand_networks_are_read_whole) {
     char *text = NULL;
     size_t length;
-    struct cidr_list list;
-    unsigned domains;
+    struct network_file list;
     FILE *out = open_memstream(&text, &length);
     for (unsigned i = 0; i < 100000; i++)
         fprintf(out, "10.%u.%u.%u\n", i >> 16, i >> 8 & 255, i & 255);
     fclose(out);
-    cr_assert_eq(read_text(text, &list, &domains), 0);
-    cr_assert_eq(list.count, 100000);
-    free(list.items);
+    cr_assert_eq(read_text(text, &list), 0);
+    cr_assert_eq(list.networks.count, 100000);
+    network_file_finish(&list);
     free(text);
+}
+
+static bool has(const struct network_file *file, const char *text) {
+    struct address address;
+    cr_assert_eq(address_parse(text, 25, &address), 0);
+    return network_file_has_address(file, &address);
+}
+
+Test(network_file, a_network_within_another_and_its_neighbours_are_told_apart) {
+    struct network_file list;
+    cr_assert_eq(
+        read_text("10.1.0.0/16\n10.0.0.0/8\n10.1.2.3\n192.0.2.0/25\n192.0.2.128/26\n2001:db8::/32\n0.0.0.0/32", &list),
+        0);
+    cr_assert_eq(list.networks.count, 5);
+    cr_assert(has(&list, "10.0.0.0") && has(&list, "10.255.255.255") && has(&list, "10.1.2.4"));
+    cr_assert(has(&list, "192.0.2.0") && has(&list, "192.0.2.191") && has(&list, "0.0.0.0"));
+    cr_assert(has(&list, "2001:db8::") && has(&list, "2001:db8:ffff::1"));
+    cr_assert_not(has(&list, "9.255.255.255") || has(&list, "11.0.0.0") || has(&list, "192.0.2.192"));
+    cr_assert_not(has(&list, "2001:db9::") || has(&list, "::1") || has(&list, "255.255.255.255"));
+    network_file_finish(&list);
+    cr_assert_eq(read_text("", &list), 0);
+    cr_assert_not(has(&list, "0.0.0.0"));
+    network_file_finish(&list);
+}
+
+Test(network_file, a_domain_stands_for_itself_and_all_below_it) {
+    struct network_file list;
+    cr_assert_eq(read_text(".Example.org\n.b.test", &list), 0);
+    cr_assert(network_file_has_name(&list, "example.org") && network_file_has_name(&list, "mx.a.example.org"));
+    cr_assert(network_file_has_name(&list, "x.b.test"));
+    cr_assert_not(network_file_has_name(&list, "badexample.org"));
+    cr_assert_not(network_file_has_name(&list, "example.org.test") || network_file_has_name(&list, "org"));
+    cr_assert_not(network_file_has_name(&list, ""));
+    network_file_finish(&list);
+    cr_assert_eq(read_text(".\n.a..b\n.a b\n", &list), -EINVAL);
 }

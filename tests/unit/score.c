@@ -13,6 +13,19 @@ static const struct config_reputation config = {.score_min = 90,
                                                 .bad_half_life_ms = 90 * DAY_MS,
                                                 .good_per_day = 2};
 
+/* All that its own evidence decides on that day. */
+struct vetting {
+    struct conditions own;
+    bool has_score;
+};
+
+static bool evidence_vet(const struct evidence *evidence, struct prior prior, uint16_t day, struct vetting *vetting) {
+    struct evidence now = *evidence;
+    evidence_advance(&now, day, &config);
+    vetting->has_score = score_reaches(&now, prior, 1, &config);
+    return evidence_check(&now, &config, &vetting->own) && vetting->has_score;
+}
+
 /* Clean units, with nothing faded, until the bound is reached. */
 static unsigned units_until(struct prior prior, double bound) {
     unsigned units = 0;
@@ -57,7 +70,7 @@ static unsigned day_of_vetting(unsigned mails, unsigned bad_per_mille, unsigned 
             evidence_add(&evidence, EVIDENCE_MAIL_CLEAN, mails - bad, (uint16_t)(1000 + day), &config);
         if (bad > 0)
             evidence_add(&evidence, EVIDENCE_MAIL_REJECTED, bad, (uint16_t)(1000 + day), &config);
-        if (evidence_vet(&evidence, prior_of_parent(-1), (uint16_t)(1000 + day), &config, &vetting))
+        if (evidence_vet(&evidence, prior_of_parent(-1), (uint16_t)(1000 + day), &vetting))
             return day;
     }
     return 0;
@@ -112,13 +125,13 @@ Test(score, a_heavy_event_bars_a_small_sender_for_a_month_whatever_its_score) {
     struct vetting vetting;
     for (uint16_t day = 1; day <= 90; day++)
         evidence_add(&evidence, EVIDENCE_MAIL_CLEAN, 2, day, &config);
-    cr_assert(evidence_vet(&evidence, prior_of_parent(1), 90, &config, &vetting));
+    cr_assert(evidence_vet(&evidence, prior_of_parent(1), 90, &vetting));
     evidence_add(&evidence, EVIDENCE_PREGREET, 1, 90, &config);
-    cr_assert_not(evidence_vet(&evidence, prior_of_parent(1), 91, &config, &vetting));
-    cr_assert_not(vetting.has_clean_month);
+    cr_assert_not(evidence_vet(&evidence, prior_of_parent(1), 91, &vetting));
+    cr_assert_not(vetting.own.has_clean_month);
     for (uint16_t day = 91; day <= 125; day++)
         evidence_add(&evidence, EVIDENCE_MAIL_CLEAN, 2, day, &config);
-    cr_assert(evidence_vet(&evidence, prior_of_parent(1), 125, &config, &vetting), "%f", vetting.score);
+    cr_assert(evidence_vet(&evidence, prior_of_parent(1), 125, &vetting));
 }
 
 Test(score, nobody_is_vetted_in_a_week_or_on_two_days) {
@@ -126,9 +139,31 @@ Test(score, nobody_is_vetted_in_a_week_or_on_two_days) {
     struct vetting vetting;
     evidence_add(&evidence, EVIDENCE_FEEDBACK_HAM, 20, 1, &config);
     evidence_add(&evidence, EVIDENCE_FEEDBACK_HAM, 20, 5, &config);
-    evidence_vet(&evidence, prior_of_parent(-1), 6, &config, &vetting);
-    cr_assert(vetting.has_score && !vetting.has_days && !vetting.has_age && vetting.has_clean_month);
-    evidence_vet(&evidence, prior_of_parent(-1), 8, &config, &vetting);
-    cr_assert(vetting.has_age && !vetting.has_days);
-    cr_assert_not(evidence_vet(&(struct evidence){0}, prior_of_parent(1), 1000, &config, &vetting), "nothing is known");
+    evidence_vet(&evidence, prior_of_parent(-1), 6, &vetting);
+    cr_assert(vetting.has_score && !vetting.own.has_days && !vetting.own.has_age && vetting.own.has_clean_month);
+    evidence_vet(&evidence, prior_of_parent(-1), 8, &vetting);
+    cr_assert(vetting.own.has_age && !vetting.own.has_days);
+    cr_assert_not(evidence_vet(&(struct evidence){0}, prior_of_parent(1), 1000, &vetting), "nothing is known");
+}
+
+Test(score, the_cheap_question_and_the_score_agree) {
+    for (unsigned good = 0; good < 80; good++) {
+        struct evidence evidence = {.days = 1, .day = 1, .good = (float)good, .bad = (float)(good % 7)};
+        for (double mean = -1; mean <= 1; mean += 0.25) {
+            struct prior prior = prior_of_parent(mean);
+            cr_assert_eq(score_reaches(&evidence, prior, 1, &config), score_of(&evidence, prior, 1, &config) >= 90);
+            cr_assert_eq(score_reaches(&evidence, prior, 2, &config), score_of(&evidence, prior, 2, &config) >= 90);
+        }
+    }
+    struct evidence half = {.days = 1, .day = 1, .good = 14};
+    cr_assert_not(score_reaches(&half, prior_of_parent(-1), 1, &config));
+    cr_assert(score_reaches(&half, prior_of_parent(-1), 2, &config), "an allow list halves what is needed");
+}
+
+Test(score, words_of_feedback_are_known_and_others_are_not) {
+    enum evidence_kind kind;
+    cr_assert(evidence_of_word("trap", &kind) && kind == EVIDENCE_FEEDBACK_TRAP);
+    cr_assert(evidence_of_word("good", &kind) && kind == EVIDENCE_FEEDBACK_GOOD);
+    cr_assert_not(evidence_of_word("", &kind));
+    cr_assert_not(evidence_of_word("goodness", &kind));
 }

@@ -1,0 +1,37 @@
+/* The two files. A domain in deny-file would need a reverse lookup before a client is served, so it is an error. */
+#include "lb/reputation/access.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int read_file(const char *path, FILE *errors, struct network_file *ret_file) {
+    return path[0] == '\0' ? 0 : network_file_read(path, errors, ret_file);
+}
+
+int access_load(const struct config_reputation *config, FILE *errors, struct access **ret_access) {
+    struct access *access = calloc(1, sizeof *access);
+    if (access == NULL)
+        return -ENOMEM;
+    int result = read_file(config->allow_file, errors, &access->allowed);
+    int denied = read_file(config->deny_file, errors, &access->denied);
+    if (denied == 0 && access->denied.domains.count > 0) {
+        fprintf(errors, "%s: \"%s\": domains are allowed in allow-file only; here: networks and addresses\n",
+                config->deny_file, access->denied.domains.items[0]);
+        denied = -EINVAL;
+    }
+    if (result == 0)
+        result = denied;
+    if (result < 0)
+        access_free(access);
+    else
+        *ret_access = access;
+    return result;
+}
+
+void access_free(struct access *access) {
+    if (access == NULL)
+        return;
+    network_file_finish(&access->allowed);
+    network_file_finish(&access->denied);
+    free(access);
+}

@@ -1,0 +1,18 @@
+/* A real DNS server with data of the test's choice. */
+#ifndef POSTERN_TESTS_UNBOUND_H
+#define POSTERN_TESTS_UNBOUND_H
+
+#include "harness.h"
+
+struct test_unbound {
+    struct scene *scene;
+    unsigned port;
+    pid_t pid;
+};
+
+/* `data`: lines of its server section, as `local-data: "…"`; the zone test. is its own. */
+void unbound_begin(struct scene *scene, struct test_unbound *unbound, const char *data);
+/* Exchanges the data of a running one, at once. */
+void unbound_tell(struct test_unbound *unbound, const char *data);
+
+#endif
