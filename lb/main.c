@@ -5,6 +5,7 @@
 #include "lb/control/control.h"
 #include "lb/control/manager.h"
 #include "lb/engine/log.h"
+#include "lb/reputation/store.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -92,6 +94,14 @@ static int drop_privileges(const struct start *start) {
     return 0;
 }
 
+/* Made for the user that it will belong to. That it can't be is no reason not to serve: the keeper says so. */
+static void make_state_dir(const struct start *start) {
+    const char *path = start->config->global.state_dir;
+    if (path[0] != '\0' && mkdir(path, 0700) == 0 && start->drops_privileges &&
+        chown(path, start->user.pw_uid, start->user.pw_gid) < 0)
+        fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
+}
+
 static unsigned count_workers(const struct config *config) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned workers = config->global.workers != 0 ? config->global.workers : cpus > 0 ? (unsigned)cpus : 1;
@@ -165,6 +175,7 @@ static int prepare(struct start *start) {
                        start->drops_privileges ? start->user.pw_gid : (gid_t)-1, &manager->control, error,
                        sizeof error) < 0)
         return fail(error);
+    make_state_dir(start);
     return drop_privileges(start);
 }
 
@@ -246,7 +257,14 @@ static int check(const char *path) {
     return result < 0 ? 1 : 0;
 }
 
+/* What the keeper runs as a process of its own, see lb/reputation/store.h. */
+static int check_store(int argc, char **argv) {
+    return argc == 4 && store_check(argv[2], (unsigned)strtoul(argv[3], NULL, 10)) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--check-store") == 0)
+        return check_store(argc, argv);
     const char *path = DEFAULT_CONFIG;
     bool only_checks = false;
     int option;

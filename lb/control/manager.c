@@ -97,18 +97,25 @@ static int open_signals(struct manager *manager) {
 
 /* --- what sessions say of clients --- */
 
+static void take_sightings(struct manager *manager) {
+    struct sighting sighting;
+    uint32_t now_s = (uint32_t)time(NULL);
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        while (worker_take_sighting(manager->shared.workers[i], &sighting))
+            reputation_take(&manager->reputation, &sighting, now_s);
+}
+
 /* Sightings come in at the tick, in batches; then the sweep goes a step further. */
 static void serve_reputation(struct manager *manager) {
     struct reputation *reputation = manager->shared.reputation;
-    struct sighting sighting;
     uint32_t now_s = (uint32_t)time(NULL);
-    if (reputation == NULL)
+    if (reputation == NULL || (manager->keeper != NULL && keeper_is_loading(manager->keeper)))
         return;
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
-        while (worker_take_sighting(manager->shared.workers[i], &sighting))
-            reputation_take(reputation, &sighting, now_s);
+    take_sightings(manager);
     reputation_sweep(reputation, SWEEP_PLACES, now_s);
     lookups_tick(manager->lookups, now_s);
+    if (manager->keeper != NULL)
+        keeper_tick(manager->keeper, io_now_ms(manager->io));
 }
 
 /* --- the loop --- */
@@ -195,6 +202,9 @@ static int start(struct manager *manager) {
         result = health_create(manager->io, manager->config, manager->roster, &manager->health);
     if (result == 0)
         result = names_create(manager->io, manager->resolver, manager->roster, &manager->names);
+    if (result == 0 && manager->shared.reputation != NULL && manager->config->global.state_dir[0] != '\0')
+        result =
+            keeper_create(manager->config->global.state_dir, &manager->reputation, &manager->mailbox, &manager->keeper);
     if (result == 0 && manager->control != NULL)
         control_start(manager->control, manager);
     return result;
@@ -227,6 +237,8 @@ int manager_run(struct manager *manager, uint64_t grace_ms) {
         _exit(0);
     for (unsigned i = 0; i < manager->shared.workers_count; i++)
         worker_join(manager->shared.workers[i]);
+    if (manager->shared.reputation != NULL)
+        take_sightings(manager);
     return 0;
 }
 
@@ -234,6 +246,7 @@ void manager_finish(struct manager *manager) {
     if (manager->io == NULL)
         return;
     waits_finish(manager);
+    keeper_destroy(manager->keeper);
     names_destroy(manager->names);
     health_destroy(manager->health);
     lookups_destroy(manager->lookups);

@@ -9,6 +9,7 @@
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
 #include "lb/relay/worker.h"
+#include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"
 
 #include <signal.h>
@@ -27,6 +28,7 @@ struct manager {
     struct names *names;
     struct reputation reputation;
     struct lookups *lookups;
+    struct keeper *keeper; /* NULL: nothing is kept */
     struct access *access; /* the current one */
     struct control *control;
     struct workers_shared shared;

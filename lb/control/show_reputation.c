@@ -41,6 +41,7 @@ static void show_table(struct command *command, const struct manager *manager) {
     json_object_set_new(row, "lookups_waiting", json_integer(lookups.waiting));
     json_object_set_new(row, "lookups_done", json_integer((json_int_t)lookups.done));
     json_object_set_new(row, "lookups_dropped", json_integer((json_int_t)lookups.dropped));
+    json_object_set_new(row, "kept", json_string(manager->keeper == NULL ? "no" : keeper_state(manager->keeper)));
     json_object_set_new(row, "lists", describe_lists(reputation));
     command_reply_value(command, row);
 }

@@ -184,7 +184,7 @@ static bool decide(struct reputation *reputation, uint64_t key, struct client *c
     return is_dear;
 }
 
-void reputation_decide(struct reputation *reputation, uint64_t key, struct client *client, uint32_t now_s) {
+static void decide_now(struct reputation *reputation, uint64_t key, struct client *client, uint32_t now_s) {
     struct vetting vetting;
     decide(reputation, key, client, now_s, &vetting);
 }
@@ -247,7 +247,7 @@ void reputation_take(struct reputation *reputation, const struct sighting *sight
     if (is_clean || is_bad)
         reputation_table_mark(&reputation->table, client);
     if (is_bad)
-        reputation_decide(reputation, sighting->key, client, now_s);
+        decide_now(reputation, sighting->key, client, now_s);
     if (sighting->clean > 0 || sighting->needed_vetting)
         want_lookup(reputation, sighting->key, client, now_s);
 }
@@ -261,7 +261,7 @@ int reputation_feed(struct reputation *reputation, const struct address *address
     client->host = reputation_host(address);
     evidence_add(&client->evidence, kind, 1, reputation_day(now_s), reputation->config);
     reputation_table_mark(&reputation->table, client);
-    reputation_decide(reputation, key, client, now_s);
+    decide_now(reputation, key, client, now_s);
     want_lookup(reputation, key, client, now_s);
     return 0;
 }
@@ -274,7 +274,7 @@ int reputation_set_decree(struct reputation *reputation, const struct address *a
         return -ENOSPC;
     client->decree = (uint8_t)decree;
     reputation_table_mark(&reputation->table, client);
-    reputation_decide(reputation, key, client, now_s);
+    decide_now(reputation, key, client, now_s);
     return 0;
 }
 
@@ -322,7 +322,7 @@ void reputation_take_findings(struct reputation *reputation, uint64_t key, const
     fresh_s = fresh_s > FRESH_MAX_S ? FRESH_MAX_S : fresh_s;
     client->dns.ask_after_s = now_s + (findings->has_name_answer && has_lists ? fresh_s : RETRY_S);
     reputation_table_mark(&reputation->table, client);
-    reputation_decide(reputation, key, client, now_s);
+    decide_now(reputation, key, client, now_s);
 }
 
 /* --- the sweep --- */
@@ -367,6 +367,22 @@ void reputation_sweep(struct reputation *reputation, unsigned places, uint32_t n
             parents_turn(&reputation->parents);
         }
     }
+}
+
+bool reputation_load(struct reputation *reputation, uint64_t key, const struct client *loaded, uint32_t now_s) {
+    struct client *client = obtain(reputation, key, now_s);
+    if (client == NULL)
+        return false;
+    *client = *loaded;
+    decide_now(reputation, key, client, now_s);
+    add_to_parents(reputation, key, client, reputation_day(now_s));
+    return true;
+}
+
+/* What they add up to is known from now on; the sweep begins anew. */
+void reputation_on_loaded(struct reputation *reputation) {
+    parents_turn(&reputation->parents);
+    reputation->sweep_at = 0;
 }
 
 unsigned reputation_count_vetted(const struct reputation *reputation) {

@@ -62,8 +62,10 @@ void reputation_take_findings(struct reputation *reputation, uint64_t key, const
 /* Returns 0 or -ENOSPC. */
 int reputation_set_decree(struct reputation *reputation, const struct address *client, enum decree decree,
                           uint32_t now_s);
-/* Decides anew after a change from outside, as a loaded record. */
-void reputation_decide(struct reputation *reputation, uint64_t key, struct client *client, uint32_t now_s);
+/* A record from the store, before anything else is known of that client. Returns false when there is no room. */
+bool reputation_load(struct reputation *reputation, uint64_t key, const struct client *client, uint32_t now_s);
+/* All records have been loaded. */
+void reputation_on_loaded(struct reputation *reputation);
 /* Goes on through the table: up to `places` places, or fewer when many clients there take time. Verdicts are decided
  * anew, since days pass and evidence fades; parents are added up; old DNS results are asked for again. */
 void reputation_sweep(struct reputation *reputation, unsigned places, uint32_t now_s);

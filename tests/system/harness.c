@@ -245,9 +245,10 @@ static void write_config(struct scene *scene, const char *global, const char *li
     FILE *file = fopen(path, "we");
     cr_assert_not_null(file);
     fprintf(file,
-            "[global]\nhostname = mx.example.test\nuser =\n%s[listen mx]\naddress = 127.0.0.1:%u\nmax-per-client = "
+            "[global]\nhostname = mx.example.test\nuser =\nstate-dir = %s/state\n%s[listen mx]\naddress = "
+            "127.0.0.1:%u\nmax-per-client = "
             "0\n%s[control]\nsocket = %s/control.sock\n",
-            global, scene->port, listen, scene->dir);
+            scene->dir, global, scene->port, listen, scene->dir);
     vfprintf(file, format, arguments);
     fclose(file);
 }
