@@ -81,7 +81,9 @@ static void stop_workers(struct manager *manager, uint64_t grace_ms) {
 static void on_signal(struct op *op, int result, unsigned flags) {
     struct manager *manager = container_of(op, struct manager, signal_op);
     (void)flags;
-    if (result == (int)sizeof manager->signal)
+    if (result == (int)sizeof manager->signal && manager->signal.ssi_signo == SIGHUP)
+        reload_by_signal(manager);
+    else if (result == (int)sizeof manager->signal)
         manager->signals++;
     io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
 }
@@ -91,6 +93,7 @@ static int open_signals(struct manager *manager) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     manager->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     return manager->signal_fd < 0 ? -errno : 0;
 }
@@ -124,6 +127,7 @@ static void on_tick(struct timer *timer) {
     struct manager *manager = container_of(timer, struct manager, tick);
     roster_tick(manager->roster, io_now_ms(manager->io));
     waits_serve(manager);
+    walks_serve(manager);
     serve_reputation(manager);
     timer_set(io_timers(manager->io), timer, io_now_ms(manager->io) + TICK_MS);
 }
@@ -246,6 +250,7 @@ void manager_finish(struct manager *manager) {
     if (manager->io == NULL)
         return;
     waits_finish(manager);
+    walks_finish(manager);
     keeper_destroy(manager->keeper);
     names_destroy(manager->names);
     health_destroy(manager->health);

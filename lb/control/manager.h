@@ -18,6 +18,7 @@
 
 struct control;
 struct drain_wait;
+struct top_walk;
 
 struct manager {
     const struct config *config;
@@ -34,6 +35,7 @@ struct manager {
     struct workers_shared shared;
     struct mailbox mailbox;
     struct drain_wait *waits; /* control clients that wait for a drain */
+    struct top_walk *walks;   /* control clients that wait for a long list */
     struct timer tick;
     struct op signal_op;
     int signal_fd;

@@ -47,8 +47,9 @@ static bool send_words(FILE *stream, char **words) {
     return fflush(stream) == 0;
 }
 
-/* Prints up to the empty line that ends an answer. Returns the exit status. */
-static int print_answer(FILE *stream) {
+/* Prints up to the empty line that ends an answer. Returns the exit status; in *ret_next what "# next: N" says, which
+ * is not printed, else 0. */
+static int print_answer(FILE *stream, unsigned *ret_next) {
     char *line = NULL;
     size_t room = 0;
     bool is_error = false, is_first = true, is_ended = false;
@@ -56,7 +57,9 @@ static int print_answer(FILE *stream) {
         is_ended = strcmp(line, "\n") == 0;
         if (is_first)
             is_error = strncmp(line, "error:", 6) == 0;
-        if (!is_ended)
+        if (strncmp(line, "# next: ", 8) == 0)
+            *ret_next = (unsigned)strtoul(line + 8, NULL, 10);
+        else if (!is_ended && strncmp(line, "# end: ", 7) != 0)
             fputs(line, is_error ? stderr : stdout);
         is_first = false;
     }
@@ -64,6 +67,72 @@ static int print_answer(FILE *stream) {
     if (!is_ended)
         fputs("posternctl: the answer is not complete\n", stderr);
     return !is_ended ? 2 : is_error ? 1 : 0;
+}
+
+static bool is_verb(char **words, const char *first, const char *second) {
+    return words[0] != NULL && words[1] != NULL && strcmp(words[0], first) == 0 && strcmp(words[1], second) == 0;
+}
+
+static int run_command(FILE *stream, char **words, unsigned *ret_next) {
+    *ret_next = 0;
+    return send_words(stream, words) ? print_answer(stream, ret_next) : 2;
+}
+
+/* A large table comes in parts. */
+static int run_export(FILE *stream) {
+    char from[16] = "0", verb[] = "reputation", what[] = "export";
+    char *words[] = {verb, what, from, NULL};
+    unsigned next;
+    int status;
+    do {
+        status = run_command(stream, words, &next);
+        snprintf(from, sizeof from, "%u", next);
+    } while (status == 0 && next != 0);
+    return status;
+}
+
+/* Sends each row; a wrong one is named by its line and the others go on. */
+static int run_import(FILE *stream, const char *path) {
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *line = NULL, verb[] = "reputation", what[] = "import";
+    size_t room = 0;
+    unsigned number = 0, wrong = 0, imported = 0;
+    if (file == NULL) {
+        fprintf(stderr, "posternctl: %s: %s\n", path, strerror(errno));
+        return 2;
+    }
+    while (getline(&line, &room, file) > 0) {
+        number++;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (line[0] == '\0' || line[0] == '#' || strncmp(line, "client,", 7) == 0)
+            continue;
+        char *words[] = {verb, what, line, NULL}, *answer = NULL;
+        size_t answer_room = 0;
+        bool is_good = send_words(stream, words) && getline(&answer, &answer_room, stream) > 0;
+        if (is_good && strncmp(answer, "error: ", 7) == 0)
+            fprintf(stderr, "%s:%u: %s", path, number, answer + 7);
+        wrong += !is_good || strncmp(answer, "error: ", 7) == 0;
+        imported += is_good && strncmp(answer, "error: ", 7) != 0;
+        while (is_good && strcmp(answer, "\n") != 0)
+            is_good = getline(&answer, &answer_room, stream) > 0;
+        free(answer);
+        if (!is_good)
+            break;
+    }
+    free(line);
+    if (file != stdin)
+        fclose(file);
+    printf("%u clients imported, %u rows wrong\n", imported, wrong);
+    return wrong > 0;
+}
+
+static int run(FILE *stream, char **words) {
+    unsigned next;
+    if (is_verb(words, "reputation", "export") && words[2] == NULL)
+        return run_export(stream);
+    if (is_verb(words, "reputation", "import") && words[2] != NULL && strchr(words[2], ',') == NULL)
+        return run_import(stream, words[2]);
+    return run_command(stream, words, &next);
 }
 
 int main(int argc, char **argv) {
@@ -94,7 +163,7 @@ int main(int argc, char **argv) {
     FILE *stream = open_socket(path);
     if (stream == NULL)
         return 2;
-    int status = send_words(stream, argv + optind) ? print_answer(stream) : 2;
+    int status = run(stream, argv + optind);
     fclose(stream);
     return status;
 }

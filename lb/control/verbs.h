@@ -39,6 +39,24 @@ void show_sessions(struct command *command, char **arguments, unsigned count);
 /* --- show_reputation.c --- */
 void show_reputation(struct command *command, char **arguments, unsigned count);
 
+/* --- reputation_verbs.c --- */
+void reputation_feedback_verb(struct command *command, char **arguments, unsigned count);
+void reputation_set_verb(struct command *command, char **arguments, unsigned count);
+void reputation_clear_verb(struct command *command, char **arguments, unsigned count);
+void reputation_top_verb(struct command *command, char **arguments, unsigned count);
+void reputation_export_verb(struct command *command, char **arguments, unsigned count);
+void reputation_import_verb(struct command *command, char **arguments, unsigned count);
+/* Goes on with `reputation top` of a large table; at each tick of the manager. */
+void walks_serve(struct manager *manager);
+/* At the end: without answers. */
+void walks_finish(struct manager *manager);
+
+/* --- reload.c --- */
+void reload_verb(struct command *command, char **arguments, unsigned count);
+/* Reads what can be read anew. Returns 0; or -errno, nothing has changed then, and every mistake on `errors`. */
+int reload(struct manager *manager, FILE *errors);
+void reload_by_signal(struct manager *manager);
+
 /* --- set.c --- */
 void set_server(struct command *command, char **arguments, unsigned count);
 void add_server(struct command *command, char **arguments, unsigned count);

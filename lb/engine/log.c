@@ -53,6 +53,7 @@ static struct {
     atomic_bool stopping;
     bool to_syslog;
     bool to_journal;
+    const char *path; /* of a file; the configuration's */
     int fd;
     char output[OUTPUT_BYTES];
     size_t output_length;
@@ -163,6 +164,23 @@ static void wake_log_thread(void) {
         syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static int open_file(void) {
+    int fd = open(logger.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The new file takes the old one's number, so that the writing thread needs to know nothing. */
+int log_reopen(void) {
+    if (logger.path == NULL)
+        return 0;
+    int fd = open_file();
+    if (fd < 0)
+        return fd;
+    int result = dup3(fd, logger.fd, O_CLOEXEC) < 0 ? -errno : 0;
+    close(fd);
+    return result;
+}
+
 int log_start(const char *destination, enum log_level level) {
     atomic_store(&logger.level, (int)level);
     if (strcmp(destination, "syslog") == 0) {
@@ -172,9 +190,10 @@ int log_start(const char *destination, enum log_level level) {
         /* systemd's journal wants the priority in the line and adds the time itself (sd-daemon(3)). */
         logger.to_journal = getenv("JOURNAL_STREAM") != NULL;
     } else {
-        int fd = open(destination, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        logger.path = destination;
+        int fd = open_file();
         if (fd < 0)
-            return -errno;
+            return fd;
         logger.fd = fd;
     }
     int result = pthread_create(&logger.thread, NULL, log_thread, NULL);
@@ -197,6 +216,7 @@ void log_finish(void) {
     if (logger.fd != STDERR_FILENO)
         close(logger.fd);
     logger.fd = STDERR_FILENO;
+    logger.path = NULL;
     atomic_store(&logger.stopping, false);
 }
 

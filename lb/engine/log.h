@@ -13,6 +13,8 @@
 /* Opens the destination ("stderr", "syslog" or a path) and starts the writing thread. Until then, and after
  * log_finish(), lines go to stderr directly. Returns 0 or -errno (of the file or the thread). */
 int log_start(const char *destination, enum log_level level);
+/* Opens the log file anew, after it was moved away. Returns 0, or -errno: the old one stays. */
+int log_reopen(void);
 /* Writes what is left and ends the thread. */
 void log_finish(void);
 /* Gives the calling thread a ring; without one its lines are written directly. Returns 0 or -ENOMEM. */

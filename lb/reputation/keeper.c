@@ -289,8 +289,9 @@ static void on_dropped(void *context, uint64_t key) {
 /* Strangers of a day are not worth a disk's time: to be unknown is no worse for them. */
 static bool is_worth_keeping(const struct client *client) {
     const struct evidence *evidence = &client->evidence;
-    return evidence->days > 1 || client->decree != DECREE_NONE || evidence->seen[EVIDENCE_MAIL_CLEAN] > 0 ||
-           evidence->seen[EVIDENCE_FEEDBACK_GOOD] > 0 || evidence->seen[EVIDENCE_FEEDBACK_HAM] > 0;
+    return evidence->days > 1 || client->decree != DECREE_NONE || evidence->good > 0 ||
+           evidence->seen[EVIDENCE_MAIL_CLEAN] > 0 || evidence->seen[EVIDENCE_FEEDBACK_GOOD] > 0 ||
+           evidence->seen[EVIDENCE_FEEDBACK_HAM] > 0;
 }
 
 /* Fills the buffer with what has changed. */

@@ -278,6 +278,30 @@ int reputation_set_decree(struct reputation *reputation, const struct address *a
     return 0;
 }
 
+bool reputation_forget(struct reputation *reputation, const struct address *address) {
+    uint64_t key = reputation_key(address);
+    struct client *client = reputation_table_find(&reputation->table, key);
+    if (client == NULL)
+        return false;
+    if (reputation->table.on_dropped != NULL)
+        reputation->table.on_dropped(reputation->table.on_dropped_context, key);
+    reputation_table_remove(&reputation->table, client);
+    return true;
+}
+
+int reputation_put(struct reputation *reputation, const struct address *address, const struct client *client,
+                   uint32_t now_s) {
+    uint64_t key = reputation_key(address);
+    struct client *place = obtain(reputation, key, now_s);
+    if (place == NULL)
+        return -ENOSPC;
+    *place = *client;
+    place->host = reputation_host(address);
+    reputation_table_mark(&reputation->table, place);
+    decide_now(reputation, key, place, now_s);
+    return 0;
+}
+
 static void take_name(struct reputation *reputation, uint64_t key, struct client *client,
                       const struct dns_findings *findings, uint32_t now_s) {
     struct address address = reputation_key_address(key, client->host);

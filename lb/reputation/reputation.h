@@ -62,6 +62,11 @@ void reputation_take_findings(struct reputation *reputation, uint64_t key, const
 /* Returns 0 or -ENOSPC. */
 int reputation_set_decree(struct reputation *reputation, const struct address *client, enum decree decree,
                           uint32_t now_s);
+/* Forgets a client. Returns false when nothing was known of it. */
+bool reputation_forget(struct reputation *reputation, const struct address *client);
+/* Puts a client in, instead of what was known of it. Returns 0 or -ENOSPC. */
+int reputation_put(struct reputation *reputation, const struct address *address, const struct client *client,
+                   uint32_t now_s);
 /* A record from the store, before anything else is known of that client. Returns false when there is no room. */
 bool reputation_load(struct reputation *reputation, uint64_t key, const struct client *client, uint32_t now_s);
 /* All records have been loaded. */

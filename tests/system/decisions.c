@@ -1,0 +1,119 @@
+/* What operators decide about clients, by posternctl and by files. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct scene scene;
+static struct test_sink vm, bastion;
+
+/* The primaries are down: only the vetted are served. */
+static void begin(void) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    sink_begin(&scene, &bastion, "bastion", "");
+    free(shell(NULL, "touch %s/allow %s/deny", scene.dir, scene.dir));
+    postern_begin(&scene,
+                  "[reputation]\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\nrequire-fcrdns = no\n"
+                  "allow-file = %s/allow\ndeny-file = %s/deny\n[dns]\nservers = 127.0.0.1:1\n"
+                  "[tier primary]\n[tier strict]\nadmit = vetted\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nstate = maint\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  scene.dir, scene.dir, vm.port, bastion.port);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+}
+
+static void end(void) {
+    scene_end(&scene);
+}
+
+TestSuite(decisions, .init = begin, .fini = end);
+
+static bool is_served(const char *source) {
+    json_t *result = load_run(&scene, "--concurrency 1 --sessions 1 --source %s", source);
+    bool is = figure(result, "accepted") == 1;
+    json_decref(result);
+    return is;
+}
+
+static bool says(int wanted_status, const char *command, const char *text) {
+    int status;
+    char *said = ctl(&scene, &status, "%s", command);
+    bool is = status == wanted_status && strstr(said, text) != NULL;
+    if (!is)
+        fprintf(stderr, "%s: status %d: %s", command, status, said);
+    free(said);
+    return is;
+}
+
+Test(decisions, an_operator_vets_refuses_and_forgets_a_client) {
+    cr_assert_not(is_served("127.0.51.1"));
+    cr_assert(says(0, "reputation set 127.0.51.1 vetted", "vetted"));
+    cr_assert(is_served("127.0.51.1"));
+    cr_assert(says(0, "show reputation 127.0.51.1", "set_by_operator: vetted"));
+    for (unsigned i = 0; i < 12; i++)
+        cr_assert(says(0, "reputation feedback 127.0.51.2 ham", "feedback ham"));
+    cr_assert(is_served("127.0.51.2"), "36 good units");
+    cr_assert(says(0, "reputation set 127.0.51.2 refused", "refused"));
+    cr_assert_not(is_served("127.0.51.2"));
+    cr_assert(says(0, "reputation set 127.0.51.2 auto", "auto"));
+    cr_assert(is_served("127.0.51.2"));
+    cr_assert(says(0, "reputation feedback 127.0.51.2 trap", "feedback trap"));
+    cr_assert_not(is_served("127.0.51.2"), "at once");
+    cr_assert(says(0, "reputation clear 127.0.51.1", "forgotten"));
+    cr_assert_not(is_served("127.0.51.1"));
+    cr_assert(says(1, "reputation clear 127.0.99.1", "nothing is known"));
+    cr_assert(says(1, "reputation feedback 127.0.51.2 nice", "allowed: good, ham, spam, virus, trap"));
+    cr_assert(says(1, "reputation feedback here good", "is no address"));
+    cr_assert(says(1, "reputation set 127.0.51.2 denied", "allowed: vetted, refused, auto"));
+    cr_assert(says(1, "reputation top 0", "allowed: reputation top"));
+}
+
+Test(decisions, a_table_goes_out_as_csv_and_comes_back) {
+    for (unsigned i = 1; i <= 5; i++)
+        for (unsigned times = 0; times < i; times++)
+            free(ctl(&scene, NULL, "reputation feedback 127.0.52.%u ham", i));
+    free(ctl(&scene, NULL, "reputation set 2001:db8::1 vetted"));
+    json_t *top = ctl_json(&scene, "reputation top 2 good");
+    cr_assert_eq(json_array_size(top), 2);
+    cr_assert_str_eq(json_string_value(json_object_get(json_array_get(top, 0), "client")), "127.0.52.5");
+    cr_assert_str_eq(json_string_value(json_object_get(json_array_get(top, 1), "client")), "127.0.52.4");
+    json_decref(top);
+    free(shell(NULL, "build/san/posternctl -s %s/control.sock reputation export > %s/all.csv", scene.dir, scene.dir));
+    for (unsigned i = 1; i <= 5; i++)
+        free(ctl(&scene, NULL, "reputation clear 127.0.52.%u", i));
+    free(ctl(&scene, NULL, "reputation clear 2001:db8::1"));
+    free(shell(NULL, "echo 127.0.52.9,2026-01-02,2026-01-01,1,1,1,1,1,, >> %s/all.csv; echo rubbish >> %s/all.csv",
+               scene.dir, scene.dir));
+    int status;
+    char *said = shell(&status, "build/san/posternctl -s %s/control.sock reputation import %s/all.csv 2>&1", scene.dir,
+                       scene.dir);
+    cr_assert(status == 1 && strstr(said, "6 clients imported, 2 rows wrong") != NULL, "%d %s", status, said);
+    cr_assert(strstr(said, "all.csv:8: first_seen or last_seen") && strstr(said, "all.csv:9: a row has 10 fields"),
+              "%s", said);
+    free(said);
+    cr_assert(says(0, "show reputation 127.0.52.5", "good: 15.00"));
+    cr_assert(says(0, "show reputation 2001:db8::1", "set_by_operator: vetted"));
+    cr_assert(says(0, "show reputation", "clients: 6\n"));
+}
+
+Test(decisions, files_are_read_anew_whole_or_not_at_all) {
+    cr_assert_not(is_served("127.0.53.1"));
+    free(shell(NULL, "echo 127.0.53.0/24 > %s/allow; echo 127.0.53.7 > %s/deny", scene.dir, scene.dir));
+    cr_assert_not(is_served("127.0.53.1"), "not yet");
+    cr_assert(says(0, "reload", "read anew"));
+    cr_assert(is_served("127.0.53.1"));
+    json_t *result = load_run(&scene, "--concurrency 1 --sessions 1 --source 127.0.53.7");
+    cr_assert_eq(figure(result, "refused"), 1);
+    json_decref(result);
+    free(shell(NULL, "echo 127.0.54.0/24 > %s/allow; echo rubbish > %s/deny", scene.dir, scene.dir));
+    cr_assert(says(1, "reload", "deny:1: \"rubbish\" is no network"));
+    cr_assert(is_served("127.0.53.1") && !is_served("127.0.54.1"), "nothing has changed");
+    kill(scene.postern, SIGHUP);
+    WAIT_FOR(log_has(&scene, "reload: nothing has changed:"), 5000);
+    free(shell(NULL, "echo > %s/deny", scene.dir));
+    kill(scene.postern, SIGHUP);
+    WAIT_FOR(log_has(&scene, "reloaded: 1 networks and 0 domains in allow-file, 0 networks in deny-file"), 5000);
+    cr_assert(is_served("127.0.54.1") && !is_served("127.0.53.1"));
+}
