@@ -109,4 +109,6 @@ void config_check(const struct config *config, void (*report)(void *context, uns
     check_tiers(config, &check);
     check_backends(config, &check);
     check_dnslists(config, &check);
+    if (config->feedback.listen.count > 0 && config->feedback.key_file[0] == '\0')
+        say(&check, 0, "[feedback] listen: needs key-file");
 }

@@ -227,9 +227,9 @@ const struct option options[] = {
     {SECTION_STATUS, "listen", OPTION_ADDRESSES, AT(status, listen), "", 0, 0, NULL, NOT_YET | OPTION_ONE, 0,
      "Address of the status page, as 127.0.0.1:8025; empty = off."},
 
-    {SECTION_FEEDBACK, "listen", OPTION_ADDRESSES, AT(feedback, listen), "", 0, 0, NULL, NOT_YET | OPTION_ONE, 0,
+    {SECTION_FEEDBACK, "listen", OPTION_ADDRESSES, AT(feedback, listen), "", 0, 0, NULL, OPTION_ONE, 0,
      "Address of the feedback listener, as 192.0.2.1:8026; empty = off."},
-    {SECTION_FEEDBACK, "key-file", OPTION_TEXT, AT(feedback, key_file), "", 0, 0, NULL, NOT_YET, 0,
+    {SECTION_FEEDBACK, "key-file", OPTION_TEXT, AT(feedback, key_file), "", 0, 0, NULL, 0, 0,
      "The file of the shared key."},
 };
 

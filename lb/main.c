@@ -3,6 +3,7 @@
  * socket. Then privileges are dropped and the manager runs until it is told to stop. */
 #include "conf/config.h"
 #include "lb/control/control.h"
+#include "lb/control/feedback.h"
 #include "lb/control/manager.h"
 #include "lb/engine/log.h"
 #include "lb/reputation/store.h"
@@ -175,6 +176,9 @@ static int prepare(struct start *start) {
                        start->drops_privileges ? start->user.pw_gid : (gid_t)-1, &manager->control, error,
                        sizeof error) < 0)
         return fail(error);
+    if (config->feedback.listen.count > 0 && config->reputation.enabled &&
+        feedback_create(&config->feedback, &manager->feedback, error, sizeof error) < 0)
+        return fail(error);
     make_state_dir(start);
     return drop_privileges(start);
 }
@@ -250,7 +254,10 @@ static int check(const char *path) {
     struct start start = {.config = NULL};
     if (config_load(path, stderr, &start.config) < 0)
         return 1;
+    struct feedback_key key;
     int result = access_load(&start.config->reputation, stderr, &start.access);
+    if (result == 0 && start.config->feedback.listen.count > 0)
+        result = feedback_key_read(start.config->feedback.key_file, stderr, &key);
     if (result == 0)
         config_print(start.config, stdout);
     access_free(start.access);

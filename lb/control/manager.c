@@ -2,6 +2,7 @@
 #include "lb/control/manager.h"
 
 #include "lb/control/control.h"
+#include "lb/control/feedback.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
 #include "lb/relay/outcome.h"
@@ -13,7 +14,7 @@
 
 /* The tick of tiers and of reclaiming; also the grain of failback-delay. */
 #define TICK_MS 100u
-/* Probes of every backend at once, and control clients. */
+/* Probes of every backend at once, control clients and feeds. */
 #define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 64)
 #define MANAGER_BUFFERS   1024u
 #define SESSIONS_AUTO_MAX 20000u
@@ -117,6 +118,8 @@ static void serve_reputation(struct manager *manager) {
     take_sightings(manager);
     reputation_sweep(reputation, SWEEP_PLACES, now_s);
     lookups_tick(manager->lookups, now_s);
+    if (manager->feedback != NULL)
+        feedback_tick(manager->feedback, io_now_ms(manager->io));
     if (manager->keeper != NULL)
         keeper_tick(manager->keeper, io_now_ms(manager->io));
 }
@@ -211,6 +214,8 @@ static int start(struct manager *manager) {
             keeper_create(manager->config->global.state_dir, &manager->reputation, &manager->mailbox, &manager->keeper);
     if (result == 0 && manager->control != NULL)
         control_start(manager->control, manager);
+    if (result == 0 && manager->feedback != NULL)
+        feedback_start(manager->feedback, manager);
     return result;
 }
 
@@ -257,6 +262,7 @@ void manager_finish(struct manager *manager) {
     lookups_destroy(manager->lookups);
     resolver_destroy(manager->resolver);
     control_destroy(manager->control);
+    feedback_destroy(manager->feedback);
     mailbox_finish(&manager->mailbox);
     if (manager->signal_fd >= 0)
         close(manager->signal_fd);

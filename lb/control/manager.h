@@ -17,6 +17,7 @@
 #include <time.h>
 
 struct control;
+struct feedback;
 struct drain_wait;
 struct top_walk;
 
@@ -32,6 +33,7 @@ struct manager {
     struct keeper *keeper; /* NULL: nothing is kept */
     struct access *access; /* the current one */
     struct control *control;
+    struct feedback *feedback; /* NULL: off */
     struct workers_shared shared;
     struct mailbox mailbox;
     struct drain_wait *waits; /* control clients that wait for a drain */

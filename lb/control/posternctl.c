@@ -1,5 +1,7 @@
 /* posternctl: sends its words to the control socket and prints the answer. Exit status: 0; 1 when the answer is an
  * error (printed on stderr); 2 for wrong usage or when no postern answers. */
+#include "lb/control/feed.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@ static void usage(FILE *out) {
     fputs("usage: posternctl [-s SOCKET] COMMAND...\n"
           "  -s SOCKET  the control socket (default: $POSTERN_SOCKET, else " DEFAULT_SOCKET ")\n"
           "  -h         this text; -V the version\n"
+          "       posternctl feed --follow FILE --to HOST:PORT --key-file FILE\n"
           "Commands: posternctl help\n",
           out);
 }
@@ -138,6 +141,8 @@ static int run(FILE *stream, char **words) {
 int main(int argc, char **argv) {
     const char *path = getenv("POSTERN_SOCKET");
     int option;
+    if (argc > 1 && strcmp(argv[1], "feed") == 0)
+        return feed_main(argc - 1, argv + 1);
     if (path == NULL)
         path = DEFAULT_SOCKET;
     while ((option = getopt(argc, argv, "+s:hV")) != -1) {

@@ -1,5 +1,6 @@
 /* What is read anew while mail flows: the files that postern.ini names. Everything is read and checked first, then put
  * in force as one change, or nothing is. */
+#include "lb/control/feedback.h"
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
@@ -10,10 +11,17 @@
 
 int reload(struct manager *manager, FILE *errors) {
     struct access *access = NULL;
+    struct feedback_key key;
     int result = access_load(&manager->config->reputation, errors, &access);
-    if (result < 0)
+    if (result == 0 && manager->feedback != NULL)
+        result = feedback_key_read(manager->config->feedback.key_file, errors, &key);
+    if (result < 0) {
+        access_free(access);
         return result;
+    }
     manager_set_access(manager, access);
+    if (manager->feedback != NULL)
+        feedback_set_key(manager->feedback, &key);
     result = log_reopen();
     if (result < 0)
         log_warning("[global] log = %s: %s; the old file stays", manager->config->global.log, strerror(-result));
