@@ -3,6 +3,7 @@
 #include "lb/control/feed_log.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,9 +240,10 @@ static const char *read_tag(const char *text, char program[32], char service[32]
             first = *c == '/' ? c + 1 : first;
     memcpy(tag, first, (size_t)(bracket - first));
     tag[bracket - first] = '\0';
-    *ret_process = (unsigned)strtoul(bracket + 1, NULL, 10);
-    if (*ret_process == 0)
+    unsigned long process = strtoul(bracket + 1, NULL, 10);
+    if (process == 0 || process > INT_MAX)
         return NULL;
+    *ret_process = (unsigned)process;
     char *slash = strrchr(tag, '/');
     if (slash != NULL)
         *slash = '\0';
