@@ -82,6 +82,8 @@ const char *feedback_line_read(const struct feedback_key *key, const char *nonce
                                struct feedback_line *ret_line) {
     char *fields[4] = {NULL}, mac[2 * MAC_LENGTH + 1];
     struct feedback_line parsed = {.number = 0};
+    if (strlen(line) >= FEEDBACK_LINE_MAX)
+        return "the line is too long";
     for (unsigned i = 0; i < 4; i++) {
         fields[i] = strsep(&line, " ");
         if (fields[i] == NULL)

@@ -261,8 +261,10 @@ static void take_records(enum dns_type type, const unsigned char *reply, int len
     if (!skip_question(&reader))
         return;
     for (unsigned i = get16(reply + 6); i > 0; i--) {
-        if (!read_record(&reader, &record))
+        if (!read_record(&reader, &record)) {
+            answer->count = 0;
             return;
+        }
         answer->ttl_s = record.ttl_s < answer->ttl_s ? record.ttl_s : answer->ttl_s;
         if (record.type == (unsigned)type)
             take_record(&reader, type, &record, answer);
