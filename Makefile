@@ -29,14 +29,14 @@ SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard 
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
-BENCH      := $(OUT)/bench/sink $(OUT)/bench/load
+BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year
 UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -73,6 +73,7 @@ man: $(OUT)/man ## make conf/postern.ini.5 anew from the option table
 
 $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c)) $(LIBRARY)
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/load*.c) bench/histogram.c) $(LIBRARY)
+$(OUT)/bench/year: $(OUT)/obj/bench/year.o $(LIBRARY)
 $(BENCH):
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
@@ -146,6 +147,10 @@ bench: deps-bench ## CPU a session, side by side with HAProxy
 bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/failover $(OUT)
+
+bench-year: deps ## a simulated year of mail: who is vetted, and what the strict host would have met
+	@$(MAKE) --no-print-directory programs bench-programs
+	@$(OUT)/bench/year
 
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 build/postern $(DESTDIR)$(PREFIX)/sbin/postern

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* In one transaction, and for how many records the manager may be held up at the start: about 40 µs each. */
+/* In one transaction, and for how many records the manager may be held up at the start: about 15 µs each. */
 #define BATCH_MAX 4096u
 #define LOAD_MAX  256u
 /* Clients that lost their place between two flushes. More stay in the store until the next start finds no room. */

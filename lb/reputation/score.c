@@ -153,14 +153,24 @@ static double beta_below(double x, double a, double b) {
     return 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
 
+/* By regula falsi with halved weights (the Illinois method): a dozen steps where bisection takes fifty. */
 double beta_quantile(double q, double a, double b) {
-    double low = 0, high = 1;
-    for (int i = 0; i < 50; i++) {
-        double middle = (low + high) / 2;
-        if (beta_below(middle, a, b) < q)
+    double low = 0, high = 1, below_low = -q, below_high = 1 - q;
+    for (int i = 0; i < 200 && high - low > 1e-10; i++) {
+        double middle =
+            i % 8 == 7 ? (low + high) / 2 : (low * below_high - high * below_low) / (below_high - below_low);
+        double below = beta_below(middle, a, b) - q;
+        if (below < 0) {
             low = middle;
-        else
+            below_low = below;
+            below_high /= 2;
+        } else {
             high = middle;
+            below_high = below;
+            below_low /= 2;
+        }
+        if (fabs(below) < 1e-12)
+            return middle;
     }
     return (low + high) / 2;
 }
