@@ -40,8 +40,6 @@ struct sender {
     unsigned bad_from; /* a farmer's attack, a hijacked sender's bad days: [bad_from, bad_until) */
     unsigned bad_until;
     unsigned spams; /* sent in those days while still vetted */
-    bool was_vetted_then;
-    bool has_dns;
 };
 
 /* One day's mails of one side, and those of them that an outage would have let through. */
@@ -54,6 +52,7 @@ static struct sender *senders;
 static unsigned senders_count;
 static uint64_t seed = 1;
 static uint64_t events;
+static unsigned today;
 
 static uint64_t random_bits(void) {
     seed ^= seed >> 12;
@@ -122,7 +121,7 @@ static uint32_t at(unsigned day) {
     return (DAY_ZERO + day) * DAY_S + 43200;
 }
 
-static void look_up(struct sender *sender, unsigned day) {
+static void look_up(const struct sender *sender, unsigned day) {
     struct dns_findings findings = {.has_name_answer = true, .name = NAME_CONFIRMED, .ttl_s = 86400};
     unsigned number = (unsigned)(sender - senders);
     if (sender->kind == BOT)
@@ -137,7 +136,13 @@ static void look_up(struct sender *sender, unsigned day) {
     else
         snprintf(findings.confirmed, sizeof findings.confirmed, "mx.sender%u.example", number);
     reputation_take_findings(&reputation, sender->key, &findings, at(day));
-    sender->has_dns = true;
+}
+
+/* The DNS answers at once. A sender's number goes through the reputation as its host. */
+static void on_wants_lookup(void *context, uint64_t key, uint64_t host) {
+    (void)context;
+    (void)key;
+    look_up(&senders[host], today);
 }
 
 static bool is_vetted(const struct sender *sender) {
@@ -148,6 +153,7 @@ static bool is_vetted(const struct sender *sender) {
 static void send_mail(struct sender *sender, bool is_spam, unsigned day, struct met *met) {
     bool is_served = is_vetted(sender), is_rejected = happens(is_spam ? CAUGHT_PER_MILLE : MISTAKEN_PER_MILLE);
     struct sighting sighting = {.key = sender->key,
+                                .host = (uint64_t)(sender - senders),
                                 .clean = !is_rejected,
                                 .rejected = is_rejected,
                                 .recipients = 1,
@@ -158,8 +164,6 @@ static void send_mail(struct sender *sender, bool is_spam, unsigned day, struct 
     sender->spams += is_spam && is_served && day >= sender->bad_from;
     reputation_take(&reputation, &sighting, at(day));
     events++;
-    if (!sender->has_dns || is_vetted(sender) || (day + (unsigned)(sender - senders)) % 2 == 0)
-        look_up(sender, day);
 }
 
 static void send_many(struct sender *sender, unsigned mails, unsigned spam_per_mille, unsigned day, struct met *met) {
@@ -292,10 +296,13 @@ int main(int argc, char **argv) {
     seed = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
     if (reputation_init(&reputation, &config, at(0)) < 0)
         return 2;
+    reputation.wants_lookup = on_wants_lookup;
+    setlinebuf(stdout);
     make_senders();
     print_header();
     for (unsigned day = 0; day < days; day++) {
         struct met met = {0};
+        today = day;
         for (unsigned i = 0; i < senders_count; i++)
             live_a_day(&senders[i], day, &met);
         sweep(day);

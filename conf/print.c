@@ -181,6 +181,36 @@ static const char *name_of(const void *data) {
     return *(char *const *)data;
 }
 
+static bool needs_vetting(const struct config *config) {
+    for (size_t i = 0; i < config->tiers_count; i++)
+        if (config->tiers[i].admit == ADMIT_VETTED)
+            return true;
+    return false;
+}
+
+static void print_vetting_warnings(const struct config *config, FILE *out) {
+    const struct config_reputation *reputation = &config->reputation;
+    bool has_feed = config->feedback.listen.count > 0;
+    if (!needs_vetting(config))
+        return;
+    if (!reputation->enabled)
+        fprintf(out, "; warning: [reputation] enabled = no: a tier with admit = vetted serves %s\n",
+                reputation->allow_file[0] == '\0' ? "nobody, since allow-file is empty too"
+                                                  : "whom allow-file names only");
+    if (reputation->enabled && !has_feed)
+        fputs("; warning: [feedback] listen is empty: what becomes of mail inside TLS is not known, so that senders "
+              "who use "
+              "STARTTLS are not vetted by it\n",
+              out);
+    if (reputation->enabled && has_feed && reputation->clean_evidence == CLEAN_EVIDENCE_REPLY)
+        fputs(
+            "; warning: [feedback] listen with clean-evidence = reply: mail in clear counts twice, by its reply and by "
+            "the feed\n",
+            out);
+    if (reputation->enabled && config->global.state_dir[0] == '\0')
+        fputs("; warning: [global] state-dir is empty: reputations are forgotten at a restart\n", out);
+}
+
 static void print_warnings(const struct config *config, FILE *out) {
     for (size_t i = 0; i < config->backends_count; i++)
         if (config->backends[i].proxy == PROXY_NONE)
@@ -188,16 +218,7 @@ static void print_warnings(const struct config *config, FILE *out) {
                     "; warning: backend %s has proxy = none: it sees postern as the client, so postern's address must "
                     "not be in its mynetworks (it would be an open relay)\n",
                     config->backends[i].name);
-    if (config->reputation.enabled && config->reputation.require_fcrdns)
-        fputs(
-            "; warning: [reputation] require-fcrdns = yes: reverse DNS is not looked up by this version, so that only "
-            "allow-file vets\n",
-            out);
-    for (size_t i = 0; i < config->tiers_count; i++)
-        if (config->tiers[i].admit == ADMIT_VETTED && config->reputation.allow_file[0] == '\0')
-            fprintf(out,
-                    "; warning: tier %s has admit = vetted, but [reputation] allow-file is empty: it serves nobody\n",
-                    config->tiers[i].name);
+    print_vetting_warnings(config, out);
 }
 
 void config_print(const struct config *config, FILE *out) {

@@ -330,7 +330,7 @@ Test(config, what_T_prints_is_a_file_that_means_the_same) {
     free(second);
 }
 
-Test(config, T_warns_of_an_open_relay_and_of_a_strict_tier_that_serves_nobody) {
+Test(config, T_warns_of_an_open_relay_and_of_what_hides_reputations) {
     struct config *config = parse(LISTEN "[tier primary]\nadmit = vetted\n" BACKEND);
     char *text = NULL;
     size_t length;
@@ -338,7 +338,7 @@ Test(config, T_warns_of_an_open_relay_and_of_a_strict_tier_that_serves_nobody) {
     config_print(config, out);
     fclose(out);
     cr_assert_not_null(strstr(text, "backend vm1 has proxy = none"), "%s", text);
-    cr_assert_not_null(strstr(text, "it serves nobody"));
+    cr_assert_not_null(strstr(text, "senders who use STARTTLS are not vetted by it"));
     cr_assert_not_null(strstr(text, "gate = no ; has no effect in this version"));
     config_free(config);
     free(text);
@@ -390,4 +390,12 @@ Test(config, every_option_has_a_help_text_and_a_default_that_is_allowed) {
                      error);
         option_finish(&option, data);
     }
+}
+
+Test(config, answers_of_a_dns_list_and_the_key_of_a_feed_are_checked) {
+#define LIST LISTEN TIER BACKEND "[dnslist zen]\nzone = zen.test\nanswers = "
+    assert_good(LIST "127.0.0.2-7 127.0.0.9\n");
+    assert_wrong(LIST "127.0.0.9-4\n", "[dnslist zen] answers: \"127.0.0.9-4\"");
+    assert_wrong(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
+    assert_wrong(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
 }
