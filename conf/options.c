@@ -181,7 +181,7 @@ const struct option options[] = {
     {SECTION_DNSLIST, "action", OPTION_WORD_OF, AT(dnslist, action), "veto", 0, 0, actions, 0, 0,
      "veto, or halve the evidence needed (an allow list)."},
 
-    {SECTION_GATE, "refuse", OPTION_WORD_OF, AT(gate, refuse), "greeting", 0, 0, refuses, NOT_YET, 0,
+    {SECTION_GATE, "refuse", OPTION_WORD_OF, AT(gate, refuse), "greeting", 0, 0, refuses, 0, 0,
      "Where the unvetted are told 4xx."},
     {SECTION_GATE, "pregreet-wait", OPTION_DURATION, AT(gate, pregreet_wait_ms), "2s", 0, MIN, NULL, NOT_YET, 0,
      "How long a client must keep silent before the greeting."},

@@ -58,6 +58,9 @@
 /* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
 #define SEARCH_TIME_MAX_MS 60000u
 
+/* A client that is not admitted, and refused at its recipients, may be silent for so long. */
+#define REFUSAL_IDLE_MS 30000u
+
 /* After our own last word: how long, and how much, unread input is thrown away so that the close is no RST. */
 #define LINGER_TIME_MS   2000u
 #define LINGER_BYTES_MAX 65536u

@@ -20,18 +20,20 @@ static const char *const state_names[] = {
     [SESSION_RELAY] = "relay",       [SESSION_PARKED] = "parked",
     [SESSION_REPLAY] = "replay",     [SESSION_SWALLOWING] = "swallowing",
     [SESSION_REFUSING] = "refusing", [SESSION_LINGERING] = "lingering",
-    [SESSION_CLOSING] = "closing",
+    [SESSION_CLOSING] = "closing",   [SESSION_REFUSAL_DIALOG] = "refusal",
 };
 
 #define TO(state) (1u << SESSION_##state)
 #define ENDS      (TO(SWALLOWING) | TO(REFUSING) | TO(LINGERING) | TO(CLOSING))
 static const unsigned allowed_moves[] = {
     [SESSION_FREE] = TO(ACCEPTED),
-    [SESSION_ACCEPTED] = TO(PROXY_IN) | TO(QUEUED) | TO(CONNECT) | ENDS,
-    [SESSION_PROXY_IN] = TO(QUEUED) | TO(CONNECT) | ENDS,
-    [SESSION_QUEUED] = TO(QUEUED) | TO(CONNECT) | ENDS,
-    [SESSION_CONNECT] = TO(QUEUED) | TO(CONNECT) | TO(GREETING) | TO(RELAY) | TO(REPLAY) | ENDS, /* by a hedge */
-    [SESSION_GREETING] = TO(QUEUED) | TO(CONNECT) | TO(RELAY) | TO(REPLAY) | ENDS,
+    [SESSION_ACCEPTED] = TO(PROXY_IN) | TO(QUEUED) | TO(CONNECT) | TO(REFUSAL_DIALOG) | ENDS,
+    [SESSION_PROXY_IN] = TO(QUEUED) | TO(CONNECT) | TO(REFUSAL_DIALOG) | ENDS,
+    [SESSION_QUEUED] = TO(QUEUED) | TO(CONNECT) | TO(REFUSAL_DIALOG) | ENDS,
+    [SESSION_CONNECT] =
+        TO(QUEUED) | TO(CONNECT) | TO(GREETING) | TO(RELAY) | TO(REPLAY) | TO(REFUSAL_DIALOG) | ENDS, /* by a hedge */
+    [SESSION_GREETING] = TO(QUEUED) | TO(CONNECT) | TO(RELAY) | TO(REPLAY) | TO(REFUSAL_DIALOG) | ENDS,
+    [SESSION_REFUSAL_DIALOG] = ENDS,
     [SESSION_RELAY] = TO(PARKED) | TO(QUEUED) | TO(CONNECT) | ENDS,
     [SESSION_PARKED] = TO(QUEUED) | TO(CONNECT) | ENDS,
     [SESSION_REPLAY] = TO(RELAY) | TO(QUEUED) | TO(CONNECT) | ENDS,
@@ -65,6 +67,8 @@ static uint64_t state_deadline(const struct session *session, uint64_t now) {
         return now + config->timeouts.reply_ms;
     case SESSION_SWALLOWING:
         return now + SWALLOW_QUIET_MS;
+    case SESSION_REFUSAL_DIALOG:
+        return now + REFUSAL_IDLE_MS;
     case SESSION_REFUSING:
     case SESSION_LINGERING:
         return now + LINGER_TIME_MS;
@@ -106,6 +110,7 @@ static void session_on_deadline(struct timer *timer) {
         relay_on_timeout(session);
         break;
     case SESSION_PARKED:
+    case SESSION_REFUSAL_DIALOG:
         session_close(session, CLOSE_CLIENT_TIMEOUT);
         break;
     case SESSION_REPLAY:
@@ -182,7 +187,12 @@ void session_choose(struct session *session) {
             session_close(session, CLOSE_QUEUE_FULL);
         return;
     }
-    session_close(session, session->was_refused_tier ? CLOSE_NOT_ADMITTED : CLOSE_NO_BACKEND);
+    if (!session->was_refused_tier)
+        session_close(session, CLOSE_NO_BACKEND);
+    else if (view->config->gate.refuse == REFUSE_RCPT && session->relay_ms == 0)
+        refusal_dialog_begin(session);
+    else
+        session_close(session, CLOSE_NOT_ADMITTED);
 }
 
 /* A second try beside the first, in the same tier. Of two that are both slow the older one goes. */
@@ -347,6 +357,9 @@ static void on_received(struct session *session, int result) {
     case SESSION_RELAY:
         relay_on_received(session, TO_BACKEND, result);
         break;
+    case SESSION_REFUSAL_DIALOG:
+        refusal_dialog_on_received(session, result);
+        break;
     case SESSION_SWALLOWING:
         session_on_swallowed(session, result);
         break;
@@ -404,6 +417,9 @@ static void on_sent(struct session *session, int result) {
     case SESSION_CONNECT:
     case SESSION_GREETING:
         replay_on_client_sent(session, result);
+        break;
+    case SESSION_REFUSAL_DIALOG:
+        refusal_dialog_on_sent(session, result);
         break;
     case SESSION_REFUSING:
         if (!session->last_words_are_sent)

@@ -23,6 +23,7 @@ enum session_state {
     SESSION_RELAY,    /* committed to a backend; `client`, `reply` or `server`, by who owes the next octet */
     SESSION_PARKED,   /* its backend is lost, nothing is owed: awaits the client's next command; `client` */
     SESSION_REPLAY,   /* a new backend has greeted and is told what the lost one knew; `reply` */
+    SESSION_REFUSAL_DIALOG, /* not admitted: postern itself answers, each recipient with 450; REFUSAL_IDLE_MS */
     SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
     SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
     SESSION_LINGERING,  /* half-closed, unread input is thrown away; LINGER_TIME_MS */
@@ -230,6 +231,12 @@ void replay_on_timeout(struct session *session);
 /* What the client says, and what has been sent to it, between RELAY and RELAY. */
 void replay_on_client(struct session *session, int result);
 void replay_on_client_sent(struct session *session, int result);
+
+/* --- refusal_dialog.c: where [gate] refuse = rcpt --- */
+
+void refusal_dialog_begin(struct session *session);
+void refusal_dialog_on_received(struct session *session, int result);
+void refusal_dialog_on_sent(struct session *session, int result);
 
 /* --- outcome.c: what sessions tell about backends and clients --- */
 

@@ -28,6 +28,41 @@ static void end(void) {
     scene_end(&scene);
 }
 
+/* Where the unvetted are told at each recipient. */
+Test(refusals, real_senders_hear_450_at_each_recipient_and_the_vetted_are_served) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &bastion, "bastion", "");
+    free(shell(NULL, "echo 127.0.53.0/24 > %s/allow", scene.dir));
+    postern_begin(&scene,
+                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:1\n"
+                  "[gate]\nrefuse = rcpt\n[tier strict]\nadmit = vetted\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  scene.dir, bastion.port);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    int status;
+    char *said = shell(&status,
+                       "swaks --server 127.0.0.1 --port %u --local-interface 127.0.9.9 --pipeline --from a@client.test "
+                       "--to u@example.test,v@example.test 2>&1",
+                       scene.port);
+    cr_assert_neq(status, 0);
+    char *first = strstr(said, "450 4.3.2"), *second = first == NULL ? NULL : strstr(first + 1, "450 4.3.2");
+    cr_assert(first != NULL && second != NULL && strstr(said, "221 2.0.0 Bye") != NULL, "%s", said);
+    free(said);
+    json_t *result = load_run(&scene, "--concurrency 20 --sessions 500 --source 127.0.54.0/24");
+    cr_assert(figure(result, "tempfailed") == 500, "%s", json_dumps(result, 0));
+    json_decref(result);
+    result = load_run(&scene, "--concurrency 2 --sessions 20 --source 127.0.53.0/24");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    result = load_run(&scene, "--concurrency 1 --sessions 3 --source 127.0.54.9 --early 20");
+    cr_assert(figure(result, "accepted") == 0 && figure(result, "dropped") == 0, "%s", json_dumps(result, 0));
+    json_decref(result);
+    cr_assert_eq(sink_figure(&bastion, "mails"), 20);
+    cr_assert(log_has(&scene, "not admitted: each recipient was refused with 450"));
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    scene_end(&scene);
+}
+
 TestSuite(decisions, .init = begin, .fini = end);
 
 static bool is_served(const char *source) {
