@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -34,14 +35,33 @@ void scene_begin(struct scene *scene, bool measured) {
     scene->port = free_port();
 }
 
-unsigned free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
+/* Ports below the range from which the kernel takes those of outgoing connections (32768, ip(7)), each given once in a
+ * long time, over all tests that run side by side: the next one stands in a file. */
+#define PORT_FILE  "/tmp/postern-test-ports"
+#define PORT_FIRST 12000u
+#define PORT_LAST  31999u
+
+static bool is_free(unsigned port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
-    getsockname(fd, (struct sockaddr *)&address, &length);
+    bool is = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     close(fd);
-    return ntohs(address.sin_port);
+    return is;
+}
+
+unsigned free_port(void) {
+    unsigned port = 0;
+    int fd = open(PORT_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, PORT_FILE);
+    if (pread(fd, &port, sizeof port, 0) != (ssize_t)sizeof port)
+        port = 0;
+    do
+        port = port < PORT_FIRST || port >= PORT_LAST ? PORT_FIRST : port + 1;
+    while (!is_free(port));
+    cr_assert_eq(pwrite(fd, &port, sizeof port, 0), (ssize_t)sizeof port);
+    close(fd);
+    return port;
 }
 
 /* --- children --- */
