@@ -63,7 +63,7 @@ Test(soak, whatever_happens_nobody_is_dropped_and_no_mail_is_doubled_or_lost) {
     postern_begin(&scene,
                   "[timeouts]\nreply = 2s\nserver = 3s\ngreeting = 2s\nhedge-after = 300ms\n"
                   "[tier primary]\nbalance = roundrobin\ninter = 300ms\nfastinter = 100ms\ndowninter = 200ms\n"
-                  "check-timeout = 1s\nslowstart = 1s\n"
+                  "check-timeout = 1s\nslowstart = 1s\nqueue-timeout = 8s\n"
                   "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
                   "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\nmax-sessions = 20\n"
                   "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
