@@ -1,12 +1,14 @@
-/* One network or domain a line; a million lines at most, so that a wrong file cannot eat the memory. */
+/* One network or domain a line. */
 #include "conf/network_file.h"
+
+#include "conf/limits.h"
+#include "conf/line_file.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LINES_MAX 1000000u
 /* Each is compared with a client's name, one after the other. */
 #define DOMAINS_MAX 1000u
 #define DOMAIN_MAX  254u
@@ -56,56 +58,30 @@ static bool is_domain(const char *text) {
 /* --- one line, one file --- */
 
 struct reading {
-    const char *path;
-    FILE *errors;
+    struct line_file lines;
     struct network_file file;
     size_t room;
-    unsigned line;
 };
 
-static int take_line(struct reading *reading, const char *text) {
+static int take_line(struct line_file *lines, char *line, size_t length) {
+    struct reading *reading = (struct reading *)lines; /* its first member */
+    const char *text = trim_line(line);
     struct cidr cidr;
-    int result = 0;
+    (void)length;
     if (*text == '\0')
         return 0;
+    if (is_domain(text) && reading->file.domains.count < DOMAINS_MAX)
+        return append_domain(&reading->file.domains, text);
     if (is_domain(text))
-        result = reading->file.domains.count < DOMAINS_MAX ? append_domain(&reading->file.domains, text) : -E2BIG;
+        line_file_say(lines, "more than %u domains", DOMAINS_MAX);
     else if (cidr_parse(text, &cidr) == 0)
-        result = append(&reading->file.networks, &reading->room, &cidr);
+        return append(&reading->file.networks, &reading->room, &cidr);
     else
-        result = -EINVAL;
-    if (result == -EINVAL)
-        fprintf(reading->errors,
-                "%s:%u: \"%.80s\" is no network; allowed: 192.0.2.0/24, 2001:db8::/32 (no bits set behind the "
-                "prefix), an address, or .domain\n",
-                reading->path, reading->line, text);
-    else if (result == -E2BIG)
-        fprintf(reading->errors, "%s:%u: more than %u domains\n", reading->path, reading->line, DOMAINS_MAX);
-    else if (result < 0)
-        fprintf(reading->errors, "%s: out of memory\n", reading->path);
-    return result;
-}
-
-static int read_lines(struct reading *reading, FILE *file) {
-    char *line = NULL;
-    size_t line_room = 0;
-    int result = 0;
-    errno = 0;
-    while (result != -ENOMEM && getline(&line, &line_room, file) >= 0) {
-        if (++reading->line > LINES_MAX) {
-            fprintf(reading->errors, "%s: more than %u lines\n", reading->path, LINES_MAX);
-            result = -EINVAL;
-            break;
-        }
-        int taken = take_line(reading, trim_line(line));
-        result = taken < 0 ? taken : result;
-    }
-    if (result == 0 && ferror(file)) {
-        result = errno != 0 ? -errno : -EIO;
-        fprintf(reading->errors, "%s: cannot be read: %s\n", reading->path, strerror(-result));
-    }
-    free(line);
-    return result;
+        line_file_say(lines,
+                      "\"%.80s\" is no network; allowed: 192.0.2.0/24, 2001:db8::/32 (no bits set behind the "
+                      "prefix), an address, or .domain",
+                      text);
+    return 0;
 }
 
 /* --- networks in order, for a search by halves --- */
@@ -166,18 +142,14 @@ bool network_file_has_name(const struct network_file *file, const char *name) {
 }
 
 int network_file_read(const char *path, FILE *errors, struct network_file *ret_file) {
-    struct reading reading = {.path = path, .errors = errors};
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        int error = errno;
-        fprintf(errors, "%s: cannot be read: %s\n", path, strerror(error));
-        return -error;
-    }
-    int result = read_lines(&reading, file);
-    fclose(file);
+    struct reading reading = {
+        .lines = {.path = path, .errors = errors, .lines_max = CONFIG_LINES_MAX, .take = take_line}};
+    int result = line_file_read(&reading.lines);
     if (result < 0) {
+        if (result != -EINVAL)
+            fprintf(errors, "%s: cannot be read: %s\n", path, strerror(-result));
         network_file_finish(&reading.file);
-        return result == -E2BIG ? -EINVAL : result;
+        return result;
     }
     put_in_order(&reading.file.networks);
     *ret_file = reading.file;
