@@ -1,0 +1,104 @@
+/* A table of offsets into the texts, searched from a text's hash on. Who asks cannot choose what is in it, so its
+ * clusters are those of the operator's file and the hash needs no secret. */
+#include "lb/gate/text_map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_FIRST 64u
+
+struct text_map_slot {
+    uint32_t place; /* of the text, plus one; 0: free */
+    uint32_t number;
+};
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash_of(const char *text, size_t length) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash ^ hash >> 32;
+}
+
+static bool holds(const struct text_map *map, const struct text_map_slot *slot, const char *text, size_t length) {
+    const char *held = map->texts + slot->place - 1;
+    size_t left = map->texts_used - (slot->place - 1);
+    return length < left && memcmp(held, text, length) == 0 && held[length] == '\0';
+}
+
+/* The slot that holds the text, or the free one where it would stand. */
+static struct text_map_slot *slot_of(const struct text_map *map, const char *text, size_t length) {
+    size_t at = hash_of(text, length) & (map->slots_count - 1);
+    while (map->slots[at].place != 0 && !holds(map, &map->slots[at], text, length))
+        at = (at + 1) & (map->slots_count - 1);
+    return &map->slots[at];
+}
+
+static int grow_slots(struct text_map *map) {
+    struct text_map old = *map;
+    if ((map->count + 1) * 2 <= map->slots_count)
+        return 0;
+    size_t wanted = map->slots_count == 0 ? SLOTS_FIRST : map->slots_count * 2;
+    struct text_map_slot *slots = calloc(wanted, sizeof *slots);
+    if (slots == NULL)
+        return -ENOMEM;
+    map->slots = slots;
+    map->slots_count = wanted;
+    for (size_t i = 0; i < old.slots_count; i++) {
+        if (old.slots[i].place == 0)
+            continue;
+        const char *text = map->texts + old.slots[i].place - 1;
+        *slot_of(map, text, strlen(text)) = old.slots[i];
+    }
+    free(old.slots);
+    return 0;
+}
+
+static int grow_texts(struct text_map *map, size_t more) {
+    if (map->texts_room - map->texts_used >= more)
+        return 0;
+    if (map->texts_used + more >= UINT32_MAX)
+        return -E2BIG;
+    size_t wanted = map->texts_room * 2 + more;
+    char *grown = realloc(map->texts, wanted);
+    if (grown == NULL)
+        return -ENOMEM;
+    map->texts = grown;
+    map->texts_room = wanted;
+    return 0;
+}
+
+int text_map_add(struct text_map *map, const char *text, size_t length, uint32_t number) {
+    int result = grow_slots(map);
+    if (result < 0)
+        return result;
+    struct text_map_slot *slot = slot_of(map, text, length);
+    if (slot->place != 0)
+        return 0;
+    result = grow_texts(map, length + 1);
+    if (result < 0)
+        return result;
+    slot->place = (uint32_t)map->texts_used + 1;
+    slot->number = number;
+    memcpy(map->texts + map->texts_used, text, length);
+    map->texts[map->texts_used + length] = '\0';
+    map->texts_used += length + 1;
+    map->count++;
+    return 0;
+}
+
+bool text_map_find(const struct text_map *map, const char *text, size_t length, uint32_t *ret_number) {
+    if (map->slots_count == 0)
+        return false;
+    const struct text_map_slot *slot = slot_of(map, text, length);
+    if (slot->place != 0 && ret_number != NULL)
+        *ret_number = slot->number;
+    return slot->place != 0;
+}
+
+void text_map_finish(struct text_map *map) {
+    free(map->texts);
+    free(map->slots);
+    *map = (struct text_map){.texts = NULL};
+}
