@@ -185,14 +185,26 @@ const struct option options[] = {
      "Where the unvetted are told 4xx."},
     {SECTION_GATE, "pregreet-wait", OPTION_DURATION, AT(gate, pregreet_wait_ms), "2s", 0, MIN, NULL, NOT_YET, 0,
      "How long a client must keep silent before the greeting."},
-    {SECTION_GATE, "relay-domains-file", OPTION_TEXT, AT(gate, relay_domains_file), "", 0, 0, NULL, NOT_YET, 0,
-     "Domains that are ours, one a line."},
-    {SECTION_GATE, "recipients-file", OPTION_TEXT, AT(gate, recipients_file), "", 0, 0, NULL, NOT_YET, 0,
-     "Addresses that exist, one a line."},
-    {SECTION_GATE, "recipient-delimiter", OPTION_TEXT, AT(gate, recipient_delimiter), "+", 0, 1, NULL, NOT_YET, 0,
-     "What parts an address from its extension."},
-    {SECTION_GATE, "access-file", OPTION_TEXT, AT(gate, access_file), "", 0, 0, NULL, NOT_YET, 0,
-     "Clients in Postfix's access(5) form."},
+    {SECTION_GATE, "relay-domains-file", OPTION_TEXT, AT(gate, relay_domains_file), "", 0, 0, NULL, 0, 0,
+     "The file of the domains that are ours, one a line; .example.test takes what is below example.test; # begins a "
+     "comment. Mail to others is refused. Read anew by a reload; one that has become unreadable or empty leaves the "
+     "last good one in force, and until there is one each recipient is refused with 4xx. Empty = the rule is off."},
+    {SECTION_GATE, "recipients-file", OPTION_TEXT, AT(gate, recipients_file), "", 0, 0, NULL, 0, 0,
+     "The file of the addresses that exist, one a line, in any case, up to a million and more; @example.test takes all "
+     "of a domain; # begins a comment. Other recipients are refused; postmaster of our domains always exists. Read "
+     "anew, and missing or empty, as relay-domains-file. Empty = the rule is off."},
+    {SECTION_GATE, "recipient-delimiter", OPTION_TEXT, AT(gate, recipient_delimiter), "+", 0, CONFIG_DELIMITERS_MAX,
+     NULL, 0, 0,
+     "The characters that part an address from its extension, which is left out where recipients-file does not have "
+     "the whole address, as Postfix's option of this name. Empty = there are no extensions."},
+    {SECTION_GATE, "access-file", OPTION_TEXT, AT(gate, access_file), "", 0, 0, NULL, 0, 0,
+     "The file of what is done with which client, in the form of Postfix's access(5): a client_access moves over as it "
+     "is (its text, not the .db). Clients: an address, 192.0.2 or 192.0.2.0/24, 2001:db8 or 2001:db8::/32, example.org "
+     "with what is below it, .example.org for that alone, unknown for those without a confirmed name. Actions: OK, "
+     "REJECT [text], DEFER [text], 4NN text, 5NN text, DUNNO, INFO, WARN; a number alone is OK. The first of name, its "
+     "parents, address and networks in the order of the file, beginnings of the address decides. Read anew, and "
+     "missing "
+     "or without a line, as relay-domains-file. Empty = the rule is off."},
     {SECTION_GATE, "max-recipients", OPTION_NUMBER, AT(gate, recipients_max), "100", 0, 100000, NULL, NOT_YET, 0,
      "Recipients of one mail; 0 = no limit."},
     {SECTION_GATE, "max-size", OPTION_SIZE, AT(gate, message_bytes_max), "15728640", 0, UINT64_C(1) << 40, NULL,

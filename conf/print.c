@@ -211,6 +211,18 @@ static void print_vetting_warnings(const struct config *config, FILE *out) {
         fputs("; warning: [global] state-dir is empty: reputations are forgotten at a restart\n", out);
 }
 
+static void print_gate_warnings(const struct config *config, FILE *out) {
+    const struct config_gate *gate = &config->gate;
+    bool is_used = false;
+    for (size_t i = 0; i < config->tiers_count; i++)
+        is_used |= config->tiers[i].gate;
+    if (is_used && gate->relay_domains_file[0] == '\0')
+        fputs("; warning: [gate] relay-domains-file is empty: whose mail is ours is left to the servers behind\n", out);
+    if (is_used && gate->recipients_file[0] == '\0')
+        fputs("; warning: [gate] recipients-file is empty: which recipients exist is left to the servers behind\n",
+              out);
+}
+
 static void print_warnings(const struct config *config, FILE *out) {
     for (size_t i = 0; i < config->backends_count; i++)
         if (config->backends[i].proxy == PROXY_NONE)
@@ -219,6 +231,7 @@ static void print_warnings(const struct config *config, FILE *out) {
                     "not be in its mynetworks (it would be an open relay)\n",
                     config->backends[i].name);
     print_vetting_warnings(config, out);
+    print_gate_warnings(config, out);
 }
 
 void config_print(const struct config *config, FILE *out) {

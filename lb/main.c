@@ -35,7 +35,9 @@ static void usage(FILE *out) {
 
 struct start {
     struct config *config;
-    struct access *access; /* the manager's, once it has been made */
+    struct access *access;           /* the manager's, once it has been made */
+    struct gate_tables *gate_tables; /* likewise */
+    char *alarms;                    /* about the gate's files, for the log; a line each */
     struct manager manager;
     struct listener_socket sockets[LISTENERS_MAX];
     unsigned sockets_count;
@@ -153,6 +155,33 @@ static int create_worker(struct start *start, unsigned index) {
     return 0;
 }
 
+/* Mistakes go to stderr. What is no mistake, a file that is not there, is kept for the log. */
+static int load_gate_tables(struct start *start) {
+    size_t length;
+    FILE *errors = open_memstream(&start->alarms, &length);
+    if (errors == NULL)
+        return fail("out of memory");
+    int result = gate_tables_load(&start->config->gate, NULL, errors, &start->gate_tables);
+    fclose(errors);
+    if (result < 0)
+        fputs(start->alarms, stderr);
+    return result;
+}
+
+static void log_gate(const struct start *start) {
+    const struct config *config = start->config;
+    char *rest = start->alarms, *line;
+    const char *name;
+    bool is_used = false;
+    while ((line = strsep(&rest, "\n")) != NULL)
+        if (*line != '\0')
+            log_warning("%s", line);
+    for (size_t i = 0; i < config->tiers_count; i++)
+        is_used |= config->tiers[i].gate;
+    for (unsigned i = 0; is_used && (name = gate_tables_off_name(start->manager.gate_tables, i)) != NULL; i++)
+        log_info("[gate] %s is empty: this rule is off", name);
+}
+
 static int prepare(struct start *start) {
     char error[400];
     struct manager *manager = &start->manager;
@@ -162,13 +191,16 @@ static int prepare(struct start *start) {
     uint32_t sessions_max;
     if (sessions_max_compute(config->global.sessions_max, workers, descriptors, &sessions_max, error, sizeof error) < 0)
         return fail(error);
-    if (access_load(&config->reputation, stderr, &start->access) < 0 || find_user(start) < 0 || bind_first(start) < 0)
+    if (access_load(&config->reputation, stderr, &start->access) < 0 || load_gate_tables(start) < 0 ||
+        find_user(start) < 0 || bind_first(start) < 0)
         return -EINVAL;
     if (manager_init(manager, config, workers, error, sizeof error) < 0)
         return fail(error);
     manager->shared.sessions_max = sessions_max;
     manager_set_access(manager, start->access);
     start->access = NULL;
+    manager_set_gate_tables(manager, start->gate_tables);
+    start->gate_tables = NULL;
     for (unsigned i = 0; i < workers; i++)
         if (create_worker(start, i) < 0)
             return -EINVAL;
@@ -221,6 +253,7 @@ static int run(struct start *start) {
         return result;
     }
     log_join();
+    log_gate(start);
     notify_ready();
     result = manager_run(&start->manager, STOP_GRACE_MS);
     log_info("postern has stopped");
@@ -245,6 +278,8 @@ static int serve(const char *path) {
         manager_finish(&start->manager);
     }
     access_free(start->access);
+    gate_tables_free(start->gate_tables);
+    free(start->alarms);
     config_free(start->config);
     free(start);
     return result;
@@ -256,11 +291,15 @@ static int check(const char *path) {
         return 1;
     struct feedback_key key;
     int result = access_load(&start.config->reputation, stderr, &start.access);
+    int loaded = gate_tables_load(&start.config->gate, NULL, stderr, &start.gate_tables);
+    if (result == 0)
+        result = loaded;
     if (result == 0 && start.config->feedback.listen.count > 0)
         result = feedback_key_read(start.config->feedback.key_file, stderr, &key);
     if (result == 0)
         config_print(start.config, stdout);
     access_free(start.access);
+    gate_tables_free(start.gate_tables);
     config_free(start.config);
     return result < 0 ? 1 : 0;
 }

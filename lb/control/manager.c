@@ -193,6 +193,19 @@ void manager_set_access(struct manager *manager, struct access *access) {
     on_published(manager);
 }
 
+static void release_gate_tables(struct retired *retired) {
+    gate_tables_free(container_of(retired, struct gate_tables, retired));
+}
+
+void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables) {
+    struct gate_tables *old = manager->gate_tables;
+    manager->gate_tables = tables;
+    atomic_store(&manager->shared.gate_tables, tables);
+    if (old != NULL)
+        snapshots_retire(manager->shared.views, &old->retired, release_gate_tables);
+    on_published(manager);
+}
+
 static int start(struct manager *manager) {
     int result = io_start(manager->io);
     if (result < 0)
@@ -270,4 +283,5 @@ void manager_finish(struct manager *manager) {
     reputation_finish(&manager->reputation);
     roster_destroy(manager->roster);
     access_free(manager->access);
+    gate_tables_free(manager->gate_tables);
 }

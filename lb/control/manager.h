@@ -8,6 +8,7 @@
 #include "health/health.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
+#include "lb/gate/tables.h"
 #include "lb/relay/worker.h"
 #include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"
@@ -30,8 +31,9 @@ struct manager {
     struct names *names;
     struct reputation reputation;
     struct lookups *lookups;
-    struct keeper *keeper; /* NULL: nothing is kept */
-    struct access *access; /* the current one */
+    struct keeper *keeper;           /* NULL: nothing is kept */
+    struct access *access;           /* the current one */
+    struct gate_tables *gate_tables; /* likewise */
     struct control *control;
     struct feedback *feedback; /* NULL: off */
     struct workers_shared shared;
@@ -59,6 +61,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
                  size_t error_size);
 /* Takes the files' contents over; the old ones are freed when no worker looks at them any more. */
 void manager_set_access(struct manager *manager, struct access *access);
+void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables);
 /* Runs on the calling thread until SIGTERM or SIGINT; the workers must have been created, and are started here.
  * `grace_ms` is what sessions get at the end. Returns 0 or -errno. */
 int manager_run(struct manager *manager, uint64_t grace_ms);

@@ -31,13 +31,13 @@ static const char *skip_blanks(const char *text) {
 /* The text behind the code. What a client must not see in a reply's line becomes "?". */
 static const char *parse_refusal(uint16_t code, const char *text, struct access_action *ret_action) {
     struct access_action action = {.kind = ACCESS_REJECT, .code = code, .enhanced = "4.7.1"};
-    action.enhanced[0] = (char)('0' + code / 100);
     size_t length = enhanced_length(text);
-    if (length > 0 && text[0] == action.enhanced[0]) {
+    if (length > 0) {
         memcpy(action.enhanced, text, length);
         action.enhanced[length] = '\0';
     }
-    text = skip_blanks(text + length); /* one of another class would contradict the code: left out */
+    action.enhanced[0] = (char)('0' + code / 100); /* of another class it would contradict the code */
+    text = skip_blanks(text + length);
     if (*text == '\0')
         text = "Access denied";
     if (strlen(text) >= sizeof action.text)

@@ -211,16 +211,13 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
     if (!continues) {
         result = end_entry(reading);
         reading->begun = lines->line;
-        blanks = 0;
-    } else {
-        blanks--; /* one stays */
     }
-    if (reading->length + length - blanks > CONFIG_LINE_MAX) {
+    if (reading->length + length > CONFIG_LINE_MAX) {
         line_file_say(lines, "longer than %u octets with the lines that it continues", CONFIG_LINE_MAX);
         return result;
     }
-    memcpy(reading->text + reading->length, line + blanks, length - blanks + 1);
-    reading->length += length - blanks;
+    memcpy(reading->text + reading->length, line, length + 1);
+    reading->length += length;
     return result;
 }
 

@@ -9,14 +9,16 @@
 
 #include <stdatomic.h>
 
+struct gate_tables;
 struct worker;
 
 /* What all workers share; lives as long as they do. */
 struct workers_shared {
     const struct config *config;
     struct snapshots *views;
-    _Atomic(const struct access *) access; /* of allow-file and deny-file; valid for one turn, as a view is */
-    uint32_t sessions_max;                 /* over all workers */
+    _Atomic(const struct access *) access;           /* of allow-file and deny-file; valid for one turn, as a view is */
+    _Atomic(const struct gate_tables *) gate_tables; /* likewise */
+    uint32_t sessions_max;                           /* over all workers */
     unsigned workers_count;
     struct reputation *reputation;     /* its table; NULL: off */
     struct mailbox *manager;           /* woken when there are outcomes to take */

@@ -87,8 +87,8 @@ Test(access_file, each_action_says_what_postfix_would) {
         {"521 We don't want you", "521 5.7.1 We don't want you"},
         {"550\tno", "550 5.7.1 no"},
         {"550 5.7.1", "550 5.7.1 Access denied"},
-        {"550 4.7.1 other class", "550 5.7.1 other class"},
-        {"450 2.0.0 fine", "450 4.7.1 fine"},
+        {"550 4.7.0 other class", "550 5.7.0 other class"},
+        {"450 2.0.0 fine", "450 4.0.0 fine"},
         {"550 5.7.1.9 no code", "550 5.7.1 5.7.1.9 no code"},
         {"550 5.7.1234 no code", "550 5.7.1 5.7.1234 no code"},
         {"550 3.7.1 no code", "550 5.7.1 3.7.1 no code"},
@@ -226,7 +226,7 @@ Test(access_file, comments_and_lines_continued_over_them_are_read_as_postmap_doe
     ASSERT_GOOD("# a comment\n\n   # another\n192.0.2.1\tREJECT\n\tfor\n# between\n\n   reasons # kept  \r\n"
                 "192.0.2.2\n  OK\n192.0.2.3 450 later",
                 &table);
-    ASSERT_FINDS(table, "192.0.2.1", NULL, "554 5.7.1 for reasons # kept");
+    ASSERT_FINDS(table, "192.0.2.1", NULL, "554 5.7.1 for   reasons # kept");
     ASSERT_FINDS(table, "192.0.2.2", NULL, "ok");
     ASSERT_FINDS(table, "192.0.2.3", NULL, "450 4.7.1 later");
     access_table_finish(&table);
@@ -278,7 +278,7 @@ Test(access_file, every_wrong_client_is_said_with_its_line) {
 }
 
 Test(access_file, a_mistake_in_a_continued_entry_is_said_at_its_first_line) {
-    assert_wrong("# one\n192.0.2.1\n  HOLD\n  it\n10 OK\n", ":2: \"HOLD it\" is no action");
+    assert_wrong("# one\n192.0.2.1\n  HOLD\n  it\n10 OK\n", ":2: \"HOLD  it\" is no action");
     assert_wrong("  192.0.2.1 OK\n", ":1: begins with white space");
     assert_wrong("192.0.2.1\n10 OK\n", ":1: \"192.0.2.1\" has no action");
     assert_wrong("10 OK\nif 10.0.0.0/8\nendif\n", ":2: \"10.0.0.0/8\" is no action");

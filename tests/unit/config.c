@@ -251,7 +251,7 @@ Test(config, values_out_of_bounds_are_errors) {
         "[global]\nmax-sessions = 0",
         "[global]\nmax-sessions = 1000001",
         "[status]\nlisten = 127.0.0.1:1 127.0.0.1:2",
-        "[gate]\nrecipient-delimiter = ++",
+        "[gate]\nrecipient-delimiter = +-=_~^%&$",
         "[global]\nworkers = 65",
     };
     char text[300];
