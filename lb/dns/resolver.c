@@ -227,7 +227,9 @@ static void take_record(const struct reader *reader, enum dns_type type, const s
                         struct dns_answer *answer) {
     struct reader data = {reader->message, reader->length, record->data};
     struct address *address = &answer->addresses[answer->count];
-    if (type == DNS_PTR) {
+    if (type == DNS_MX && record->length > 2)
+        data.at += 2; /* the preference */
+    if (type == DNS_PTR || data.at > record->data) {
         answer->count += answer->count < DNS_NAMES_MAX && read_name(&data, answer->names[answer->count]);
     } else if (type == DNS_A && record->length == 4 && answer->count < DNS_ADDRESSES_MAX) {
         *address = (struct address){.in4 = {.sin_family = AF_INET}};
@@ -257,6 +259,7 @@ static void take_records(enum dns_type type, const unsigned char *reply, int len
                          struct dns_answer *answer) {
     struct reader reader = {reply, length, reply};
     struct record record;
+    unsigned records = 0; /* of the type asked for, whether they make sense or not */
     *answer = (struct dns_answer){.status = DNS_FAILED, .error = "the answer is not understood", .ttl_s = UINT32_MAX};
     if (!skip_question(&reader))
         return;
@@ -266,14 +269,18 @@ static void take_records(enum dns_type type, const unsigned char *reply, int len
             return;
         }
         answer->ttl_s = record.ttl_s < answer->ttl_s ? record.ttl_s : answer->ttl_s;
-        if (record.type == (unsigned)type)
-            take_record(&reader, type, &record, answer);
+        if (record.type != (unsigned)type)
+            continue;
+        records++;
+        take_record(&reader, type, &record, answer);
     }
     if (answer->count > 0) {
         answer->status = DNS_FOUND;
+        answer->is_null_mx = type == DNS_MX && records == 1 && answer->names[0][0] == '\0';
         return;
     }
     answer->status = DNS_NONE;
+    answer->has_no_name = !has_name;
     answer->error = has_name ? "no such record" : "no such name";
     answer->ttl_s = negative_ttl(&reader, get16(reply + 8));
 }
@@ -297,7 +304,8 @@ static void on_reply(void *context, int status, int timeouts, unsigned char *rep
     if (reply != NULL)
         dns_read_reply(request->type, reply, length, &answer); /* as it is, see ARES_FLAG_NOCHECKRESP */
     else if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
-        answer = (struct dns_answer){.status = DNS_NONE, .error = "no such name"};
+        answer =
+            (struct dns_answer){.status = DNS_NONE, .error = "no such name", .has_no_name = status == ARES_ENOTFOUND};
     else if (status != ARES_ETIMEOUT)
         answer.error = ares_strerror(status);
     if (!resolver->is_ending)

@@ -15,7 +15,7 @@
 #define DNS_NAMES_MAX     8u
 #define DNS_NAME_MAX      254u
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28 };
 
 enum dns_status {
     DNS_FOUND,
@@ -27,10 +27,13 @@ struct dns_answer {
     enum dns_status status;
     const char *error; /* of DNS_FAILED and DNS_NONE, for a log line */
     uint32_t ttl_s;    /* the least of the records; of DNS_NONE what RFC 2308 §5 says, 0 when nothing does */
+    bool has_no_name;  /* of DNS_NONE: NXDOMAIN, so that no other type is there either (RFC 8020) */
+    bool is_null_mx;   /* of DNS_MX: the one record is "." (RFC 7505), the domain takes no mail */
     unsigned count;    /* more records than there is room for are left out */
     union {
         struct address addresses[DNS_ADDRESSES_MAX];  /* of DNS_A and DNS_AAAA; port 0 */
-        char names[DNS_NAMES_MAX][DNS_NAME_MAX + 1u]; /* of DNS_PTR; lower case, no dot at the end */
+        char names[DNS_NAMES_MAX][DNS_NAME_MAX + 1u]; /* of DNS_PTR and DNS_MX (the exchanges, in no
+                                                         order); lower case, no dot at the end */
     };
 };
 

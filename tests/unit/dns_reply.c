@@ -73,16 +73,37 @@ Test(dns_reply, addresses_of_both_families) {
     cr_assert_eq(read_it(&reply, DNS_A).status, DNS_NONE);
 }
 
+Test(dns_reply, exchanges_and_the_one_that_says_no_mail) {
+    struct message reply = message(0, 2, 0);
+    record(&reply, 15, 300, "\0\12\2MX\300\14", 7);
+    record(&reply, 15, 300, "\0\0\0", 3);
+    struct dns_answer answer = read_it(&reply, DNS_MX);
+    cr_assert(answer.status == DNS_FOUND && answer.count == 2 && !answer.is_null_mx);
+    cr_assert_str_eq(answer.names[0], "mx.a.test");
+    reply = message(0, 1, 0);
+    record(&reply, 15, 300, "\0\0\0", 3);
+    answer = read_it(&reply, DNS_MX);
+    cr_assert(answer.status == DNS_FOUND && answer.count == 1 && answer.is_null_mx && answer.ttl_s == 300);
+    cr_assert_str_eq(answer.names[0], "");
+    reply = message(0, 2, 0); /* one that is no record is not no record */
+    record(&reply, 15, 300, "\0\0", 2);
+    record(&reply, 15, 300, "\0\0\0", 3);
+    answer = read_it(&reply, DNS_MX);
+    cr_assert(answer.status == DNS_FOUND && !answer.is_null_mx);
+}
+
 Test(dns_reply, a_no_holds_as_long_as_its_soa_says) {
     struct message reply = message(3, 0, 1);
     record(&reply, 6, 900, "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\x78", 22);
     struct dns_answer answer = read_it(&reply, DNS_A);
     cr_assert(answer.status == DNS_NONE && answer.ttl_s == 120);
     cr_assert_str_eq(answer.error, "no such name");
+    cr_assert(answer.has_no_name);
     reply = message(0, 0, 0);
     answer = read_it(&reply, DNS_A);
     cr_assert(answer.status == DNS_NONE && answer.ttl_s == 0);
     cr_assert_str_eq(answer.error, "no such record");
+    cr_assert_not(answer.has_no_name);
 }
 
 Test(dns_reply, servfail_refused_and_what_makes_no_sense_are_failures) {
