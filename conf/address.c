@@ -30,6 +30,12 @@ static bool host_equal(const struct address *a, const struct address *b) {
     return a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
 }
 
+const uint8_t *address_octets(const struct address *address, unsigned *ret_count) {
+    bool is_ipv6 = address->sa.sa_family == AF_INET6;
+    *ret_count = is_ipv6 ? 16 : 4;
+    return is_ipv6 ? address->in6.sin6_addr.s6_addr : (const uint8_t *)&address->in4.sin_addr;
+}
+
 bool address_equal(const struct address *a, const struct address *b) {
     return host_equal(a, b) && address_port(a) == address_port(b);
 }

@@ -38,6 +38,9 @@ socklen_t address_length(const struct address *address);
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 
+/* The address alone, in network order: 4 octets or 16. */
+const uint8_t *address_octets(const struct address *address, unsigned *ret_count);
+
 bool address_equal(const struct address *a, const struct address *b);
 
 /* True for 0.0.0.0 and ::. */

@@ -2,16 +2,13 @@
  * leads back. It ends when the last answer is in. */
 #include "lb/reputation/lookups.h"
 
+#include "lb/dns/client_name.h"
 #include "lb/engine/container.h"
-#include "lb/reputation/rdns.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Of a client's names, these are tried: who has more is not looking for one. */
-#define NAMES_TRIED_MAX 4u
 
 struct waiting {
     uint64_t key;
@@ -30,9 +27,7 @@ struct lookup {
     uint64_t key;
     struct address address;
     struct dns_query name_query;
-    bool has_names; /* the next answer is a name's addresses */
-    char names[NAMES_TRIED_MAX][DNS_NAME_MAX + 1];
-    unsigned names_count, name_at;
+    struct client_name_walk name;
     struct list_query lists[CONFIG_DNSLISTS_MAX];
     unsigned open; /* answers that are not in yet; the lookup's own start is one */
     struct dns_findings findings;
@@ -75,51 +70,32 @@ static void note_ttl(struct lookup *lookup, const struct dns_answer *answer) {
         lookup->findings.ttl_s = answer->ttl_s;
 }
 
-static void end_names(struct lookup *lookup, enum client_name name) {
-    lookup->findings.has_name_answer = name != NAME_UNKNOWN;
-    lookup->findings.name = name;
-    end_part(lookup);
-}
-
-static void ask_next_name(struct lookup *lookup) {
-    if (lookup->name_at == lookup->names_count) {
-        end_names(lookup, NAME_NONE);
-        return;
+static void end_names(struct lookup *lookup) {
+    struct dns_findings *findings = &lookup->findings;
+    findings->has_name_answer = lookup->name.result != CLIENT_NAME_FAILED;
+    if (lookup->name.ttl_s < findings->ttl_s)
+        findings->ttl_s = lookup->name.ttl_s;
+    switch (lookup->name.result) {
+    case CLIENT_NAME_CONFIRMED:
+        findings->name = NAME_CONFIRMED;
+        snprintf(findings->confirmed, sizeof findings->confirmed, "%s", lookup->name.name);
+        break;
+    case CLIENT_NAME_NONE:
+        findings->name = NAME_NONE;
+        break;
+    case CLIENT_NAME_FAILED:
+        findings->name = NAME_UNKNOWN;
+        break;
     }
-    resolver_ask(lookup->lookups->resolver, &lookup->name_query, lookup->names[lookup->name_at],
-                 lookup->address.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA);
-}
-
-static void take_names(struct lookup *lookup, const struct dns_answer *answer) {
-    lookup->has_names = true;
-    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count && i < NAMES_TRIED_MAX; i++)
-        memcpy(lookup->names[lookup->names_count++], answer->names[i], sizeof lookup->names[0]);
-}
-
-static bool leads_back(const struct lookup *lookup, const struct dns_answer *answer) {
-    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count; i++)
-        if (address_equal(&answer->addresses[i], &lookup->address))
-            return true;
-    return false;
+    end_part(lookup);
 }
 
 static void on_name_answer(struct dns_query *query, const struct dns_answer *answer) {
     struct lookup *lookup = container_of(query, struct lookup, name_query);
-    if (answer->status == DNS_FAILED) {
-        end_names(lookup, NAME_UNKNOWN);
-        return;
-    }
-    note_ttl(lookup, answer);
-    if (!lookup->has_names) {
-        take_names(lookup, answer);
-    } else if (leads_back(lookup, answer)) {
-        memcpy(lookup->findings.confirmed, lookup->names[lookup->name_at], sizeof lookup->findings.confirmed);
-        end_names(lookup, NAME_CONFIRMED);
-        return;
-    } else {
-        lookup->name_at++;
-    }
-    ask_next_name(lookup);
+    if (client_name_take(&lookup->name, answer))
+        end_names(lookup);
+    else
+        resolver_ask(lookup->lookups->resolver, query, lookup->name.name, lookup->name.type);
 }
 
 static void on_list_answer(struct dns_query *query, const struct dns_answer *answer) {
@@ -146,14 +122,13 @@ static void ask_list(struct lookup *lookup, unsigned number) {
     const struct dnslist *list = &lookup->lookups->reputation->lists[number];
     struct list_query *part = &lookup->lists[number];
     char name[DNS_NAME_MAX + 1];
-    if (list->state != DNSLIST_ON || !rdns_reverse(&lookup->address, list->config->zone, name, sizeof name))
+    if (list->state != DNSLIST_ON || !dns_reverse_name(&lookup->address, list->config->zone, name, sizeof name))
         return;
     lookup->open++;
     resolver_ask(lookup->lookups->resolver, &part->query, name, DNS_A);
 }
 
 static void begin(struct lookups *lookups, struct lookup *lookup, const struct waiting *waiting) {
-    char name[DNS_NAME_MAX + 1];
     *lookup = (struct lookup){.lookups = lookups,
                               .is_used = true,
                               .key = waiting->key,
@@ -166,10 +141,8 @@ static void begin(struct lookups *lookups, struct lookup *lookup, const struct w
         lookup->lists[i] = (struct list_query){{.on_answer = on_list_answer}, lookup, i};
         ask_list(lookup, i);
     }
-    if (rdns_pointer_name(&lookup->address, name, sizeof name))
-        resolver_ask(lookups->resolver, &lookup->name_query, name, DNS_PTR);
-    else
-        end_part(lookup);
+    client_name_begin(&lookup->name, &lookup->address);
+    resolver_ask(lookups->resolver, &lookup->name_query, lookup->name.name, lookup->name.type);
     end_part(lookup);
 }
 

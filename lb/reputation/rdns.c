@@ -1,4 +1,4 @@
-/* Reverse names, and the organisational domain by libpsl's list. */
+/* Generic names, and the organisational domain by libpsl's list. */
 #include "lb/reputation/rdns.h"
 
 #include <ctype.h>
@@ -6,31 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const uint8_t *octets_of(const struct address *address, unsigned *ret_count) {
-    bool is_ipv6 = address->sa.sa_family == AF_INET6;
-    *ret_count = is_ipv6 ? 16 : 4;
-    return is_ipv6 ? address->in6.sin6_addr.s6_addr : (const uint8_t *)&address->in4.sin_addr;
-}
-
-bool rdns_reverse(const struct address *address, const char *zone, char *ret_name, size_t size) {
-    unsigned count;
-    const uint8_t *octets = octets_of(address, &count);
-    size_t length = 0;
-    for (unsigned i = count; i-- > 0 && length < size;)
-        length +=
-            (size_t)(count == 16 ? snprintf(ret_name + length, size - length, "%x.%x.", octets[i] & 15u, octets[i] >> 4)
-                                 : snprintf(ret_name + length, size - length, "%u.", octets[i]));
-    if (length < size)
-        length += (size_t)snprintf(ret_name + length, size - length, "%s", zone);
-    return length < size;
-}
-
-bool rdns_pointer_name(const struct address *address, char *ret_name, size_t size) {
-    return rdns_reverse(address, address->sa.sa_family == AF_INET6 ? "ip6.arpa" : "in-addr.arpa", ret_name, size);
-}
-
-/* --- generic names --- */
 
 /* How many of the four octets stand in the name as numbers of their own; each number counts for one of them. */
 static unsigned octets_in(const char *name, const uint8_t octets[4]) {
@@ -75,7 +50,7 @@ static bool has_groups(const char *name, const uint8_t octets[16]) {
 
 bool rdns_is_generic(const char *name, const struct address *address) {
     unsigned count;
-    const uint8_t *octets = octets_of(address, &count);
+    const uint8_t *octets = address_octets(address, &count);
     if (count == 16)
         return has_groups(name, octets);
     return octets_in(name, octets) >= 2 || has_hex(name, octets, 4);

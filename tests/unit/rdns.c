@@ -1,4 +1,4 @@
-/* Names for addresses: what is asked, and which names say who a client is. */
+/* Which names say who a client is. */
 #include "lb/reputation/rdns.h"
 
 #include <criterion/criterion.h>
@@ -12,19 +12,6 @@ static struct address address(const char *text) {
 static bool is_generic(const char *name, const char *text) {
     struct address of = address(text);
     return rdns_is_generic(name, &of);
-}
-
-Test(rdns, addresses_are_asked_for_backwards) {
-    char name[256];
-    struct address v4 = address("192.0.2.10"), v6 = address("2001:db8::1234");
-    cr_assert(rdns_pointer_name(&v4, name, sizeof name));
-    cr_assert_str_eq(name, "10.2.0.192.in-addr.arpa");
-    cr_assert(rdns_reverse(&v4, "zen.example", name, sizeof name));
-    cr_assert_str_eq(name, "10.2.0.192.zen.example");
-    cr_assert(rdns_reverse(&v6, "zen.example", name, sizeof name));
-    cr_assert_str_eq(name, "4.3.2.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.example");
-    cr_assert(rdns_pointer_name(&v6, name, sizeof name));
-    cr_assert_not(rdns_reverse(&v6, "zen.example", name, 60));
 }
 
 Test(rdns, a_name_made_from_the_address_has_no_domain_of_its_own) {

@@ -1,0 +1,72 @@
+/* Reverse names, and the walk from an address to its names and back. */
+#include "lb/dns/client_name.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool dns_reverse_name(const struct address *address, const char *zone, char *ret_name, size_t size) {
+    unsigned count;
+    const uint8_t *octets = address_octets(address, &count);
+    size_t length = 0;
+    for (unsigned i = count; i-- > 0 && length < size;)
+        length +=
+            (size_t)(count == 16 ? snprintf(ret_name + length, size - length, "%x.%x.", octets[i] & 15u, octets[i] >> 4)
+                                 : snprintf(ret_name + length, size - length, "%u.", octets[i]));
+    if (length < size)
+        length += (size_t)snprintf(ret_name + length, size - length, "%s", zone);
+    return length < size;
+}
+
+void dns_pointer_name(const struct address *address, char ret_name[POINTER_NAME_MAX]) {
+    dns_reverse_name(address, address->sa.sa_family == AF_INET6 ? "ip6.arpa" : "in-addr.arpa", ret_name,
+                     POINTER_NAME_MAX);
+}
+
+/* --- the walk --- */
+
+void client_name_begin(struct client_name_walk *walk, const struct address *address) {
+    memset(walk, 0, sizeof *walk);
+    walk->address = *address;
+    walk->ttl_s = UINT32_MAX;
+    dns_pointer_name(address, walk->pointer);
+    walk->name = walk->pointer;
+    walk->type = DNS_PTR;
+}
+
+static bool end(struct client_name_walk *walk, enum client_name_result result) {
+    walk->result = result;
+    return true;
+}
+
+static void take_names(struct client_name_walk *walk, const struct dns_answer *answer) {
+    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count && i < CLIENT_NAMES_TRIED_MAX; i++)
+        memcpy(walk->names[walk->names_count++], answer->names[i], sizeof walk->names[0]);
+}
+
+static bool leads_back(const struct client_name_walk *walk, const struct dns_answer *answer) {
+    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count; i++) {
+        struct address found = answer->addresses[i];
+        address_set_port(&found, address_port(&walk->address));
+        if (address_equal(&found, &walk->address))
+            return true;
+    }
+    return false;
+}
+
+bool client_name_take(struct client_name_walk *walk, const struct dns_answer *answer) {
+    if (answer->status == DNS_FAILED)
+        return end(walk, CLIENT_NAME_FAILED);
+    if (answer->ttl_s < walk->ttl_s)
+        walk->ttl_s = answer->ttl_s;
+    if (walk->type == DNS_PTR)
+        take_names(walk, answer);
+    else if (leads_back(walk, answer))
+        return end(walk, CLIENT_NAME_CONFIRMED);
+    else
+        walk->name_at++;
+    if (walk->name_at == walk->names_count)
+        return end(walk, CLIENT_NAME_NONE);
+    walk->name = walk->names[walk->name_at];
+    walk->type = walk->address.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA;
+    return false;
+}
