@@ -150,6 +150,11 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     result = resolver_create(manager->io, &config->dns, &manager->resolver, ret_error, error_size);
     if (result < 0)
         return result;
+    result = questions_create(manager->io, manager->resolver, &manager->questions);
+    if (result < 0) {
+        snprintf(ret_error, error_size, "manager: %s", strerror(-result));
+        return result;
+    }
     struct roster_events events = {manager, on_published, on_added, on_removed};
     result = roster_create(config, workers, manager->started_ms, &events, &manager->roster);
     if (result == 0)
@@ -176,6 +181,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->shared.views = roster_snapshots(manager->roster);
     manager->shared.workers_count = workers;
     manager->shared.manager = &manager->mailbox;
+    manager->shared.questions = manager->questions;
     return 0;
 }
 
@@ -211,6 +217,7 @@ static int start(struct manager *manager) {
     if (result < 0)
         return result;
     mailbox_start(&manager->mailbox);
+    questions_start(manager->questions);
     manager->signal_op.complete = on_signal;
     io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
     manager->tick.expire = on_tick;
@@ -273,6 +280,7 @@ void manager_finish(struct manager *manager) {
     names_destroy(manager->names);
     health_destroy(manager->health);
     lookups_destroy(manager->lookups);
+    questions_destroy(manager->questions);
     resolver_destroy(manager->resolver);
     control_destroy(manager->control);
     feedback_destroy(manager->feedback);

@@ -6,6 +6,7 @@
 #include "backends/names.h"
 #include "backends/roster.h"
 #include "health/health.h"
+#include "lb/dns/questions.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
 #include "lb/gate/tables.h"
@@ -28,6 +29,7 @@ struct manager {
     struct roster *roster;
     struct health *health;
     struct resolver *resolver;
+    struct questions *questions; /* of workers, to the resolver */
     struct names *names;
     struct reputation reputation;
     struct lookups *lookups;

@@ -62,6 +62,16 @@ static struct worker_counters sum_counters(const struct manager *manager) {
     return sum;
 }
 
+static void describe_questions(const struct manager *manager, json_t *info) {
+    struct questions_stats stats;
+    questions_read_stats(manager->questions, &stats);
+    json_object_set_new(info, "dns_asked", number(stats.asked));
+    json_object_set_new(info, "dns_cache_hits", number(stats.cache_hits));
+    json_object_set_new(info, "dns_queries", number(stats.queries));
+    json_object_set_new(info, "dns_failed", number(stats.failed));
+    json_object_set_new(info, "dns_dropped", number(stats.dropped));
+}
+
 void show_info(struct command *command, char **arguments, unsigned count) {
     const struct manager *manager = command->manager;
     struct worker_counters sum = sum_counters(manager);
@@ -90,6 +100,7 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));
     json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
     json_object_set_new(info, "sightings_dropped", number(sum.sightings_dropped));
+    describe_questions(manager, info);
     json_object_set_new(info, "descriptors", number(open_descriptors()));
     json_object_set_new(info, "resident_kb", number(resident_kb()));
     command_reply_value(command, info);

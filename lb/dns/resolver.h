@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Queries in flight; one more fails at once. */
-#define DNS_QUERIES_MAX   1024u
+#define DNS_QUERIES_MAX   2048u
 #define DNS_ADDRESSES_MAX 16u
 #define DNS_NAMES_MAX     8u
 #define DNS_NAME_MAX      254u

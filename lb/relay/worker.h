@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct gate_tables;
+struct questions;
 struct worker;
 
 /* What all workers share; lives as long as they do. */
@@ -21,6 +22,7 @@ struct workers_shared {
     uint32_t sessions_max;                           /* over all workers */
     unsigned workers_count;
     struct reputation *reputation;     /* its table; NULL: off */
+    struct questions *questions;       /* to the DNS */
     struct mailbox *manager;           /* woken when there are outcomes to take */
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
     /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */

@@ -8,7 +8,8 @@
 
 #include "lb/reputation/reputation.h"
 
-/* 40 × (a name + 16 lists) + 2 tests × 16 lists + 256 backends' names = 968 of DNS_QUERIES_MAX. */
+/* 40 × (a name + 16 lists) + 2 tests × 16 lists + 256 backends' names = 968: within the half of DNS_QUERIES_MAX that
+ * the gate's questions leave (lb/dns/questions.h). */
 #define LOOKUPS_AT_ONCE 40u
 #define LOOKUPS_WAITING 4096u
 
