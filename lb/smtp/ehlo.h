@@ -1,4 +1,5 @@
-/* What a server offers in its reply to EHLO, kept so that two of them can be compared. Pure. */
+/* What a server offers in its reply to EHLO: kept as hashes so that two can be compared quickly, or as text that can be
+ * offered to somebody else. Pure. */
 #ifndef POSTERN_SMTP_EHLO_H
 #define POSTERN_SMTP_EHLO_H
 
@@ -21,5 +22,18 @@ bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *re
 bool ehlo_offer_equal(const struct ehlo_offer *a, const struct ehlo_offer *b);
 /* Everything that `wanted` has is offered, with the same parameters. */
 bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *wanted);
+
+/* An offer as text, "KEYWORD PARAMETERS\n" each, with its NUL; Exchange's has 300 octets. */
+#define EHLO_LINES_MAX 1024
+
+/* Takes from a complete reply to EHLO what may be offered in the server's name: keywords in capitals, one space between
+ * words, each keyword once. Without XCLIENT and XFORWARD, which are for us and for nobody behind us, without AUTH, and
+ * without what is no keyword by RFC 5321 §4.1.1.1; what does not fit is left out, since less is always safe. */
+void ehlo_lines_read(const uint8_t *reply, size_t length, char ret_lines[EHLO_LINES_MAX]);
+/* Leaves in `lines` what `other` offers too, with the same parameters; of two limits of SIZE (RFC 1870) the smaller. */
+void ehlo_lines_intersect(char lines[EHLO_LINES_MAX], const char *other);
+/* Writes the keywords of `wanted` that `lines` does not have, with a space between; "" when there are none. Parameters
+ * do not count. */
+void ehlo_lines_lacking(const char *lines, const char *wanted, char *ret_keywords, size_t size);
 
 #endif

@@ -1,6 +1,8 @@
 /* Replies of a backend: any split of the octets must give the same reply, and none may be read beyond. */
 #include "lb/smtp/reply.h"
 
+#include "lb/smtp/ehlo.h"
+
 #include "tests/fuzz/fuzz.h"
 
 /* Feeds all of it in pieces of `step`; returns the octets taken up to the end of the first reply. */
@@ -19,6 +21,21 @@ static size_t feed(const uint8_t *data, size_t size, size_t step, struct reply_p
         at += taken;
     }
     return at;
+}
+
+/* An offer as text is printable, and the same as its intersection with itself. */
+static void read_offer(const uint8_t *reply, size_t length) {
+    char lines[EHLO_LINES_MAX], both[EHLO_LINES_MAX], keywords[EHLO_LINES_MAX];
+    memset(lines, 'x', sizeof lines);
+    ehlo_lines_read(reply, length, lines);
+    MUST(memchr(lines, '\0', sizeof lines) != NULL);
+    for (const char *at = lines; *at != '\0'; at++)
+        MUST((*at >= ' ' && *at <= '~') || *at == '\n');
+    memcpy(both, lines, sizeof both);
+    ehlo_lines_intersect(both, lines);
+    MUST(strcmp(both, lines) == 0);
+    ehlo_lines_lacking(lines, both, keywords, sizeof keywords);
+    MUST(keywords[0] == '\0');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -46,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (const char *at = excerpt; *at != '\0'; at++)
         MUST(*at >= ' ' && *at <= '~');
     (void)reply_offers(reply, taken, "PIPELINING");
+    read_offer(reply, taken);
     free(reply);
     return 0;
 }

@@ -36,3 +36,77 @@ Test(ehlo, too_many_keywords_are_refused_and_repeated_ones_count_once) {
     cr_assert_not(ehlo_offer_parse((const uint8_t *)reply, strlen(reply), &result));
     cr_assert_eq(offer("250-a\r\n250-DSN\r\n250 dsn\r\n").count, 1);
 }
+
+/* --- as text --- */
+
+static const char *lines_of(const char *reply) {
+    static char lines[EHLO_LINES_MAX];
+    ehlo_lines_read((const uint8_t *)reply, strlen(reply), lines);
+    return lines;
+}
+
+Test(ehlo, what_is_offered_in_a_hosts_name_is_neither_for_proxies_nor_auth) {
+    cr_assert_str_eq(lines_of("250-vm1 SIZE\r\n250-pipelining\r\n250-Size  15728640 \r\n250-XCLIENT NAME ADDR\r\n"
+                              "250-xforward NAME\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=PLAIN\r\n250-AUTHX\r\n"
+                              "250-X-EXPS gssapi\r\n250-\r\n250-  \r\n250-bad_word\r\n250-DSN \x07\r\n250-SIZE 5\r\n"
+                              "250 CHUNKING\r\n"),
+                     "PIPELINING\nSIZE 15728640\nAUTHX\nX-EXPS gssapi\nCHUNKING\n");
+    cr_assert_str_eq(lines_of("250 vm1\r\n"), "");
+}
+
+Test(ehlo, an_offer_that_is_too_long_loses_lines_and_never_parts_of_them) {
+    char reply[4000] = "250-vm1\r\n", wanted[EHLO_LINES_MAX] = "";
+    for (unsigned i = 100; i < 400; i++) {
+        snprintf(reply + strlen(reply), sizeof reply - strlen(reply), "250-X%u\r\n", i);
+        if (strlen(wanted) + 5 < sizeof wanted)
+            snprintf(wanted + strlen(wanted), sizeof wanted - strlen(wanted), "X%u\n", i);
+    }
+    cr_assert_str_eq(lines_of(reply), wanted);
+    cr_assert_eq(strlen(wanted), 1020);
+    memset(reply + 13, 'A', 2000); /* a keyword that fills all of it */
+    memcpy(reply + 2013, "\r\n250 DSN\r\n", 12);
+    cr_assert_str_eq(lines_of(reply), "DSN\n");
+}
+
+static const char *intersection(const char *a, const char *b) {
+    static char lines[EHLO_LINES_MAX];
+    snprintf(lines, sizeof lines, "%s", a);
+    ehlo_lines_intersect(lines, b);
+    return lines;
+}
+
+Test(ehlo, two_hosts_offer_together_what_both_do_with_the_same_parameters) {
+    cr_assert_str_eq(
+        intersection("PIPELINING\nDSN\nX-EXPS gssapi\nCHUNKING\n", "CHUNKING\nX-EXPS GSSAPI\nPIPELINING\n"),
+        "PIPELINING\nX-EXPS gssapi\nCHUNKING\n");
+    cr_assert_str_eq(intersection("LIMITS RCPTMAX=50\nDSN\n", "LIMITS RCPTMAX=100\nDSNX\n"), "");
+    cr_assert_str_eq(intersection("DSN\n", ""), "");
+    cr_assert_str_eq(intersection("", "DSN\n"), "");
+}
+
+Test(ehlo, of_two_limits_the_smaller_holds) {
+    static const struct {
+        const char *a, *b, *wanted;
+    } rows[] = {{"SIZE 100\n", "SIZE 50\n", "SIZE 50\n"},
+                {"SIZE 50\n", "SIZE 100\n", "SIZE 50\n"},
+                {"SIZE\n", "SIZE 50\n", "SIZE 50\n"},
+                {"SIZE 50\n", "SIZE\n", "SIZE 50\n"},
+                {"SIZE 0\n", "SIZE 50\n", "SIZE 50\n"},
+                {"SIZE 0\n", "SIZE\n", "SIZE 0\n"},
+                {"SIZE 99999999999999999999\n", "SIZE 50\n", "SIZE 50\n"},
+                {"SIZE x\n", "SIZE 50\n", ""},
+                {"SIZE 100\n", "DSN\n", ""}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_assert_str_eq(intersection(rows[i].a, rows[i].b), rows[i].wanted, "row %zu", i);
+}
+
+Test(ehlo, what_one_lacks_is_named_without_its_parameters) {
+    char keywords[100];
+    ehlo_lines_lacking("PIPELINING\nSIZE 50\n", "SIZE 100\nCHUNKING\nPIPELINING\nLIMITS A=1\n", keywords,
+                       sizeof keywords);
+    cr_assert_str_eq(keywords, "CHUNKING LIMITS");
+    ehlo_lines_lacking("DSN\n", "DSN\n", keywords, sizeof keywords);
+    cr_assert_str_eq(keywords, "");
+    ehlo_lines_lacking("", "CHUNKING\nDSN\n", keywords, 10);
+    cr_assert_str_eq(keywords, "CHUNKING", "what does not fit is left out");
+}
