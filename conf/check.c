@@ -59,6 +59,10 @@ static void check_tiers(const struct config *config, const struct check *check) 
                 tier->up_min, count);
         if (tier->check == CHECK_MAIL && tier->check_rcpt[0] == '\0')
             say(check, tier->line, "[tier %s] check: mail needs check-rcpt", tier->name);
+        if (tier->gate && tier->check < CHECK_EHLO)
+            say(check, tier->line,
+                "[tier %s] gate: needs check = ehlo, starttls or mail: it offers clients what the probe was offered",
+                tier->name);
     }
 }
 

@@ -104,7 +104,8 @@ const struct option options[] = {
     {SECTION_TIER, "queue-timeout", OPTION_DURATION, AT(tier, queue_timeout_ms), "30s", MS, DAY, NULL, 0, 0,
      "How long a session may wait."},
     {SECTION_TIER, "check", OPTION_WORD_OF, AT(tier, check), "ehlo", 0, 0, checks, 0, 0,
-     "How deep a probe goes, each level including those before; mail uses TLS where it is offered."},
+     "How deep a probe goes, each level including those before; mail uses TLS where it is offered. gate = on needs "
+     "ehlo or a higher one."},
     {SECTION_TIER, "check-require", OPTION_WORDS, AT(tier, check_require), "", 0, 0, NULL, 0, 0,
      "EHLO keywords a backend must offer, as STARTTLS PIPELINING."},
     {SECTION_TIER, "check-from", OPTION_TEXT, AT(tier, check_from), "<>", 0, 0, NULL, 0, 0,

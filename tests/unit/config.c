@@ -399,3 +399,12 @@ Test(config, answers_of_a_dns_list_and_the_key_of_a_feed_are_checked) {
     assert_wrong(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
     assert_wrong(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
 }
+
+Test(config, a_gate_that_would_not_know_what_to_offer_is_a_mistake) {
+    assert_wrong(LISTEN "[tier primary]\ngate = on\ncheck = banner\n" BACKEND,
+                 "[tier primary] gate: needs check = ehlo, starttls or mail");
+    assert_wrong(LISTEN "[tier primary]\ngate = on\ncheck = none\n" BACKEND,
+                 "[tier primary] gate: needs check = ehlo, starttls or mail");
+    assert_good(LISTEN "[tier primary]\ngate = on\n" BACKEND);
+    assert_good(LISTEN "[tier primary]\ngate = on\ncheck = starttls\n" BACKEND);
+}
