@@ -5,6 +5,7 @@
 
 #include "conf/config.h"
 #include "lb/engine/snapshot.h"
+#include "lb/smtp/ehlo.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -52,8 +53,10 @@ struct backend {
     enum backend_admin admin;
     enum backend_health health;
     uint64_t health_since_ms;
-    char health_reason[160]; /* of the last failed probe, as "EHLO: 451 4.3.0 …" */
-    uint64_t ramp_since_ms;  /* slow start; 0: none */
+    char health_reason[160];    /* of the last failed probe, as "EHLO: 451 4.3.0 …" */
+    uint64_t ramp_since_ms;     /* slow start; 0: none */
+    char offer[EHLO_LINES_MAX]; /* of its last reply to EHLO in clear, as ehlo_lines_read() leaves it */
+    bool has_offer;
     bool is_deleted;
     uint32_t serial; /* never used twice: what outcomes are told by, which may come when it is gone */
     struct retired retired;

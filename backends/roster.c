@@ -3,6 +3,7 @@
  * passed on, it is freed. */
 #include "backends/roster.h"
 
+#include "backends/offers.h"
 #include "backends/tier.h"
 #include "lb/engine/log.h"
 
@@ -26,6 +27,7 @@ struct roster {
     struct snapshots snapshots;
     struct view *view;
     struct roster_tier tiers[TIERS_MAX];
+    struct tier_offers offers;
     struct backend *backends[BACKENDS_MAX];
     unsigned backends_count;
     struct backend *deleted[BACKENDS_MAX]; /* off the view, not yet freed; their ids are not free either */
@@ -102,6 +104,8 @@ static struct view *build_view(struct roster *roster, uint64_t now_ms) {
             .waiting = &tier->waiting,
             .waiting_vetted = &tier->waiting_vetted,
         };
+        if (config->gate)
+            memcpy(view->tiers[i].offer, roster->offers.tiers[i].lines, sizeof view->tiers[i].offer);
         members += view->tiers[i].members_count;
     }
     return view;
@@ -161,8 +165,13 @@ static bool step_tiers(struct roster *roster, uint64_t now_ms) {
     return has_changed;
 }
 
+static bool update_offers(struct roster *roster) {
+    return tier_offers_update(&roster->offers, roster->config, roster->backends, roster->backends_count);
+}
+
 static int refresh(struct roster *roster, uint64_t now_ms) {
     step_tiers(roster, now_ms);
+    update_offers(roster);
     return publish(roster, now_ms);
 }
 
@@ -287,6 +296,15 @@ void roster_set_health(struct roster *roster, struct backend *backend, enum back
         refresh(roster, now_ms);
 }
 
+void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, uint64_t now_ms) {
+    if (backend->has_offer && strcmp(backend->offer, lines) == 0)
+        return;
+    backend->has_offer = true;
+    snprintf(backend->offer, sizeof backend->offer, "%s", lines);
+    if (update_offers(roster))
+        publish(roster, now_ms);
+}
+
 void roster_force_tier(struct roster *roster, int tier, uint64_t now_ms) {
     if (tier == TIER_AUTO)
         log_info("tiers serve by priority and health");
@@ -377,6 +395,8 @@ int roster_replace(struct roster *roster, struct backend *backend, const struct 
     added->health_since_ms = now_ms;
     if (backend_is_usable(backend) || roster->config->tiers[backend->tier].check == CHECK_NONE)
         added->health = HEALTH_UP;
+    added->has_offer = backend->has_offer; /* while it serves without having been probed */
+    memcpy(added->offer, backend->offer, sizeof added->offer);
     log_info("server %s is at %s now (%s)", added->name, address_format(address, text), added->host_name);
     unsigned i = 0;
     while (roster->backends[i] != backend)

@@ -156,6 +156,12 @@ static void on_verdict(struct probe *probe, bool has_passed, const char *reason)
     roster_set_health(check->health->roster, check->backend, health, reason, now);
 }
 
+static void on_offer(struct probe *probe, const char *lines) {
+    struct check *check = container_of(probe, struct check, probe);
+    if (check->backend != NULL)
+        roster_set_offer(check->health->roster, check->backend, lines, io_now_ms(check->health->io));
+}
+
 static void on_finished(struct probe *probe) {
     struct check *check = container_of(probe, struct check, probe);
     if (check->backend == NULL)
@@ -178,6 +184,7 @@ int health_add(struct health *health, struct backend *backend) {
     check->backend = backend;
     probe_init(&check->probe, health->io, health->config, backend, health->tls_context);
     check->probe.on_verdict = on_verdict;
+    check->probe.on_offer = on_offer;
     check->probe.on_finished = on_finished;
     check->timer.expire = on_timer;
     check->ejection.expire = on_ejection_over;

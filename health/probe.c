@@ -6,6 +6,7 @@
 
 #include "backends/proxy.h"
 #include "lb/engine/log.h"
+#include "lb/smtp/ehlo.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -145,10 +146,36 @@ static bool check_offer(struct probe *probe) {
             return false;
         }
     }
-    if (reply_offers(probe->reply, probe->reply_length, "XCLIENT") ||
-        reply_offers(probe->reply, probe->reply_length, "XFORWARD"))
-        log_debug("server %s offers XCLIENT or XFORWARD to postern", probe->backend->name);
     return true;
+}
+
+enum trust { TRUST_XCLIENT = 1, TRUST_XFORWARD = 2 };
+
+/* A backend that trusts postern so far trusts every client that is relayed as postern. Said once, and anew when it has
+ * changed. */
+static void warn_of_trust(struct probe *probe) {
+    bool in_tls = probe->tls != NULL;
+    unsigned trust = (reply_offers(probe->reply, probe->reply_length, "XCLIENT") ? TRUST_XCLIENT : 0u) |
+                     (reply_offers(probe->reply, probe->reply_length, "XFORWARD") ? TRUST_XFORWARD : 0u);
+    if (in_tls)
+        trust &= ~(unsigned)probe->warned_trust[0];
+    if (trust != 0 && trust != probe->warned_trust[in_tls])
+        log_warning("server %s offers %s to postern: clients could then claim any address with it; take postern's "
+                    "address out of smtpd_authorized_xclient_hosts and smtpd_authorized_xforward_hosts",
+                    probe->backend->name,
+                    trust == TRUST_XCLIENT    ? "XCLIENT"
+                    : trust == TRUST_XFORWARD ? "XFORWARD"
+                                              : "XCLIENT and XFORWARD");
+    probe->warned_trust[in_tls] = (uint8_t)trust;
+}
+
+static void note_offer(struct probe *probe) {
+    char lines[EHLO_LINES_MAX];
+    warn_of_trust(probe);
+    if (probe->tls != NULL)
+        return;
+    ehlo_lines_read(probe->reply, probe->reply_length, lines);
+    probe->on_offer(probe, lines);
 }
 
 /* Level `mail` goes through TLS where it is offered, as most of the site's mail does. */
@@ -156,7 +183,10 @@ static void on_ehlo(struct probe *probe) {
     bool has_starttls = reply_offers(probe->reply, probe->reply_length, "STARTTLS");
     if (probe->parser.code != 250) {
         fail_with_reply(probe);
-    } else if (!check_offer(probe)) {
+        return;
+    }
+    note_offer(probe);
+    if (!check_offer(probe)) {
         quit(probe);
     } else if (probe->tier->check <= CHECK_EHLO) {
         pass(probe);

@@ -36,6 +36,8 @@ struct probe {
     enum probe_state state;
     /* Called once a probe, with the verdict; `reason` is "" when it passed. */
     void (*on_verdict)(struct probe *probe, bool has_passed, const char *reason);
+    /* Called with what a reply to EHLO in clear offers, in the form of ehlo_lines_read(), before the verdict. */
+    void (*on_offer)(struct probe *probe, const char *lines);
     /* Called once a probe, after the verdict: it may be started anew or freed. */
     void (*on_finished)(struct probe *probe);
     bool has_verdict;
@@ -52,7 +54,8 @@ struct probe {
     uint8_t tls_output[PROBE_TLS_OUTPUT];
     int certificate_days; /* of the last handshake */
     bool has_certificate;
-    bool closes_after_send; /* the last octets are close_notify */
+    uint8_t warned_trust[2]; /* what the log was told of: see enum trust; in clear, and in TLS beyond that */
+    bool closes_after_send;  /* the last octets are close_notify */
     uint8_t proxy_header[128];
 };
 

@@ -164,7 +164,20 @@ void show_servers(struct command *command, char **arguments, unsigned count) {
     command_reply_value(command, list);
 }
 
-static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_forced) {
+/* "PIPELINING, SIZE 15728640": one line, for scripts alone; it is too long for the table. */
+static json_t *describe_offer(const char *lines) {
+    char text[2 * EHLO_LINES_MAX];
+    size_t length = 0;
+    for (; *lines != '\0'; lines++) {
+        if (*lines != '\n')
+            text[length++] = *lines;
+        else if (lines[1] != '\0')
+            length += (size_t)snprintf(text + length, sizeof text - length, ", ");
+    }
+    return json_stringn(text, length);
+}
+
+static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_forced, bool as_json) {
     uint64_t usable = 0, sessions = 0;
     json_t *row = json_object();
     for (unsigned i = 0; i < tier->members_count; i++) {
@@ -183,6 +196,8 @@ static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_
     json_object_set_new(row, "queue_max", number(tier->config->queue_max));
     json_object_set_new(row, "balance", json_string(config_balance_name(tier->config->balance)));
     json_object_set_new(row, "admit", json_string(config_admit_name(tier->config->admit)));
+    if (as_json && tier->config->gate)
+        json_object_set_new(row, "offer", describe_offer(tier->offer));
     return row;
 }
 
@@ -196,7 +211,8 @@ void show_tiers(struct command *command, char **arguments, unsigned count) {
     for (unsigned i = 0; i < view->tiers_count; i++) {
         bool serves = !is_found && view->tiers[i].is_up;
         is_found |= serves;
-        json_array_append_new(list, describe_tier(&view->tiers[i], serves, roster_forced_tier(roster) == (int)i));
+        json_array_append_new(
+            list, describe_tier(&view->tiers[i], serves, roster_forced_tier(roster) == (int)i, command->as_json));
     }
     command_reply_value(command, list);
 }

@@ -106,6 +106,53 @@ Test(probes, a_required_keyword_that_is_missing_fails_a_backend) {
     end(&scene, &postfix);
 }
 
+static unsigned log_lines(struct scene *scene, const char *text) {
+    char *count = shell(NULL, "grep -c -F -- '%s' %s/postern.log", text, scene->dir);
+    unsigned number = (unsigned)strtoul(count, NULL, 10);
+    free(count);
+    return number;
+}
+
+static bool offers(struct scene *scene, const char *keyword) {
+    char *offer = row_value(scene, "tiers", "strict", "offer");
+    bool does = strstr(offer, keyword) != NULL;
+    free(offer);
+    return does;
+}
+
+Test(probes, a_gated_tier_offers_what_its_host_does_and_what_it_lacks_is_said_once) {
+    struct scene scene;
+    struct test_postfix primary, strict;
+    scene_begin(&scene, false);
+    postfix_begin(&scene, &primary, "pf1", false, "");
+    postfix_begin(&scene, &strict, "pf2", false,
+                  "smtpd_discard_ehlo_keywords = chunking\nsmtpd_authorized_xclient_hosts = 127.0.0.1\n");
+    postern_begin(&scene,
+                  "[tier primary]\ninter = 200ms\n[tier strict]\ngate = on\ninter = 200ms\n"
+                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend pf2]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  primary.port, strict.port);
+    WAIT_FOR(offers(&scene, "PIPELINING"), 5000);
+    cr_assert(offers(&scene, "SIZE 10240000") && offers(&scene, "SMTPUTF8"));
+    cr_assert(!offers(&scene, "CHUNKING") && !offers(&scene, "XCLIENT"));
+    WAIT_FOR(log_has(&scene, "tier strict offers less than other tiers do: it lacks CHUNKING (tier primary)"), 5000);
+    cr_assert(log_has(&scene, "server pf2 offers XCLIENT to postern"));
+    WAIT_FOR(postfix_log_count(&strict, "disconnect from") >= 5, 5000);
+    cr_assert_eq(log_lines(&scene, "offers less than other tiers do"), 1);
+    cr_assert_eq(log_lines(&scene, "XCLIENT to postern"), 1);
+    free(shell(NULL,
+               "postconf -c %s -e smtpd_discard_ehlo_keywords= smtpd_authorized_xforward_hosts=127.0.0.1 && "
+               "postfix -c %s reload",
+               strict.dir, strict.dir));
+    WAIT_FOR(offers(&scene, "CHUNKING"), 5000);
+    WAIT_FOR(log_has(&scene, "tier strict offers all that other tiers do"), 5000);
+    WAIT_FOR(log_lines(&scene, "server pf2 offers XCLIENT and XFORWARD to postern") == 1, 5000);
+    cr_assert_not(log_has(&scene, "server pf1 offers"));
+    postfix_end(&primary);
+    postfix_end(&strict);
+    scene_end(&scene);
+}
+
 /* As postscreen does, which waits 6 seconds for early talkers. */
 Test(probes, a_backend_that_greets_late_is_up_when_the_timeout_allows_it) {
     struct scene scene;

@@ -1,5 +1,6 @@
 /* The manager's list: what workers see of each change, and that nothing they may still read is freed. */
 #include "backends/roster.h"
+#include "backends/offers.h"
 #include "lb/engine/log.h"
 
 #include <criterion/criterion.h>
@@ -28,19 +29,23 @@ static void on_removed(void *context, struct backend *backend) {
     removed++;
 }
 
-static void begin(const char *tier_options) {
+static void begin_tiers(const char *tier_options, const char *strict_options) {
     static const struct roster_events events = {
         .on_published = on_published, .on_added = on_added, .on_removed = on_removed};
     char text[1000];
     snprintf(
         text, sizeof text,
-        "[listen mx]\naddress = 127.0.0.1:2525\n[tier primary]\n%s\n[tier strict]\ncheck = none\n"
+        "[listen mx]\naddress = 127.0.0.1:2525\n[tier primary]\n%s\n[tier strict]\n%s\n"
         "[backend a]\ntier = primary\naddress = 192.0.2.1:25\n[backend b]\ntier = primary\naddress = 192.0.2.2:25\n"
         "[backend s]\ntier = strict\naddress = 192.0.2.3:25\n",
-        tier_options);
+        tier_options, strict_options);
     log_set_level(LOG_LEVEL_ERROR);
     cr_assert_eq(config_parse("t.ini", text, strlen(text), stderr, &config), 0);
     cr_assert_eq(roster_create(config, 2, 0, &events, &roster), 0);
+}
+
+static void begin(const char *tier_options) {
+    begin_tiers(tier_options, "check = none");
 }
 
 static void end(void) {
@@ -165,5 +170,72 @@ Test(roster, more_backends_than_the_bound_are_refused) {
     add("one-more", -ENOSPC);
     cr_assert_eq(roster_count(roster), BACKENDS_MAX);
     cr_assert_str_eq(roster_at(roster, BACKENDS_MAX - 1)->name, "n255");
+    end();
+}
+
+/* --- what a tier with a gate offers --- */
+
+static const char *offer_of(unsigned tier) {
+    return roster_view(roster)->tiers[tier].offer;
+}
+
+Test(roster, a_gated_tier_offers_what_all_its_usable_backends_do) {
+    begin_tiers("gate = on", "check = ehlo");
+    cr_assert_str_eq(offer_of(0), "", "unknown");
+    roster_set_offer(roster, at("a"), "PIPELINING\nSIZE 200\nDSN\n", 1);
+    roster_set_offer(roster, at("b"), "SIZE 100\nPIPELINING\nCHUNKING\n", 1);
+    cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 100\n", "none is usable yet: all that were heard");
+    roster_set_health(roster, at("b"), HEALTH_UP, "", 2);
+    cr_assert_str_eq(offer_of(0), "SIZE 100\nPIPELINING\nCHUNKING\n");
+    roster_set_health(roster, at("a"), HEALTH_UP, "", 3);
+    cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 100\n");
+    roster_set_admin(roster, at("b"), BACKEND_DRAIN, 4);
+    cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 200\nDSN\n");
+    roster_set_offer(roster, at("s"), "DSN\n", 5);
+    cr_assert_str_eq(offer_of(1), "", "without a gate nobody asks");
+    end();
+}
+
+Test(roster, a_changed_offer_is_a_new_view_and_the_same_one_is_not) {
+    begin_tiers("", "gate = on");
+    published = 0;
+    roster_set_offer(roster, at("s"), "DSN\n", 1);
+    cr_assert(published == 1 && strcmp(offer_of(1), "DSN\n") == 0);
+    roster_set_offer(roster, at("s"), "DSN\n", 2);
+    roster_set_offer(roster, at("a"), "CHUNKING\n", 2);
+    cr_assert_eq(published, 1);
+    roster_set_offer(roster, at("s"), "", 3);
+    cr_assert(published == 2 && strcmp(offer_of(1), "") == 0);
+    end();
+}
+
+Test(roster, a_backend_that_has_moved_offers_the_same_until_it_is_probed) {
+    struct address moved;
+    begin_tiers("", "gate = on");
+    roster_set_offer(roster, at("s"), "DSN\n", 1);
+    roster_set_health(roster, at("s"), HEALTH_UP, "", 1);
+    cr_assert_eq(address_parse("192.0.2.33:25", 0, &moved), 0);
+    cr_assert_eq(roster_replace(roster, at("s"), &moved, 2), 0);
+    cr_assert(backend_is_usable(at("s")) && strcmp(offer_of(1), "DSN\n") == 0);
+    end();
+}
+
+Test(roster, what_a_gated_tier_lacks_is_named_with_the_tier_that_has_it) {
+    struct tier_offers offers;
+    char text[OFFER_LACKING_MAX];
+    struct backend *backends[3];
+    begin_tiers("", "gate = on");
+    for (unsigned i = 0; i < 3; i++)
+        backends[i] = roster_at(roster, i);
+    memset(&offers, 0, sizeof offers);
+    roster_set_offer(roster, at("s"), "PIPELINING\nSIZE 100\n", 1);
+    cr_assert(tier_offers_update(&offers, config, backends, 3));
+    tier_offers_lacking(&offers, config, 1, text);
+    cr_assert_str_eq(text, "", "nothing is known of the others");
+    roster_set_offer(roster, at("a"), "CHUNKING\nSIZE 200\nPIPELINING\nDSN\nSMTPUTF8\n", 1);
+    roster_set_offer(roster, at("b"), "CHUNKING\nSIZE 200\nDSN\n", 1);
+    cr_assert_not(tier_offers_update(&offers, config, backends, 3), "the gated one has not changed");
+    tier_offers_lacking(&offers, config, 1, text);
+    cr_assert_str_eq(text, "CHUNKING DSN (tier primary)");
     end();
 }
