@@ -39,6 +39,7 @@ struct questions {
     struct walk *free_walks;
     struct walk *buckets[BUCKETS];
     struct questions_stats stats;
+    unsigned places; /* of the resolver's */
     struct walk walks[QUESTIONS_AT_ONCE];
 };
 
@@ -142,7 +143,7 @@ static void on_dns_answer(struct dns_query *query, const struct dns_answer *dns_
 static void begin(struct questions *questions, struct dns_question *question, uint64_t key) {
     struct walk *walk = questions->free_walks;
     struct walk **bucket = bucket_of(questions, key);
-    if (walk == NULL) {
+    if (walk == NULL || questions->places >= QUESTIONS_PLACES_MAX) {
         questions->stats.dropped++;
         answer(question, question->kind == QUESTION_MAIL_DOMAIN ? MAIL_DOMAIN_FAILED : CLIENT_NAME_FAILED, "");
         return;
@@ -218,6 +219,7 @@ int questions_create(struct io *io, struct resolver *resolver, struct questions 
         struct walk *walk = &questions->walks[i];
         walk->questions = questions;
         walk->query.on_answer = on_dns_answer;
+        walk->query.places = &questions->places;
         walk->next = questions->free_walks;
         questions->free_walks = walk;
     }

@@ -7,9 +7,10 @@
 #include "lb/dns/mail_domain.h"
 #include "lb/engine/mailbox.h"
 
-/* Different questions under way; one more fails at once. Each has one query in flight, and after a deadline c-ares may
- * hold another place for it: 2 × 512 is half of DNS_QUERIES_MAX. */
-#define QUESTIONS_AT_ONCE 512u
+/* Different questions under way, each with one query in flight; one more fails at once. c-ares may hold the places of
+ * queries past their deadlines, so those count too: half of all at most, the rest is reputation's. */
+#define QUESTIONS_AT_ONCE    512u
+#define QUESTIONS_PLACES_MAX (DNS_QUERIES_MAX / 2)
 
 enum question_kind { QUESTION_MAIL_DOMAIN, QUESTION_CLIENT_NAME };
 

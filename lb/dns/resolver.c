@@ -36,6 +36,7 @@ struct dns_request {
     struct dns_request *next_free;
     struct resolver *resolver;
     struct dns_query *query; /* NULL: nobody waits any more */
+    unsigned *places;        /* of the asker; NULL: not counted */
     enum dns_type type;
     struct timer deadline;
 };
@@ -308,8 +309,11 @@ static void on_reply(void *context, int status, int timeouts, unsigned char *rep
             (struct dns_answer){.status = DNS_NONE, .error = "no such name", .has_no_name = status == ARES_ENOTFOUND};
     else if (status != ARES_ETIMEOUT)
         answer.error = ares_strerror(status);
-    if (!resolver->is_ending)
-        tell(request, &answer);
+    if (resolver->is_ending)
+        return;
+    tell(request, &answer);
+    if (request->places != NULL)
+        --*request->places;
     request->next_free = resolver->free_requests;
     resolver->free_requests = request;
 }
@@ -331,6 +335,9 @@ void resolver_ask(struct resolver *resolver, struct dns_query *query, const char
     resolver->free_requests = request->next_free;
     request->query = query;
     request->type = type;
+    request->places = query->places;
+    if (request->places != NULL)
+        ++*request->places;
     query->request = request;
     timer_set(io_timers(resolver->io), &request->deadline, io_now_ms(resolver->io) + resolver->query_ms);
     ares_query(resolver->channel, name, ns_c_in, (int)type, on_reply, request); /* may call on_reply at once */

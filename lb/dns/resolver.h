@@ -44,6 +44,9 @@ struct dns_query {
     /* Called once, in a later turn or from within resolver_ask(); the query may be asked again from it. */
     void (*on_answer)(struct dns_query *query, const struct dns_answer *answer);
     struct dns_request *request; /* NULL: not being asked */
+    /* May be NULL. Counts the places that queries of this asker take, which c-ares may hold past their deadlines; lives
+     * as long as the resolver is asked. */
+    unsigned *places;
 };
 
 struct resolver;

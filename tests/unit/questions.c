@@ -25,7 +25,7 @@ static void on_wake(struct timer *timer) {
     timer_set(io_timers(scene.io), timer, io_now_ms(scene.io) + 5);
 }
 
-static void begin(void) {
+static void begin_with(uint64_t timeout_ms, unsigned tries) {
     char error[200];
     struct address server = {.in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof server.in4;
@@ -34,7 +34,7 @@ static void begin(void) {
     scene.fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     cr_assert_eq(bind(scene.fd, &server.sa, length), 0);
     getsockname(scene.fd, &server.sa, &length);
-    struct config_dns dns = {.servers = {&server, 1}, .timeout_ms = 500, .tries = 1};
+    struct config_dns dns = {.servers = {&server, 1}, .timeout_ms = timeout_ms, .tries = tries};
     cr_assert_eq(io_create(&options, &scene.io, error, sizeof error), 0, "%s", error);
     cr_assert_eq(resolver_create(scene.io, &dns, &scene.resolver, error, sizeof error), 0, "%s", error);
     cr_assert_eq(questions_create(scene.io, scene.resolver, &scene.questions), 0);
@@ -44,6 +44,10 @@ static void begin(void) {
     mailbox_start(&scene.worker);
     scene.wake.expire = on_wake;
     on_wake(&scene.wake);
+}
+
+static void begin(void) {
+    begin_with(500, 1);
 }
 
 static void end(void) {
@@ -232,4 +236,41 @@ Test(questions, a_silent_server_fails_all_in_bounded_time_and_what_is_over_the_b
     cr_assert(stats().cache_hits == 1 && many[0].mail_domain == MAIL_DOMAIN_FAILED);
     free(many);
     end();
+}
+
+static void on_other_answer(struct dns_query *query, const struct dns_answer *answer) {
+    (void)query;
+    cr_assert(answer->status == DNS_FOUND, "%s", answer->error);
+    answered++;
+}
+
+/* c-ares doubles its timeout with each try: it holds these queries for 6.3 s, and they are answered after 1.6 s. */
+Test(questions, a_dead_server_does_not_cost_reputation_its_places) {
+    begin_with(100, 6);
+    struct dns_question *many = calloc(3 * QUESTIONS_AT_ONCE, sizeof *many);
+    char domain[32];
+    scene.is_silent = true;
+    for (unsigned i = 0; i < 3 * QUESTIONS_AT_ONCE; i++) {
+        snprintf(domain, sizeof domain, "n%u.test", i);
+        ask(&many[i], domain);
+        if ((i + 1) % QUESTIONS_AT_ONCE == 0)
+            await(QUESTIONS_AT_ONCE);
+    }
+    cr_assert(stats().failed == 2 * QUESTIONS_AT_ONCE && stats().dropped == QUESTIONS_AT_ONCE,
+              "%lu failed, %lu dropped", (unsigned long)stats().failed, (unsigned long)stats().dropped);
+    scene.is_silent = false;
+    struct dns_query others[DNS_QUERIES_MAX - QUESTIONS_PLACES_MAX];
+    for (unsigned i = 0; i < DNS_QUERIES_MAX - QUESTIONS_PLACES_MAX; i++) {
+        others[i] = (struct dns_query){.on_answer = on_other_answer};
+        resolver_ask(scene.resolver, &others[i], "mx.test", DNS_MX);
+    }
+    await(DNS_QUERIES_MAX - QUESTIONS_PLACES_MAX);
+    uint64_t until = io_now_ms(scene.io) + 10000;
+    do { /* until c-ares has let go */
+        cr_assert_lt(io_now_ms(scene.io), until);
+        ask(&many[0], "mx.test");
+        await(1);
+    } while (many[0].mail_domain != MAIL_DOMAIN_TAKES_MAIL);
+    end();
+    free(many);
 }
