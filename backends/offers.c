@@ -62,7 +62,7 @@ bool tier_offers_update(struct tier_offers *offers, const struct config *config,
         struct tier_offer *tier = &offers->tiers[i];
         char lines[EHLO_LINES_MAX] = "";
         tier->is_known = intersect(backends, count, i, true, lines) || intersect(backends, count, i, false, lines);
-        has_changed |= config->tiers[i].gate && strcmp(lines, tier->lines) != 0;
+        has_changed |= strcmp(lines, tier->lines) != 0;
         memcpy(tier->lines, lines, sizeof tier->lines);
     }
     for (unsigned i = 0; i < config->tiers_count; i++)

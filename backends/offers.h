@@ -22,7 +22,7 @@ struct tier_offers {
 
 /* Works out each tier's offer: what its usable backends have in common or, while none is usable, all that have been
  * heard. Warns of a tier with `gate = on` that offers less than another one, once for each change. Returns true when
- * the offer of a tier with `gate = on` has changed. */
+ * the offer of a tier has changed. */
 bool tier_offers_update(struct tier_offers *offers, const struct config *config, struct backend *const *backends,
                         unsigned count);
 

@@ -104,8 +104,7 @@ static struct view *build_view(struct roster *roster, uint64_t now_ms) {
             .waiting = &tier->waiting,
             .waiting_vetted = &tier->waiting_vetted,
         };
-        if (config->gate)
-            memcpy(view->tiers[i].offer, roster->offers.tiers[i].lines, sizeof view->tiers[i].offer);
+        memcpy(view->tiers[i].offer, roster->offers.tiers[i].lines, sizeof view->tiers[i].offer);
         members += view->tiers[i].members_count;
     }
     return view;

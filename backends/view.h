@@ -21,7 +21,7 @@ struct view_tier {
     bool is_starting; /* not up, only because too few of its backends have been probed yet */
     unsigned members_count;
     struct view_member *members;
-    char offer[EHLO_LINES_MAX]; /* with `gate = on`: what its backends offer, "" while unknown (backends/offers.h) */
+    char offer[EHLO_LINES_MAX]; /* what its backends offer, "" while unknown (backends/offers.h) */
     atomic_uint *waiting;       /* sessions in this tier's queue, over all workers; the tier's bound is on this */
     atomic_uint *waiting_vetted;
 };

@@ -112,6 +112,8 @@ static void on_mail(struct sink_session *session) {
         die(session);
     else if (session->fault == FAULT_mail_421)
         end_with(session, "421 4.3.2 going down\r\n");
+    else if (session->fault == FAULT_mail_451)
+        say(session, "451 4.3.1 no room for mail\r\n");
     else
         say(session, "250 2.1.0 Ok\r\n");
 }

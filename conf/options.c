@@ -93,8 +93,9 @@ const struct option options[] = {
      "How a backend is chosen."},
     {SECTION_TIER, "admit", OPTION_WORD_OF, AT(tier, admit), "all", 0, 0, admits, 0, 0,
      "Whom this tier serves; all others hear 421 4.3.2."},
-    {SECTION_TIER, "gate", OPTION_BOOL, AT(tier, gate), "no", 0, 0, NULL, NOT_YET, 0,
-     "Whether postern speaks SMTP itself before it connects."},
+    {SECTION_TIER, "gate", OPTION_BOOL, AT(tier, gate), "no", 0, 0, NULL, 0, 0,
+     "Whether postern speaks SMTP itself by the rules of [gate], and connects to a backend only at the first recipient "
+     "that they let pass, or at STARTTLS."},
     {SECTION_TIER, "min-up", OPTION_NUMBER, AT(tier, up_min), "1", 0, CONFIG_BACKENDS_MAX, NULL, 0, 0,
      "With fewer usable backends the tier hands over to the next one."},
     {SECTION_TIER, "failback-delay", OPTION_DURATION, AT(tier, failback_delay_ms), "10s", 0, DAY, NULL, 0, 0,
@@ -183,9 +184,11 @@ const struct option options[] = {
      "veto, or halve the evidence needed (an allow list)."},
 
     {SECTION_GATE, "refuse", OPTION_WORD_OF, AT(gate, refuse), "greeting", 0, 0, refuses, 0, 0,
-     "Where the unvetted are told 4xx."},
-    {SECTION_GATE, "pregreet-wait", OPTION_DURATION, AT(gate, pregreet_wait_ms), "2s", 0, MIN, NULL, NOT_YET, 0,
-     "How long a client must keep silent before the greeting."},
+     "Where the unvetted are told 4xx: in place of the greeting, or at each recipient, so that the sender's log names "
+     "it."},
+    {SECTION_GATE, "pregreet-wait", OPTION_DURATION, AT(gate, pregreet_wait_ms), "2s", 0, MIN, NULL, 0, 0,
+     "How long a client must keep silent after the first line of the greeting; who talks hears 421 4.7.0. Asked once a "
+     "day of a client, a third under stress (more than 80% of max-sessions); 0 = off."},
     {SECTION_GATE, "relay-domains-file", OPTION_TEXT, AT(gate, relay_domains_file), "", 0, 0, NULL, 0, 0,
      "The file of the domains that are ours, one a line; .example.test takes what is below example.test; # begins a "
      "comment. Mail to others is refused. Read anew by a reload; one that has become unreadable or empty leaves the "
@@ -206,25 +209,32 @@ const struct option options[] = {
      "parents, address and networks in the order of the file, beginnings of the address decides. Read anew, and "
      "missing "
      "or without a line, as relay-domains-file. Empty = the rule is off."},
-    {SECTION_GATE, "max-recipients", OPTION_NUMBER, AT(gate, recipients_max), "100", 0, 100000, NULL, NOT_YET, 0,
-     "Recipients of one mail; 0 = no limit."},
-    {SECTION_GATE, "max-size", OPTION_SIZE, AT(gate, message_bytes_max), "15728640", 0, UINT64_C(1) << 40, NULL,
-     NOT_YET, 0, "Octets of one mail; 0 = no limit."},
-    {SECTION_GATE, "pipelining", OPTION_BOOL, AT(gate, pipelining), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "helo-required", OPTION_BOOL, AT(gate, helo_required), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "helo-syntax", OPTION_BOOL, AT(gate, helo_syntax), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "helo-fqdn", OPTION_BOOL, AT(gate, helo_fqdn), "on", 0, 0, NULL, NOT_YET, 0, "A rule of the gate."},
-    {SECTION_GATE, "sender-fqdn", OPTION_BOOL, AT(gate, sender_fqdn), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "sender-domain", OPTION_BOOL, AT(gate, sender_domain), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "recipient-fqdn", OPTION_BOOL, AT(gate, recipient_fqdn), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
-    {SECTION_GATE, "recipient-domain", OPTION_BOOL, AT(gate, recipient_domain), "on", 0, 0, NULL, NOT_YET, 0,
-     "A rule of the gate."},
+    {SECTION_GATE, "max-recipients", OPTION_NUMBER, AT(gate, recipients_max), "100", 0, 100000, NULL, 0, 0,
+     "Refused recipients of one mail after which all others hear 452 4.5.3; 0 = no limit. Those that are accepted the "
+     "host behind counts."},
+    {SECTION_GATE, "max-size", OPTION_SIZE, AT(gate, message_bytes_max), "15728640", 0, UINT64_C(1) << 40, NULL, 0, 0,
+     "A mail that is announced with more octets (SIZE) is refused: with 552 5.3.4 where the tiers before would "
+     "refuse it too, else with 452 4.3.1; 0 = no limit."},
+    {SECTION_GATE, "pipelining", OPTION_BOOL, AT(gate, pipelining), "on", 0, 0, NULL, 0, 0,
+     "Octets behind EHLO, HELO or DATA before its reply end the session with 421 4.7.0; behind STARTTLS they always "
+     "do."},
+    {SECTION_GATE, "helo-required", OPTION_BOOL, AT(gate, helo_required), "on", 0, 0, NULL, 0, 0,
+     "MAIL before HELO or EHLO is refused with 503 5.5.1."},
+    {SECTION_GATE, "helo-syntax", OPTION_BOOL, AT(gate, helo_syntax), "on", 0, 0, NULL, 0, 0,
+     "A HELO name that is neither a domain nor an address literal is refused with 501 5.5.2; underscores are taken."},
+    {SECTION_GATE, "helo-fqdn", OPTION_BOOL, AT(gate, helo_fqdn), "on", 0, 0, NULL, 0, 0,
+     "A HELO name without a dot, or an address without brackets, is refused with 450 4.7.1."},
+    {SECTION_GATE, "sender-fqdn", OPTION_BOOL, AT(gate, sender_fqdn), "on", 0, 0, NULL, 0, 0,
+     "A sender without a fully qualified domain is refused with 450 4.1.8; the null sender and address literals are "
+     "not."},
+    {SECTION_GATE, "sender-domain", OPTION_BOOL, AT(gate, sender_domain), "on", 0, 0, NULL, 0, 0,
+     "A sender whose domain has neither MX nor address, or whose DNS gives no answer, is refused with 450 4.1.8, and "
+     "one with a null MX (RFC 7505) with 550 5.7.27."},
+    {SECTION_GATE, "recipient-fqdn", OPTION_BOOL, AT(gate, recipient_fqdn), "on", 0, 0, NULL, 0, 0,
+     "A recipient without a fully qualified domain is refused with 450 4.1.3; postmaster alone is taken."},
+    {SECTION_GATE, "recipient-domain", OPTION_BOOL, AT(gate, recipient_domain), "on", 0, 0, NULL, 0, 0,
+     "A recipient whose domain is not in relay-domains-file is refused with 554 5.7.1, and so is one that routes, as "
+     "x%other@ours."},
 
     {SECTION_DNS, "servers", OPTION_ADDRESSES, AT(dns, servers), "", 0, 0, NULL, 0, 53,
      "Resolvers, as 127.0.0.1:5353; empty = the system's."},

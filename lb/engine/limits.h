@@ -58,6 +58,11 @@
 /* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
 #define SEARCH_TIME_MAX_MS 60000u
 
+/* Questions of a worker's gate that await the DNS; with more a recipient hears 450. */
+#define GATE_QUESTIONS_MAX 2048u
+/* Clients that a worker's gate remembers to have waited for its greeting: 1 MiB, touched as they come. */
+#define GATE_VISITORS 65536u
+
 /* A client that is not admitted, and refused at its recipients, may be silent for so long. */
 #define REFUSAL_IDLE_MS 30000u
 

@@ -82,6 +82,13 @@ static void note_greeted(struct attempt *attempt) {
         atomic_store(&backend->is_suspect, false);
 }
 
+static void say_quit(struct attempt *attempt) {
+    attempt->has_quit = true;
+    attempt->limit_ms = 0;
+    timer_set(io_timers(attempt->worker->io), &attempt->deadline, io_now_ms(attempt->worker->io) + ORPHAN_QUIT_MS);
+    conn_send(&attempt->conn, "QUIT\r\n", 6);
+}
+
 static void on_greeting_complete(struct attempt *attempt) {
     struct session *session = attempt->session;
     char excerpt[100];
@@ -90,9 +97,7 @@ static void on_greeting_complete(struct attempt *attempt) {
         if (attempt->parser.code == 220)
             note_greeted(attempt);
         release_greeting(attempt);
-        attempt->has_quit = true;
-        timer_set(io_timers(attempt->worker->io), &attempt->deadline, io_now_ms(attempt->worker->io) + ORPHAN_QUIT_MS);
-        conn_send(&attempt->conn, "QUIT\r\n", 6);
+        say_quit(attempt);
     } else if (attempt->conn.send_armed) {
         attempt_fail(attempt, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
@@ -272,6 +277,16 @@ int attempt_start(struct session *session, const struct view_member *member, str
     set_limit(attempt, worker->shared->config->timeouts.connect_ms);
     *ret_attempt = attempt;
     return 0;
+}
+
+void attempt_leave(struct attempt *attempt) {
+    attempt->session = NULL;
+    attempt->is_committed = false;
+    if (conn_is_open(&attempt->conn) && !attempt->conn.send_armed && !attempt->has_buffer &&
+        !attempt->worker->is_stopping)
+        say_quit(attempt);
+    else
+        attempt_close(attempt);
 }
 
 void attempt_close(struct attempt *attempt) {

@@ -103,6 +103,13 @@ static bool on_reply(struct session *session, const struct dialog_event *event, 
     return true;
 }
 
+void relay_note_own_reply(struct session *session, const char *text, size_t length) {
+    struct dialog_event event;
+    dialog_feed_server(&session->dialog, (const uint8_t *)text, length, &event);
+    if (event.kind == DIALOG_REPLY)
+        note_reply(session, &event, (const uint8_t *)text, length);
+}
+
 static void show_server(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
@@ -123,19 +130,29 @@ static void show_server(struct session *session) {
     }
 }
 
+size_t relay_show_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event) {
+    bool is_command = dialog_takes_commands(&session->dialog);
+    size_t consumed = dialog_feed_client(&session->dialog, data, length, ret_event);
+    if (is_command)
+        replay_log_append(&session->log, data, consumed);
+    return consumed;
+}
+
 static void show_client(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
     while (flow->shown < flow->length) {
         struct dialog_event event;
-        bool is_command = dialog_takes_commands(&session->dialog);
-        size_t consumed =
-            dialog_feed_client(&session->dialog, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
-        if (is_command)
-            replay_log_append(&session->log, data + flow->shown, consumed);
-        flow->shown += (uint16_t)consumed;
+        bool is_content = dialog_is_in_content(&session->dialog);
+        flow->shown +=
+            (uint16_t)relay_show_command(session, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
         if (event.kind == DIALOG_STARTTLS_BEHIND)
             session->has_talked_behind_starttls = true;
+        if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
+            session->has_bare_line_end = true;
+            session->has_bare_content = is_content;
+            break;
+        }
         if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_BLOCKED)
             break;
     }
@@ -183,8 +200,7 @@ void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned len
     flow->length = (uint16_t)length;
 }
 
-/* Adds what was received to what is held of an unfinished reply. Returns false when there is no room. */
-static bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
+bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
     struct io *io = session->worker->io;
     uint8_t *data = io_buffer(io, flow->buffer);
     unsigned held = flow->length - flow->offset;
@@ -205,8 +221,8 @@ static bool flow_append(struct session *session, struct flow *flow, uint16_t rec
 static void forward(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
     relay_show(session, direction);
-    if (session->has_talked_behind_starttls) {
-        session_close(session, CLOSE_STARTTLS_BEHIND);
+    if (session->has_talked_behind_starttls || session->has_bare_line_end) {
+        session_close(session, session->has_bare_line_end ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
         return;
     }
     flow->blocked = flow->offset == flow->cleared;

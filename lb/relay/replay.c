@@ -156,7 +156,10 @@ static size_t gather_records(struct session *session, uint8_t *data, unsigned *r
 static void finish(struct session *session) {
     struct attempt *attempt = session->attempt;
     struct flow *flow = &session->flows[TO_CLIENT];
-    log_info("session id=%llu server=%s replayed", (unsigned long long)session->id, attempt->backend->name);
+    log_info("session id=%llu server=%s %s", (unsigned long long)session->id, attempt->backend->name,
+             session->gate != NULL ? "takes over from the gate" : "replayed");
+    counter_add(&session->worker->counters.relayed, session->gate != NULL);
+    gate_dialog_end(session);
     if (attempt->has_greeting) {
         flow_fill(flow, attempt->greeting, attempt->greeting_offset, attempt->greeting_length);
         attempt->has_greeting = false;
@@ -201,7 +204,7 @@ static void begin_records(struct session *session) {
 void replay_on_greeting(struct session *session) {
     struct attempt *attempt = session->attempt;
     unsigned id;
-    session->replays++;
+    session->replays += session->gate == NULL; /* the handover is none */
     session->replay_has_ended = false;
     session->replies_to_compare = 0;
     session->new_offer = session->offer;
@@ -255,6 +258,12 @@ static const char *compare(struct session *session, const uint8_t *reply, size_t
     return code == expected_code(session) ? NULL : "replay: it answers otherwise";
 }
 
+/* What the gate has answered for, the host may see otherwise: its word counts. A 421 only says that it is not there. */
+static bool refuses_what_gate_took(const struct session *session) {
+    unsigned code = session->attempt->parser.code;
+    return session->gate != NULL && !session->awaits_hello && code / 100 >= 4 && code != 421;
+}
+
 /* Looks at the replies gathered so far. Returns false when the attempt has failed. */
 static bool look(struct session *session) {
     struct attempt *attempt = session->attempt;
@@ -264,6 +273,11 @@ static bool look(struct session *session) {
         attempt->parsed += (uint16_t)reply_parser_feed(&attempt->parser, data + attempt->parsed,
                                                        (size_t)(attempt->greeting_length - attempt->parsed), &status);
         const char *wrong = NULL;
+        if (status == REPLY_COMPLETE && refuses_what_gate_took(session)) {
+            session_take_host_refusal(attempt, attempt->greeting_offset,
+                                      (size_t)(attempt->parsed - attempt->greeting_offset));
+            return false;
+        }
         bool was_hello = session->awaits_hello;
         bool is_invalid = status == REPLY_INVALID;
         if (status == REPLY_COMPLETE) {

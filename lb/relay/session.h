@@ -23,6 +23,7 @@ enum session_state {
     SESSION_RELAY,    /* committed to a backend; `client`, `reply` or `server`, by who owes the next octet */
     SESSION_PARKED,   /* its backend is lost, nothing is owed: awaits the client's next command; `client` */
     SESSION_REPLAY,   /* a new backend has greeted and is told what the lost one knew; `reply` */
+    SESSION_GATE,     /* postern itself speaks, up to the first acceptable recipient; gate_dialog.c sets the deadline */
     SESSION_REFUSAL_DIALOG, /* not admitted: postern itself answers, each recipient with 450; REFUSAL_IDLE_MS */
     SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
     SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
@@ -64,6 +65,7 @@ struct seen {
 };
 
 struct attempt;
+struct gate_dialog;
 struct worker;
 
 struct session {
@@ -108,11 +110,15 @@ struct session {
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
+    bool is_gated : 1;         /* it is in the gate or came through it: a bare CR or LF ends it */
+    bool has_bare_line_end : 1;
+    bool has_bare_content : 1; /* that was in content, whose end is still awaited */
     uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
     uint8_t new_offer;         /* in REPLAY: by the new backend */
     uint8_t replays;
     struct seen seen;
     uint16_t replies_to_compare;
+    struct gate_dialog *gate;          /* until the host behind has taken over; NULL: none */
     struct replay_position replay_at;  /* the next record to send */
     struct replay_position compare_at; /* the next whose reply is to be compared */
     struct flow flows[2];
@@ -160,12 +166,18 @@ void session_start(struct session *session, int slot, int fd);
 void session_enter(struct session *session, enum session_state state);
 /* The client is known: decides whether it is vetted, and begins the search. */
 void session_admit(struct session *session);
-/* Chooses a backend and asks it, or queues, or ends the session: the next step of one that has none. */
-void session_choose(struct session *session);
 /* The one exit. Says what the reason's row says if SMTP allows it now, and lets go of everything else. */
 void session_close(struct session *session, enum close_reason reason);
 /* Ends the session with this reason at the next moment at which SMTP allows a 421. */
 void session_shut_down(struct session *session, enum close_reason reason);
+const char *session_state_name(enum session_state state);
+
+/* --- search.c: from the client to a backend --- */
+
+/* Chooses a backend and asks it, or queues, or ends the session: the next step of one that has none. */
+void session_choose(struct session *session);
+/* Nobody was found, for this reason: ends the session, or, in the gate, answers what is open, and it may go on. */
+void session_give_up_search(struct session *session, enum close_reason reason);
 /* From the attempt: it failed before it was of use; the next one is tried at once. `why` for the log; `is_fault`: the
  * backend's. */
 void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault);
@@ -175,7 +187,9 @@ void session_on_slow(struct attempt *attempt);
 void session_on_greeting(struct attempt *attempt);
 /* From the attempt: the backend refuses this client, not mail in general; its words are the client's. */
 void session_on_verdict(struct attempt *attempt);
-const char *session_state_name(enum session_state state);
+/* From the attempt or the replay, in the gate's search: this complete reply in its greeting buffer, GREETING_BYTES_MAX
+ * at most, refuses what the gate has let pass; the client is told, and the host left. */
+void session_take_host_refusal(struct attempt *attempt, size_t from, size_t length);
 
 /* --- session_end.c: steps of the end, for session.c's events --- */
 
@@ -201,6 +215,8 @@ int attempt_start(struct session *session, const struct view_member *member, str
 bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length);
 /* The session's tie is cut; it may become an orphan. Accepts NULL. */
 void attempt_give_up(struct attempt *attempt);
+/* Cuts the tie and says QUIT first where that is possible. */
+void attempt_leave(struct attempt *attempt);
 /* Cuts the tie and closes. Accepts NULL. */
 void attempt_close(struct attempt *attempt);
 /* The error of a socket in the words of a log line. */
@@ -215,6 +231,12 @@ void relay_on_timeout(struct session *session);
 /* The backend has gone down: its reply is not awaited much longer. */
 void relay_on_backend_failed(struct session *session);
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length);
+/* Adds what was received to what is held of an unfinished line or reply. Returns false when there is no room. */
+bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length);
+/* Shows octets of the client to the observer, and commands to the replay log; as dialog_feed_client(). */
+size_t relay_show_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event);
+/* The same for a complete reply that is postern's own. */
+void relay_note_own_reply(struct session *session, const char *text, size_t length);
 void flow_release(struct session *session, struct flow *flow);
 
 /* --- replay.c: from one backend to another in mid-dialog --- */
@@ -237,6 +259,20 @@ void replay_on_client_sent(struct session *session, int result);
 void refusal_dialog_begin(struct session *session);
 void refusal_dialog_on_received(struct session *session, int result);
 void refusal_dialog_on_sent(struct session *session, int result);
+
+/* --- gate_dialog.c: where a tier has gate = on --- */
+
+/* Speaks first, for a tier that admits the client. */
+void gate_dialog_begin(struct session *session, unsigned tier);
+void gate_dialog_on_received(struct session *session, int result);
+void gate_dialog_on_sent(struct session *session, int result);
+void gate_dialog_on_timeout(struct session *session);
+/* While session->gate is set the search for a backend is the gate's: nobody was found, for this reason, or the host's
+ * own refusal (a complete reply) is the answer. */
+void gate_dialog_on_unreachable(struct session *session, enum close_reason reason);
+void gate_dialog_on_refusal(struct session *session, const uint8_t *reply, size_t length);
+/* Gives its memory back, where there is any. */
+void gate_dialog_end(struct session *session);
 
 /* --- outcome.c: what sessions tell about backends and clients --- */
 

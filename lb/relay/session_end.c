@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -50,7 +51,8 @@ static bool may_speak(const struct session *session) {
         return true;
     if (reasons[session->reason].reply[0] == '\0')
         return false;
-    return session->relay_ms == 0 || (dialog_is_clear(&session->dialog) && !session->is_mid_reply);
+    bool is_clear = dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END;
+    return session->relay_ms == 0 || (is_clear && !session->is_mid_reply);
 }
 
 /* Our own reply, unless a backend's refusal already stands in the buffer. */
@@ -127,6 +129,18 @@ void session_refuse(struct session *session) {
         session_send_last_words(session);
 }
 
+/* Where line ends can't be trusted: the octets end with what somebody may take for the end of content. A client that
+ * ends it otherwise is quiet then. */
+static bool looks_like_end(const uint8_t *data, size_t length) {
+    static const char *const ends[] = {"\n.\r\n", "\n.\n", "\r.\r", "\r.\r\n"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t end_length = strlen(ends[i]);
+        if (length >= end_length && memcmp(data + length - end_length, ends[i], end_length) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The client reads no reply before it has sent all of its content, so that is read and thrown away first. */
 static void swallow_content(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
@@ -134,6 +148,9 @@ static void swallow_content(struct session *session) {
     if (flow->has_buffer && flow->shown < flow->length) /* what waited for a new backend */
         dialog_feed_client(&session->dialog, io_buffer(session->worker->io, flow->buffer) + flow->shown,
                            (size_t)(flow->length - flow->shown), &event);
+    if (session->has_bare_content && flow->has_buffer &&
+        looks_like_end(io_buffer(session->worker->io, flow->buffer), flow->length))
+        event.kind = DIALOG_CONTENT_END;
     if (event.kind == DIALOG_CONTENT_END) {
         session_refuse(session);
         return;
@@ -153,6 +170,8 @@ void session_on_swallowed(struct session *session, int result) {
     }
     const uint8_t *data = io_buffer(conn->io, conn->received_buffer);
     dialog_feed_client(&session->dialog, data, (size_t)result, &event);
+    if (session->has_bare_content && looks_like_end(data, (size_t)result))
+        event.kind = DIALOG_CONTENT_END;
     io_buffer_release(conn->io, conn->received_buffer);
     session->discarded_bytes += (uint64_t)result;
     uint64_t limit = session->worker->shared->config->gate.message_bytes_max + SWALLOW_EXTRA_BYTES;
@@ -179,7 +198,7 @@ void session_close(struct session *session, enum close_reason reason) {
     if (closes_plainly(session)) {
         session_enter(session, SESSION_CLOSING);
         conn_close(&session->client_conn);
-    } else if (session->relay_ms != 0 && dialog_is_in_content(&session->dialog)) {
+    } else if (session->relay_ms != 0 && (dialog_is_in_content(&session->dialog) || session->has_bare_content)) {
         swallow_content(session);
     } else {
         session_refuse(session);
@@ -205,6 +224,7 @@ void session_finish(struct session *session) {
     if (session->has_last_words)
         io_buffer_release(worker->io, session->last_words);
     replay_log_finish(&session->log);
+    gate_dialog_end(session);
     timer_cancel(&session->deadline);
     session_enter(session, SESSION_FREE);
     worker_release_session(session);

@@ -3,6 +3,7 @@
 #include "lb/relay/worker.h"
 
 #include "lb/engine/log.h"
+#include "lb/relay/gate_dialog.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
@@ -304,6 +305,12 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     if (result == 0) /* an EHLO line for each, three more for a quarter of them in a transaction, one long log or two */
         result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 3 / 4 + 256);
     if (result == 0)
+        result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
+    if (result == 0)
+        result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
+    if (result == 0 && (worker->gate_visitors = calloc(GATE_VISITORS, sizeof *worker->gate_visitors)) == NULL)
+        result = -ENOMEM;
+    if (result == 0)
         result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
     if (result == 0)
         result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
@@ -336,6 +343,9 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->sessions);
     pool_finish(&worker->attempts);
     pool_finish(&worker->replay_chunks);
+    pool_finish(&worker->gates);
+    pool_finish(&worker->gate_questions);
+    free(worker->gate_visitors);
     spsc_finish(&worker->outcomes);
     spsc_finish(&worker->sightings);
     io_destroy(worker->io);
@@ -360,6 +370,8 @@ void worker_read_counters(const struct worker *worker, struct worker_counters *r
         .tries_total = atomic_load_explicit(&counters->tries, memory_order_relaxed),
         .bytes_in = atomic_load_explicit(&counters->bytes_in, memory_order_relaxed),
         .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
+        .gated_total = atomic_load_explicit(&counters->gated, memory_order_relaxed),
+        .gate_refused_total = atomic_load_explicit(&counters->gate_refused, memory_order_relaxed),
         .outcomes_dropped = atomic_load_explicit(&worker->outcomes.dropped, memory_order_relaxed),
         .sightings_dropped = atomic_load_explicit(&worker->sightings.dropped, memory_order_relaxed),
     };

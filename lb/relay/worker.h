@@ -37,6 +37,8 @@ struct worker_counters {
     uint64_t tries_total;
     uint64_t bytes_in;
     uint64_t bytes_out;
+    uint64_t gated_total;        /* sessions that the gate has spoken with */
+    uint64_t gate_refused_total; /* its refusals, a recipient or command each */
     uint64_t outcomes_dropped;
     uint64_t sightings_dropped;
     struct io_stats io;

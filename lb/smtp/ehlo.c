@@ -32,6 +32,19 @@ static bool insert(struct ehlo_offer *offer, uint64_t keyword) {
     return true;
 }
 
+/* A limit of SIZE is a quantity, not a part of the keyword's name. Returns the octets that are. */
+static size_t take_size(struct ehlo_offer *offer, const uint8_t *line, size_t length) {
+    static const char size[] = "SIZE";
+    size_t name = sizeof size - 1;
+    if (length < name || strncasecmp((const char *)line, size, name) != 0 || (length > name && line[name] != ' '))
+        return length;
+    for (size_t i = name + 1; i < length && isdigit(line[i]) && offer->size_max < UINT64_MAX / 100; i++)
+        offer->size_max = offer->size_max * 10 + (uint64_t)(line[i] - '0');
+    if (offer->size_max == 0)
+        offer->size_max = UINT64_MAX;
+    return name;
+}
+
 bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *ret_offer) {
     const uint8_t *end = reply + length;
     const uint8_t *line = memchr(reply, '\n', length);
@@ -43,7 +56,8 @@ bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *re
         const uint8_t *text_end = lf != NULL ? lf : end;
         while (text_end > text && (text_end[-1] == '\r' || text_end[-1] == ' '))
             text_end--;
-        if (text_end > text && !insert(ret_offer, hash_keyword(text, (size_t)(text_end - text))))
+        size_t octets = take_size(ret_offer, text, (size_t)(text_end - text));
+        if (octets > 0 && !insert(ret_offer, hash_keyword(text, octets)))
             return false;
         line = lf;
     }
@@ -51,11 +65,14 @@ bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *re
 }
 
 bool ehlo_offer_equal(const struct ehlo_offer *a, const struct ehlo_offer *b) {
-    return a->count == b->count && memcmp(a->keywords, b->keywords, a->count * sizeof a->keywords[0]) == 0;
+    return a->count == b->count && a->size_max == b->size_max &&
+           memcmp(a->keywords, b->keywords, a->count * sizeof a->keywords[0]) == 0;
 }
 
 bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *wanted) {
     unsigned at = 0;
+    if (wanted->size_max > offer->size_max)
+        return false;
     for (unsigned i = 0; i < wanted->count; i++) {
         while (at < offer->count && offer->keywords[at] < wanted->keywords[i])
             at++;

@@ -12,6 +12,7 @@
 
 struct ehlo_offer {
     uint64_t keywords[EHLO_KEYWORDS_MAX]; /* hashes of the keyword with its parameters, in capitals, ascending */
+    uint64_t size_max; /* of SIZE (RFC 1870 §4); UINT64_MAX: it names no limit; 0: SIZE is not offered */
     uint8_t count;
     bool has_pipelining;
 };
@@ -20,7 +21,7 @@ struct ehlo_offer {
  * false when it has too many keywords. */
 bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *ret_offer);
 bool ehlo_offer_equal(const struct ehlo_offer *a, const struct ehlo_offer *b);
-/* Everything that `wanted` has is offered, with the same parameters. */
+/* Everything that `wanted` has is offered, with the same parameters; of SIZE, as large ones at least. */
 bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *wanted);
 
 /* An offer as text, "KEYWORD PARAMETERS\n" each, with its NUL; Exchange's has 300 octets. */

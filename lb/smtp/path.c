@@ -2,6 +2,7 @@
 #include "lb/smtp/path.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -131,6 +132,10 @@ enum path_result path_parse(const char *text, size_t length, size_t *ret_used, s
         result = PATH_MALFORMED;
     *ret_used = scan.at;
     return result;
+}
+
+void path_format(const struct smtp_path *path, char *ret_text, size_t size) {
+    snprintf(ret_text, size, "%s%s%s", path->local_part, path->domain[0] != '\0' ? "@" : "", path->domain);
 }
 
 static bool take_size(const char *value, size_t length, struct smtp_parameters *parameters) {

@@ -28,6 +28,9 @@ enum path_result {
  * and with '>'. */
 enum path_result path_parse(const char *text, size_t length, size_t *ret_used, struct smtp_path *ret_path);
 
+/* "local@domain", "local" or "", without quotes; cut to fit. For texts only: it can't be parsed again. */
+void path_format(const struct smtp_path *path, char *ret_text, size_t size);
+
 /* What MAIL's and RCPT's parameters say, as far as it matters here. */
 struct smtp_parameters {
     bool has_size;

@@ -339,7 +339,7 @@ Test(config, T_warns_of_an_open_relay_and_of_what_hides_reputations) {
     fclose(out);
     cr_assert_not_null(strstr(text, "backend vm1 has proxy = none"), "%s", text);
     cr_assert_not_null(strstr(text, "senders who use STARTTLS are not vetted by it"));
-    cr_assert_not_null(strstr(text, "gate = no ; has no effect in this version"));
+    cr_assert_not_null(strstr(text, "connect-rate = 0 ; has no effect in this version"));
     config_free(config);
     free(text);
 }

@@ -24,6 +24,10 @@ Test(ehlo, everything_that_a_client_was_offered_must_be_there_with_its_parameter
     struct ehlo_offer none = offer("250 a\r\n");
     cr_assert(ehlo_offer_covers(&more, &a) && !ehlo_offer_covers(&a, &more));
     cr_assert(!ehlo_offer_covers(&smaller, &a));
+    struct ehlo_offer larger = offer("250-a\r\n250-SIZE 150\r\n250 STARTTLS\r\n");
+    struct ehlo_offer unlimited = offer("250-a\r\n250-SIZE\r\n250 STARTTLS\r\n");
+    cr_assert(ehlo_offer_covers(&larger, &a) && !ehlo_offer_covers(&a, &larger));
+    cr_assert(ehlo_offer_covers(&unlimited, &a) && !ehlo_offer_covers(&a, &unlimited));
     cr_assert(ehlo_offer_covers(&a, &none) && !ehlo_offer_covers(&none, &a) && none.count == 0);
 }
 

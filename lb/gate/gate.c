@@ -1,0 +1,323 @@
+/* One reply a command, in order. What the client has said so far stands in struct gate; what of it is against a rule is
+ * said where Postfix says it: at each RCPT. Nothing is ever accepted here but words: the first recipient that no rule
+ * holds anything against is the host's to answer. */
+#include "lb/gate/gate.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+void gate_init(struct gate *gate, const struct gate_policy *policy) {
+    memset(gate, 0, sizeof *gate);
+    gate->facts[FACT_CLIENT_NAME] = gate_tables_need_name(policy->tables) ? FACT_WANTED : FACT_KNOWN;
+}
+
+void gate_greeting(const char *hostname, bool goes_on, struct gate_answer *ret_answer) {
+    ret_answer->length =
+        (size_t)snprintf(ret_answer->text, sizeof ret_answer->text, "220%c%s ESMTP\r\n", goes_on ? '-' : ' ', hostname);
+}
+
+bool gate_looks_like_tls(const uint8_t *data, size_t length) {
+    return length > 0 && data[0] == 0x16 && (length < 2 || data[1] == 0x03);
+}
+
+bool gate_must_wait_behind(enum smtp_verb verb) {
+    return verb == VERB_EHLO || verb == VERB_HELO || verb == VERB_DATA || verb == VERB_STARTTLS;
+}
+
+/* --- facts --- */
+
+enum gate_fact gate_take_wanted(struct gate *gate) {
+    for (unsigned fact = FACT_NOTHING + 1; fact < FACTS_COUNT; fact++) {
+        if (gate->facts[fact] == FACT_WANTED) {
+            gate->facts[fact] = FACT_ASKED;
+            return (enum gate_fact)fact;
+        }
+    }
+    return FACT_NOTHING;
+}
+
+void gate_on_client_name(struct gate *gate, const char *name) {
+    snprintf(gate->client_name, sizeof gate->client_name, "%s", name);
+    gate->facts[FACT_CLIENT_NAME] = FACT_KNOWN;
+}
+
+void gate_on_sender_domain(struct gate *gate, uint8_t serial, enum mail_domain sender_domain) {
+    if (serial != gate->sender_serial || gate->facts[FACT_SENDER_DOMAIN] != FACT_ASKED)
+        return;
+    gate->sender_domain = sender_domain;
+    gate->facts[FACT_SENDER_DOMAIN] = FACT_KNOWN;
+}
+
+/* Asked for as soon as it is known, so that most have their answer before it is needed. */
+static void want_facts(struct gate *gate, const struct gate_policy *policy) {
+    const struct smtp_path *sender = &gate->sender;
+    gate->sender_serial++;
+    bool is_asked =
+        policy->config->sender_domain && !sender->is_null && !sender->is_literal && sender->domain[0] != '\0';
+    gate->facts[FACT_SENDER_DOMAIN] = is_asked ? FACT_WANTED : FACT_KNOWN;
+}
+
+/* --- replies --- */
+
+static enum gate_next say(struct gate_answer *answer, const char *text) {
+    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s\r\n", text);
+    return GATE_REPLIES;
+}
+
+static enum gate_next err(struct gate *gate, struct gate_answer *answer, const char *text) {
+    gate->errors++;
+    gate->rule = GATE_NO_RULE;
+    return say(answer, text);
+}
+
+static void end_transaction(struct gate *gate) {
+    gate->has_sender = false;
+    gate->host_refusal[0] = '\0';
+    gate->recipients = 0;
+    gate->sender_serial++;
+    gate->facts[FACT_SENDER_DOMAIN] = FACT_UNASKED;
+}
+
+/* --- commands --- */
+
+/* What stands behind the verb, without the spaces around it. */
+static const char *argument_of(const uint8_t *line, size_t length, size_t *ret_length) {
+    const char *text = (const char *)line;
+    size_t from = 0, to = length - 2; /* CRLF */
+    while (from < to && !isspace((unsigned char)text[from]))
+        from++;
+    while (from < to && isspace((unsigned char)text[from]))
+        from++;
+    while (to > from && isspace((unsigned char)text[to - 1]))
+        to--;
+    *ret_length = to - from;
+    return text + from;
+}
+
+/* "250-hostname", then a line each of what the host behind offers. */
+static void write_offer(const struct gate_policy *policy, struct gate_answer *answer) {
+    const char *line = policy->offer;
+    size_t room = sizeof answer->text;
+    answer->length = (size_t)snprintf(answer->text, room, "250%c%s\r\n", *line == '\0' ? ' ' : '-', policy->hostname);
+    while (*line != '\0') {
+        size_t length = strcspn(line, "\n");
+        const char *next = line + length + (line[length] == '\n');
+        answer->length += (size_t)snprintf(answer->text + answer->length, room - answer->length, "250%c%.*s\r\n",
+                                           *next == '\0' ? ' ' : '-', (int)length, line);
+        line = next;
+    }
+}
+
+static enum gate_next take_hello(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
+                                 size_t length, struct gate_answer *answer) {
+    size_t name_length;
+    bool is_extended = command_verb(line, length) == VERB_EHLO;
+    const char *name = argument_of(line, length, &name_length);
+    if (name_length == 0 || name_length > SMTP_DOMAIN_MAX || memchr(name, '\0', name_length) != NULL)
+        return err(gate, answer, is_extended ? "501 5.5.4 Syntax: EHLO hostname" : "501 5.5.4 Syntax: HELO hostname");
+    end_transaction(gate);
+    memcpy(gate->helo, name, name_length);
+    gate->helo[name_length] = '\0';
+    gate->has_helo = true;
+    gate->is_extended = is_extended;
+    if (is_extended)
+        write_offer(policy, answer);
+    else
+        answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "250 %s\r\n", policy->hostname);
+    return GATE_REPLIES;
+}
+
+/* "FROM:<…> PARAMETERS", the keyword's case and spaces behind it aside. Returns the text from '<' on. */
+static const char *path_of(const uint8_t *line, size_t length, const char *keyword, size_t *ret_length) {
+    const char *text = argument_of(line, length, ret_length);
+    size_t keyword_length = strlen(keyword);
+    if (*ret_length < keyword_length || strncasecmp(text, keyword, keyword_length) != 0)
+        return NULL;
+    text += keyword_length;
+    *ret_length -= keyword_length;
+    while (*ret_length > 0 && *text == ' ') {
+        text++;
+        (*ret_length)--;
+    }
+    return text;
+}
+
+static bool is_offered(const struct gate_policy *policy, const char *keyword) {
+    size_t length = strlen(keyword);
+    for (const char *line = policy->offer; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncasecmp(line, keyword, length) == 0 && (line[length] == '\n' || line[length] == ' '))
+            return true;
+    }
+    return false;
+}
+
+static const char *mail_error(const struct gate *gate, const struct gate_policy *policy) {
+    const struct smtp_parameters *parameters = &gate->parameters;
+    if (parameters->has_smtputf8 && !is_offered(policy, "SMTPUTF8"))
+        return "555 5.5.4 Unsupported option: SMTPUTF8";
+    if (gate->sender.is_utf8 && !parameters->has_smtputf8)
+        return "553 5.6.7 Must use SMTPUTF8 for this address"; /* RFC 6531 §3.5 */
+    return NULL;
+}
+
+static enum gate_next take_mail(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
+                                struct gate_answer *answer) {
+    size_t left, used;
+    bool waits;
+    const char *text = path_of(line, length, "FROM:", &left);
+    if (gate->has_sender)
+        return err(gate, answer, "503 5.5.1 Error: nested MAIL command");
+    if (text == NULL)
+        return err(gate, answer, "501 5.5.4 Syntax: MAIL FROM:<address>");
+    if (path_parse(text, left, &used, &gate->sender) != PATH_OK)
+        return err(gate, answer, "501 5.1.7 Bad sender address syntax");
+    if (!parameters_parse(text + used, left - used, &gate->parameters))
+        return err(gate, answer, "501 5.5.4 Bad MAIL FROM parameters");
+    const char *error = mail_error(gate, policy);
+    if (error != NULL)
+        return err(gate, answer, error);
+    gate->rule = (uint8_t)gate_try_rules(gate, policy, false, answer, &waits);
+    if (gate->rule != GATE_NO_RULE) {
+        gate->errors++;
+        return GATE_REPLIES;
+    }
+    gate->has_sender = true;
+    gate->recipients = 0;
+    want_facts(gate, policy);
+    return say(answer, "250 2.1.0 Ok");
+}
+
+static enum gate_next refuse_again(const struct gate *gate, struct gate_answer *answer) {
+    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s", gate->host_refusal);
+    return GATE_REPLIES;
+}
+
+enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, struct gate_answer *ret_answer) {
+    bool waits;
+    gate->rule = (uint8_t)gate_try_rules(gate, policy, true, ret_answer, &waits);
+    if (waits)
+        return GATE_WAITS;
+    if (gate->rule == GATE_NO_RULE) {
+        gate->awaits_tls = false;
+        return GATE_HANDS_OVER;
+    }
+    gate->recipients++;
+    return GATE_REPLIES;
+}
+
+static enum gate_next take_rcpt(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
+                                struct gate_answer *answer) {
+    size_t left, used;
+    struct smtp_parameters parameters;
+    const char *text = path_of(line, length, "TO:", &left);
+    if (!gate->has_sender)
+        return err(gate, answer, "503 5.5.1 Error: need MAIL command");
+    if (text == NULL)
+        return err(gate, answer, "501 5.5.4 Syntax: RCPT TO:<address>");
+    if (path_parse(text, left, &used, &gate->recipient) != PATH_OK || gate->recipient.is_null)
+        return err(gate, answer, "501 5.1.3 Bad recipient address syntax");
+    if (!parameters_parse(text + used, left - used, &parameters))
+        return err(gate, answer, "501 5.5.4 Bad RCPT TO parameters");
+    if (gate->recipient.is_utf8 && !gate->parameters.has_smtputf8)
+        return err(gate, answer, "553 5.6.7 Must use SMTPUTF8 for this address");
+    if (policy->config->recipients_max != 0 && gate->recipients >= policy->config->recipients_max)
+        return err(gate, answer, "452 4.5.3 Error: too many recipients");
+    if (gate->host_refusal[0] != '\0')
+        return refuse_again(gate, answer);
+    return gate_resume(gate, policy, answer);
+}
+
+/* No recipient was accepted, or the host behind would be asked. */
+static const char *content_error(const struct gate *gate) {
+    return gate->has_sender && gate->recipients > 0 ? "554 5.5.1 Error: no valid recipients"
+                                                    : "503 5.5.1 Error: need RCPT command";
+}
+
+static enum gate_next take_starttls(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
+                                    size_t length, struct gate_answer *answer) {
+    size_t argument_length;
+    (void)argument_of(line, length, &argument_length);
+    if (argument_length > 0)
+        return err(gate, answer, "501 5.5.4 Syntax: STARTTLS");
+    if (!gate->is_extended || !is_offered(policy, "STARTTLS"))
+        return err(gate, answer,
+                   gate->is_extended ? "502 5.5.1 Error: command not implemented" : "503 5.5.1 Error: send EHLO first");
+    gate->awaits_tls = true;
+    return GATE_HANDS_OVER;
+}
+
+static enum gate_next take_command(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
+                                   size_t length, struct gate_answer *answer) {
+    switch (command_verb(line, length)) {
+    case VERB_EHLO:
+    case VERB_HELO:
+        return take_hello(gate, policy, line, length, answer);
+    case VERB_MAIL:
+        return take_mail(gate, policy, line, length, answer);
+    case VERB_RCPT:
+        return take_rcpt(gate, policy, line, length, answer);
+    case VERB_DATA:
+    case VERB_BDAT: /* the caller throws the chunk away */
+        return err(gate, answer, content_error(gate));
+    case VERB_STARTTLS:
+        return take_starttls(gate, policy, line, length, answer);
+    case VERB_RSET:
+        end_transaction(gate);
+        return say(answer, "250 2.0.0 Ok");
+    case VERB_NOOP:
+        return say(answer, "250 2.0.0 Ok");
+    case VERB_VRFY: /* no address is told; Postfix' disable_vrfy_command says 502 */
+        return say(answer, "252 2.0.0 Send some mail, it will be tried");
+    case VERB_HELP:
+        return say(answer, "214 2.0.0 RFC 5321");
+    case VERB_QUIT:
+        return GATE_QUITS;
+    case VERB_AUTH:
+        return err(gate, answer, "503 5.5.1 Error: authentication not enabled");
+    case VERB_EXPN:
+        return err(gate, answer, "502 5.5.1 Error: command not implemented");
+    case VERB_OTHER:
+    case VERBS_COUNT:
+        break;
+    }
+    return err(gate, answer, "502 5.5.2 Error: command not recognized");
+}
+
+enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
+                         struct gate_answer *ret_answer) {
+    unsigned errors_max = policy->is_stressed ? GATE_ERRORS_STRESSED_MAX : GATE_ERRORS_MAX;
+    if (length > GATE_LINE_MAX)
+        return GATE_CUTS_LINE;
+    if (command_verb(line, length) == VERB_OTHER && command_is_foreign(line, length))
+        return GATE_CUTS_FOREIGN;
+    enum gate_next next = take_command(gate, policy, line, length, ret_answer);
+    gate->commands++;
+    if (next == GATE_REPLIES && (gate->errors > errors_max || gate->commands > GATE_COMMANDS_MAX))
+        return GATE_CUTS_TALKER;
+    return next;
+}
+
+/* --- the handover that fails --- */
+
+void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer) {
+    bool fits = length < sizeof gate->host_refusal && memchr(reply, '\0', length) == NULL;
+    gate->recipients++;
+    gate->rule = GATE_NO_RULE;
+    if (fits) {
+        memcpy(gate->host_refusal, reply, length);
+        gate->host_refusal[length] = '\0';
+    } else {
+        snprintf(gate->host_refusal, sizeof gate->host_refusal, "%.3s The mail host refuses this mail\r\n",
+                 (const char *)reply);
+    }
+    (void)refuse_again(gate, ret_answer);
+}
+
+/* Its other recipients are not tried either. */
+void gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer) {
+    static const char reply[] = "451 4.4.1 The mail host can't be reached now, please try again later\r\n";
+    gate_on_refusal(gate, (const uint8_t *)reply, strlen(reply), ret_answer);
+}

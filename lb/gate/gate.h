@@ -1,0 +1,124 @@
+/* The gate: postern speaks SMTP with an admitted client itself, up to the first recipient that every rule lets pass, so
+ * that junk never reaches the host behind. Then that host is connected and told the same, and answers from there on.
+ *
+ * Pure: the caller cuts lines, passes in what the DNS and the files say, and does what gate_next asks for. */
+#ifndef POSTERN_GATE_GATE_H
+#define POSTERN_GATE_GATE_H
+
+#include "conf/config.h"
+#include "lb/dns/questions.h"
+#include "lb/gate/tables.h"
+#include "lb/smtp/command.h"
+#include "lb/smtp/path.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A line is no longer (DESIGN §8: 512 in RFC 5321 §4.5.3.1.4, extensions enlarge it). */
+#define GATE_LINE_MAX 2048u
+/* One reply: that to EHLO is the longest. */
+#define GATE_REPLY_MAX 2048u
+/* A refusal of the host behind, which is repeated at each recipient. */
+#define GATE_REFUSAL_MAX 512u
+/* Commands and errors after which a client that has come no further is cut; Postfix' smtpd_hard_error_limit is 20, and
+ * 1 under stress. Recipients are counted by max-recipients instead. */
+#define GATE_COMMANDS_MAX        300u
+#define GATE_ERRORS_MAX          20u
+#define GATE_ERRORS_STRESSED_MAX 1u
+
+enum gate_next {
+    GATE_REPLIES,      /* the answer holds the reply */
+    GATE_WAITS,        /* a fact is awaited: gate_resume() when it is known */
+    GATE_HANDS_OVER,   /* the host behind answers this command */
+    GATE_QUITS,        /* it said QUIT */
+    GATE_CUTS_LINE,    /* the line is too long */
+    GATE_CUTS_FOREIGN, /* it is not SMTP: HTTP, TLS or a mail's header */
+    GATE_CUTS_TALKER,  /* too many commands or errors */
+};
+
+/* What the DNS is asked. */
+enum gate_fact { FACT_NOTHING, FACT_CLIENT_NAME, FACT_SENDER_DOMAIN, FACTS_COUNT };
+enum gate_fact_state { FACT_UNASKED, FACT_WANTED, FACT_ASKED, FACT_KNOWN };
+
+enum gate_rule_id {
+    GATE_NO_RULE,
+#define RULE(name, is_on, stage, asks, reply, postfix) GATE_RULE_##name,
+#include "lb/gate/rules.def"
+#undef RULE
+    GATE_RULES_COUNT
+};
+
+/* What the caller knows at the time of a call. */
+struct gate_policy {
+    const struct config_gate *config;
+    const struct gate_tables *tables;
+    const char *hostname;
+    const char *offer; /* the host's EHLO keywords, a line each (lb/smtp/ehlo.h) */
+    const struct address *client;
+    uint64_t usual_size_max; /* what the tiers before this one take; 0 = no limit, or not known */
+    bool is_stressed;        /* many sessions: be short with them */
+};
+
+struct gate {
+    char helo[SMTP_DOMAIN_MAX + 1]; /* "": none yet */
+    char client_name[SMTP_DOMAIN_MAX + 1];
+    char host_refusal[GATE_REFUSAL_MAX]; /* of the transaction, by the host behind; "": none */
+    struct smtp_path sender;
+    struct smtp_path recipient;
+    struct smtp_parameters parameters;
+    enum mail_domain sender_domain;
+    uint8_t facts[FACTS_COUNT]; /* enum gate_fact_state */
+    uint8_t sender_serial;      /* an answer about an earlier sender is none about this one */
+    uint8_t rule;               /* enum gate_rule_id of the last refusal; of protocol errors GATE_NO_RULE */
+    uint16_t commands;
+    uint16_t errors;
+    uint16_t recipients; /* of this transaction, refused */
+    bool has_helo;
+    bool is_extended; /* it said EHLO */
+    bool has_sender;
+    bool awaits_tls; /* handed over for STARTTLS, else for a recipient */
+};
+
+struct gate_answer {
+    char text[GATE_REPLY_MAX];
+    size_t length;
+};
+
+/* The client has been let in; its name is wanted where access-file has names. */
+void gate_init(struct gate *gate, const struct gate_policy *policy);
+/* The greeting's last line, or the one before it. */
+void gate_greeting(const char *hostname, bool goes_on, struct gate_answer *ret_answer);
+
+/* One command line with its CRLF, which ends it and occurs nowhere else. */
+enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
+                         struct gate_answer *ret_answer);
+/* After GATE_WAITS. */
+enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, struct gate_answer *ret_answer);
+
+/* After GATE_HANDS_OVER: nobody is there who could answer. */
+void gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer);
+/* After GATE_HANDS_OVER: the host's own refusal, a complete reply, is the answer here and for the rest of the
+ * transaction. */
+void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer);
+
+/* A fact whose state is FACT_WANTED is to be asked for; sets FACT_ASKED. FACT_NOTHING: none. */
+enum gate_fact gate_take_wanted(struct gate *gate);
+void gate_on_client_name(struct gate *gate, const char *name);
+void gate_on_sender_domain(struct gate *gate, uint8_t serial, enum mail_domain sender_domain);
+
+/* A TLS record where a command should begin: type handshake (22), version 3.x (RFC 8446 §5.1). */
+bool gate_looks_like_tls(const uint8_t *data, size_t length);
+/* The command must be the last of its group (RFC 2920 §3.1): octets behind it have come too early. */
+bool gate_must_wait_behind(enum smtp_verb verb);
+/* "sender-domain"; "protocol" for GATE_NO_RULE. */
+const char *gate_rule_name(enum gate_rule_id rule);
+
+/* --- rules.c --- */
+
+/* Tries the rules of a MAIL or of a RCPT. Returns the first that is violated with its reply in `ret_answer`,
+ * GATE_NO_RULE when all let it pass; *ret_waits: a fact is missing, nothing is decided. */
+enum gate_rule_id gate_try_rules(const struct gate *gate, const struct gate_policy *policy, bool is_recipient,
+                                 struct gate_answer *ret_answer, bool *ret_waits);
+
+#endif

@@ -1,0 +1,229 @@
+/* Each rule is a question about what the client has said: violated or not. Which are asked, in which order, and what is
+ * answered stands in rules.def. */
+#include "lb/gate/gate.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum stage { STAGE_MAIL, STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RECIPIENT };
+
+/* --- size --- */
+
+static bool is_over(const struct gate *gate, uint64_t limit) {
+    return limit != 0 && gate->parameters.has_size && gate->parameters.size > limit;
+}
+
+/* A mail that the site takes at other times must not be bounced by its sender today. */
+static bool violates_size(const struct gate *gate, const struct gate_policy *policy) {
+    return is_over(gate, policy->config->message_bytes_max) && !is_over(gate, policy->usual_size_max);
+}
+
+static bool violates_size_ever(const struct gate *gate, const struct gate_policy *policy) {
+    return is_over(gate, policy->config->message_bytes_max) && is_over(gate, policy->usual_size_max);
+}
+
+/* --- client --- */
+
+static bool violates_access_unreadable(const struct gate *gate, const struct gate_policy *policy) {
+    struct access_action action;
+    (void)gate;
+    return gate_tables_access(policy->tables, policy->client, NULL, &action) == TABLE_UNREADABLE;
+}
+
+static bool violates_access(const struct gate *gate, const struct gate_policy *policy) {
+    struct access_action action;
+    return gate_tables_access(policy->tables, policy->client, gate->client_name, &action) == TABLE_YES &&
+           action.kind == ACCESS_REJECT;
+}
+
+/* --- HELO --- */
+
+static bool violates_helo_required(const struct gate *gate, const struct gate_policy *policy) {
+    (void)policy;
+    return !gate->has_helo;
+}
+
+static bool is_bare_address(const char *text) {
+    unsigned char address[16];
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+static bool violates_helo_syntax(const struct gate *gate, const struct gate_policy *policy) {
+    size_t length = strlen(gate->helo);
+    (void)policy;
+    return gate->has_helo && !domain_is_valid(gate->helo, length, false) && !domain_is_literal(gate->helo, length) &&
+           !is_bare_address(gate->helo);
+}
+
+static bool violates_helo_fqdn(const struct gate *gate, const struct gate_policy *policy) {
+    size_t length = strlen(gate->helo);
+    (void)policy;
+    return gate->has_helo && !domain_is_fqdn(gate->helo, length, false) && !domain_is_literal(gate->helo, length);
+}
+
+/* --- sender --- */
+
+static bool violates_sender_fqdn(const struct gate *gate, const struct gate_policy *policy) {
+    const struct smtp_path *sender = &gate->sender;
+    (void)policy;
+    return !sender->is_null && !sender->is_literal && !domain_is_fqdn(sender->domain, strlen(sender->domain), true);
+}
+
+static bool has_domain_to_ask(const struct gate *gate) {
+    return !gate->sender.is_null && !gate->sender.is_literal && gate->sender.domain[0] != '\0';
+}
+
+/* An answer that did not come is no proof of anything: 4xx as well. */
+static bool violates_sender_domain(const struct gate *gate, const struct gate_policy *policy) {
+    (void)policy;
+    return has_domain_to_ask(gate) &&
+           (gate->sender_domain == MAIL_DOMAIN_UNKNOWN || gate->sender_domain == MAIL_DOMAIN_FAILED);
+}
+
+static bool violates_sender_null_mx(const struct gate *gate, const struct gate_policy *policy) {
+    (void)policy;
+    return has_domain_to_ask(gate) && gate->sender_domain == MAIL_DOMAIN_NULL_MX;
+}
+
+/* --- recipient --- */
+
+static bool is_bare_postmaster(const struct smtp_path *recipient) {
+    return recipient->domain[0] == '\0' && strcasecmp(recipient->local_part, "postmaster") == 0;
+}
+
+static bool violates_recipient_fqdn(const struct gate *gate, const struct gate_policy *policy) {
+    const struct smtp_path *recipient = &gate->recipient;
+    (void)policy;
+    return !recipient->is_literal && !is_bare_postmaster(recipient) &&
+           !domain_is_fqdn(recipient->domain, strlen(recipient->domain), true);
+}
+
+/* "x%other@ours", "other!x@ours", "\"x@other\"@ours": a host behind might send those on. */
+static bool violates_recipient_routing(const struct gate *gate, const struct gate_policy *policy) {
+    (void)policy;
+    return strpbrk(gate->recipient.local_part, "%!@") != NULL;
+}
+
+static enum table_answer relays(const struct gate *gate, const struct gate_policy *policy) {
+    if (is_bare_postmaster(&gate->recipient))
+        return TABLE_IS_OFF;
+    return gate_tables_relays(policy->tables, gate->recipient.domain);
+}
+
+static bool violates_relay_unreadable(const struct gate *gate, const struct gate_policy *policy) {
+    return relays(gate, policy) == TABLE_UNREADABLE;
+}
+
+static bool violates_relay(const struct gate *gate, const struct gate_policy *policy) {
+    return relays(gate, policy) == TABLE_NO;
+}
+
+static bool violates_recipients_unreadable(const struct gate *gate, const struct gate_policy *policy) {
+    return gate_tables_has_recipient(policy->tables, gate->recipient.local_part, gate->recipient.domain) ==
+           TABLE_UNREADABLE;
+}
+
+static bool violates_recipients(const struct gate *gate, const struct gate_policy *policy) {
+    return gate_tables_has_recipient(policy->tables, gate->recipient.local_part, gate->recipient.domain) == TABLE_NO;
+}
+
+/* --- the table --- */
+
+struct rule {
+    const char *name;
+    bool (*is_on)(const struct config_gate *config);
+    bool (*is_violated)(const struct gate *gate, const struct gate_policy *policy);
+    enum stage stage;
+    enum gate_fact asks;
+    const char *reply;
+};
+
+#define RULE(name, is_on, stage, asks, reply, postfix)                                                                 \
+    static bool name##_is_on(const struct config_gate *config) {                                                       \
+        (void)config;                                                                                                  \
+        return is_on;                                                                                                  \
+    }
+#include "lb/gate/rules.def"
+#undef RULE
+
+static const struct rule rules[GATE_RULES_COUNT] = {
+    [GATE_NO_RULE] = {.name = "protocol"},
+#define RULE(name, is_on, stage, asks, reply, postfix)                                                                 \
+    [GATE_RULE_##name] = {#name, name##_is_on, violates_##name, STAGE_##stage, FACT_##asks, reply},
+#include "lb/gate/rules.def"
+#undef RULE
+};
+
+const char *gate_rule_name(enum gate_rule_id rule) {
+    return rules[rule].name;
+}
+
+/* What the reply names, without anything that could break it: other octets than printable ASCII become '?'. */
+static void write_subject(const struct gate *gate, enum stage stage, char *ret_text, size_t size) {
+    switch (stage) {
+    case STAGE_MAIL:
+    case STAGE_CLIENT:
+        ret_text[0] = '\0';
+        break;
+    case STAGE_HELO:
+        snprintf(ret_text, size, "%s", gate->helo);
+        break;
+    case STAGE_SENDER:
+        path_format(&gate->sender, ret_text, size);
+        break;
+    case STAGE_RECIPIENT:
+        path_format(&gate->recipient, ret_text, size);
+        break;
+    }
+    for (char *at = ret_text; *at != '\0'; at++)
+        *at = *at >= ' ' && *at < 127 ? *at : '?';
+}
+
+/* As Postfix names a client: "<name[address]>: Client host rejected: …". */
+static void write_access_reply(const struct gate *gate, const struct gate_policy *policy, struct gate_answer *answer) {
+    struct access_action action = {.kind = ACCESS_DUNNO};
+    char address[ADDRESS_TEXT_MAX];
+    (void)gate_tables_access(policy->tables, policy->client, gate->client_name, &action);
+    answer->length =
+        (size_t)snprintf(answer->text, sizeof answer->text, "%u %s <%s[%s]>: Client host rejected: %s\r\n", action.code,
+                         action.enhanced, gate->client_name[0] != '\0' ? gate->client_name : "unknown",
+                         address_format_host(policy->client, address), action.text);
+}
+
+static void write_reply(const struct gate *gate, const struct gate_policy *policy, const struct rule *rule,
+                        struct gate_answer *answer) {
+    char subject[SMTP_LOCAL_PART_MAX + SMTP_DOMAIN_MAX + 4];
+    char text[GATE_REPLY_MAX - 2];
+    if (rule->reply[0] == '\0') {
+        write_access_reply(gate, policy, answer);
+        return;
+    }
+    write_subject(gate, rule->stage, subject, sizeof subject);
+    const char *mark = strstr(rule->reply, "%s");
+    if (mark == NULL)
+        snprintf(text, sizeof text, "%s", rule->reply);
+    else
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - rule->reply), rule->reply, subject, mark + 2);
+    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s\r\n", text);
+}
+
+enum gate_rule_id gate_try_rules(const struct gate *gate, const struct gate_policy *policy, bool is_recipient,
+                                 struct gate_answer *ret_answer, bool *ret_waits) {
+    *ret_waits = false;
+    for (unsigned i = GATE_NO_RULE + 1; i < GATE_RULES_COUNT; i++) {
+        const struct rule *rule = &rules[i];
+        if ((rule->stage == STAGE_MAIL) == is_recipient || !rule->is_on(policy->config))
+            continue;
+        if (rule->asks != FACT_NOTHING && gate->facts[rule->asks] != FACT_KNOWN) {
+            *ret_waits = true;
+            return GATE_NO_RULE;
+        }
+        if (rule->is_violated(gate, policy)) {
+            write_reply(gate, policy, rule, ret_answer);
+            return (enum gate_rule_id)i;
+        }
+    }
+    return GATE_NO_RULE;
+}

@@ -1,0 +1,500 @@
+/* A session in the gate. To the rest of the relay it looks like one that was greeted by a backend which is lost now:
+ * the observer and the replay log are shown each command and each reply of ours, and the handover is a replay
+ * (replay.c). What the host behind must still answer is the one command that is open then.
+ *
+ *   GATE → the search → REPLAY → RELAY; back from the search or the replay to GATE when nobody can be reached, or when
+ *   the host refuses what the gate has let pass. */
+#include "lb/relay/gate_dialog.h"
+
+#include "lb/engine/log.h"
+#include "lb/relay/worker_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Replies to a group of commands go out together; this much room is kept for one more. */
+#define OUTPUT_MAX (IO_BUFFER_SIZE - GATE_REPLY_MAX)
+
+/* Under stress, as postscreen_greet_wait and postscreen_command_time_limit are shortened. */
+#define STRESSED_WAIT_DIVISOR 3u
+#define STRESSED_COMMAND_MS   10000u
+
+/* The DNS has its own deadlines ([dns] timeout, tries); this only covers a lost answer. */
+#define FACT_MS 30000u
+
+/* postscreen_greet_ttl: who has once waited is not made to wait again for so long. */
+#define WAITED_TTL_MS 86400000u
+
+static bool is_stressed(const struct session *session) {
+    struct workers_shared *shared = session->worker->shared;
+    return (uint64_t)atomic_load_explicit(&shared->sessions, memory_order_relaxed) * 5 >
+           (uint64_t)shared->sessions_max * 4;
+}
+
+static uint64_t usual_size_max(const struct view *view, unsigned before) {
+    uint64_t most = 0;
+    for (unsigned i = 0; i < before; i++) {
+        const char *size = strstr(view->tiers[i].offer, "SIZE ");
+        uint64_t limit = size == NULL ? 0 : strtoull(size + strlen("SIZE "), NULL, 10);
+        most = limit > most ? limit : most;
+    }
+    return most;
+}
+
+static struct gate_policy policy_of(const struct session *session) {
+    const struct worker *worker = session->worker;
+    unsigned tier = session->gate->tier;
+    return (struct gate_policy){
+        .config = &worker->shared->config->gate,
+        .tables = atomic_load(&worker->shared->gate_tables),
+        .hostname = worker->shared->config->global.hostname,
+        .offer = worker->view->tiers[tier].offer,
+        .client = &session->client,
+        .usual_size_max = usual_size_max(worker->view, tier),
+        .is_stressed = is_stressed(session),
+    };
+}
+
+static void set_limit(struct session *session, uint64_t ms) {
+    struct io *io = session->worker->io;
+    timer_set(io_timers(io), &session->deadline, io_now_ms(io) + ms);
+}
+
+/* A whole command has a deadline, which its first octets do not move. */
+static void await_command(struct session *session) {
+    uint64_t client_ms = session->worker->shared->config->timeouts.client_ms;
+    set_limit(session, is_stressed(session) && client_ms > STRESSED_COMMAND_MS ? STRESSED_COMMAND_MS : client_ms);
+}
+
+/* --- who has waited before --- */
+
+/* The slot of this client; whoever shares it takes it over. */
+static struct gate_visitor *visitor_of(struct worker *worker, uint64_t key) {
+    return &worker->gate_visitors[key % GATE_VISITORS];
+}
+
+static bool has_waited(struct session *session) {
+    uint64_t key = client_key(&session->client);
+    const struct gate_visitor *visitor = visitor_of(session->worker, key);
+    return visitor->key == key && visitor->until_ms > io_now_ms(session->worker->io);
+}
+
+static void note_waited(struct session *session) {
+    uint64_t key = client_key(&session->client);
+    *visitor_of(session->worker, key) = (struct gate_visitor){key, io_now_ms(session->worker->io) + WAITED_TTL_MS};
+}
+
+/* --- what is said --- */
+
+/* A buffer for replies, with room for one. */
+static bool has_output(struct session *session) {
+    struct flow *output = &session->flows[TO_CLIENT];
+    unsigned id;
+    if (output->has_buffer)
+        return true;
+    if (!io_buffer_take(session->worker->io, &id))
+        return false;
+    flow_fill(output, (uint16_t)id, 0, 0);
+    return true;
+}
+
+static void send_output(struct session *session) {
+    struct flow *output = &session->flows[TO_CLIENT];
+    struct conn *conn = &session->client_conn;
+    output->sending = (uint16_t)(output->length - output->offset);
+    conn_send(conn, io_buffer(conn->io, output->buffer) + output->offset, output->sending);
+}
+
+static void go_on(struct session *session);
+
+/* Behind what is still to be sent. */
+static void end(struct session *session, enum close_reason reason) {
+    struct gate_dialog *dialog = session->gate;
+    bool is_sending = session->client_conn.send_armed;
+    if (!is_sending && session->flows[TO_CLIENT].length == 0) {
+        session_close(session, reason);
+        return;
+    }
+    dialog->ending = reason;
+    dialog->is_ending = true;
+    if (!is_sending)
+        send_output(session);
+}
+
+static void add_output(struct session *session, const struct gate_answer *said) {
+    struct flow *output = &session->flows[TO_CLIENT];
+    memcpy(io_buffer(session->worker->io, output->buffer) + output->length, said->text, said->length);
+    output->length = (uint16_t)(output->length + said->length);
+    output->cleared = output->shown = output->length;
+}
+
+/* For the log: printable, and no end of a value. */
+static void quote(char *text) {
+    for (; *text != '\0'; text++)
+        *text = *text >= ' ' && *text < 127 && *text != '"' ? *text : '?';
+}
+
+static void log_refusal(const struct session *session, const struct gate_answer *answer) {
+    const struct gate *gate = &session->gate->gate;
+    char client[ADDRESS_TEXT_MAX], sender[400] = "-", recipient[400] = "-", helo[SMTP_DOMAIN_MAX + 1];
+    char reply[120], rule[32];
+    reply_excerpt((const uint8_t *)answer->text, answer->length, reply, sizeof reply);
+    memcpy(helo, gate->helo, sizeof helo);
+    if (gate->has_sender) {
+        path_format(&gate->sender, sender, sizeof sender);
+        path_format(&gate->recipient, recipient, sizeof recipient);
+    }
+    snprintf(rule, sizeof rule, "%s", gate_rule_name(gate->rule));
+    for (char *at = rule; (at = strchr(at, '_')) != NULL;)
+        *at = '-';
+    quote(sender);
+    quote(recipient);
+    quote(helo);
+    quote(reply);
+    log_info("gate id=%llu client=%s rule=%s reply=\"%s\" from=\"<%s>\" to=\"<%s>\" helo=\"%s\"",
+             (unsigned long long)session->id, address_format(&session->client, client), rule, reply, sender, recipient,
+             helo);
+}
+
+/* The observer and the log are told as of a backend's reply. */
+static void answer(struct session *session, const struct gate_answer *said) {
+    if (said->text[0] != '2') {
+        counter_add(&session->worker->counters.gate_refused, 1);
+        log_refusal(session, said);
+    }
+    add_output(session, said);
+    relay_note_own_reply(session, said->text, said->length);
+}
+
+/* --- the handover --- */
+
+/* What the client has said behind the open command stays in its flow, as what it says from now on. */
+static void hand_over(struct session *session) {
+    struct flow *input = &session->flows[TO_BACKEND];
+    if (input->has_buffer && input->offset == input->length)
+        flow_release(session, input);
+    if (session->flows[TO_CLIENT].has_buffer && !session->client_conn.send_armed)
+        send_output(session);
+    if (!input->has_buffer && !input->at_end && !session->client_conn.recv_armed)
+        conn_recv(&session->client_conn, false);
+    memset(&session->tried, 0, sizeof session->tried);
+    session->search_ms = io_now_ms(session->worker->io);
+    session_choose(session);
+}
+
+static void go_back(struct session *session, const struct gate_answer *said) {
+    session_enter(session, SESSION_GATE);
+    if (!has_output(session)) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    session->gate->is_waiting = false;
+    answer(session, said);
+    await_command(session);
+    if (!session->gate->is_taking)
+        go_on(session);
+}
+
+void gate_dialog_on_unreachable(struct session *session, enum close_reason reason) {
+    struct gate_answer said;
+    if (session->gate->gate.awaits_tls) { /* a 4xx to STARTTLS would make it go on in clear */
+        session_close(session, reason);
+        return;
+    }
+    gate_on_unreachable(&session->gate->gate, &said);
+    go_back(session, &said);
+}
+
+void gate_dialog_on_refusal(struct session *session, const uint8_t *reply, size_t length) {
+    struct gate_answer said;
+    if (session->gate->gate.awaits_tls) {
+        session_close(session, CLOSE_NO_BACKEND);
+        return;
+    }
+    gate_on_refusal(&session->gate->gate, reply, length, &said);
+    go_back(session, &said);
+}
+
+void gate_dialog_end(struct session *session) {
+    if (session->gate == NULL)
+        return;
+    pool_put(&session->worker->gates, session->gate);
+    session->gate = NULL;
+}
+
+/* --- what the client says --- */
+
+/* Acts on what the gate wants; false: nothing more can be taken now. */
+static bool take_next(struct session *session, enum gate_next next, const struct gate_answer *said) {
+    switch (next) {
+    case GATE_REPLIES:
+        answer(session, said);
+        await_command(session);
+        if (memcmp(said->text + 1, "21", 2) != 0)
+            return true;
+        end(session, CLOSE_CUT_BY_ACCESS); /* 421 and 521 close, whoever has written them */
+        return false;
+    case GATE_WAITS:
+        session->gate->is_waiting = true;
+        set_limit(session, FACT_MS);
+        if (session->flows[TO_CLIENT].length > 0 && !session->client_conn.send_armed)
+            send_output(session);
+        return false;
+    case GATE_HANDS_OVER:
+        hand_over(session);
+        return session->state == SESSION_GATE; /* nobody was there */
+    case GATE_QUITS:
+        end(session, CLOSE_QUIT_ANSWERED);
+        return false;
+    case GATE_CUTS_LINE:
+        end(session, CLOSE_LINE_TOO_LONG);
+        return false;
+    case GATE_CUTS_FOREIGN:
+        end(session, CLOSE_NOT_SMTP);
+        return false;
+    case GATE_CUTS_TALKER:
+        end(session, CLOSE_TOO_MANY_ERRORS);
+        return false;
+    }
+    return false;
+}
+
+/* Of a chunk whose BDAT was refused. */
+static bool skip_chunk(struct session *session) {
+    struct flow *input = &session->flows[TO_BACKEND];
+    const uint8_t *data = io_buffer(session->worker->io, input->buffer);
+    struct dialog_event event;
+    if (!dialog_is_in_content(&session->dialog))
+        return false;
+    input->offset = (uint16_t)(input->offset + relay_show_command(session, data + input->offset,
+                                                                  (size_t)(input->length - input->offset), &event));
+    return true;
+}
+
+/* Takes the command line of these octets. */
+static bool take_line(struct session *session, const uint8_t *line, size_t length, bool is_last) {
+    const struct gate_policy policy = policy_of(session);
+    struct gate_answer said = {.length = 0};
+    struct dialog_event event = {.kind = DIALOG_NONE};
+    enum smtp_verb verb = command_verb(line, length);
+    bool is_early = !is_last && gate_must_wait_behind(verb);
+    size_t shown = relay_show_command(session, line, length, &event);
+    if (shown != length || event.kind != DIALOG_COMMAND) {
+        end(session, CLOSE_BARE_LINE_END);
+        return false;
+    }
+    if (is_early && (policy.config->pipelining || verb == VERB_STARTTLS)) {
+        session->dialog.has_pipelined = true;
+        end(session, CLOSE_PIPELINING);
+        return false;
+    }
+    enum gate_next next = gate_take(&session->gate->gate, &policy, line, length, &said);
+    gate_questions_ask(session);
+    if (next == GATE_WAITS) /* it may have been answered just now */
+        next = gate_resume(&session->gate->gate, &policy, &said);
+    return take_next(session, next, &said);
+}
+
+/* Takes what the input holds. Returns false when the session has left, or waits for something else than octets. */
+static bool take_input(struct session *session) {
+    struct flow *input = &session->flows[TO_BACKEND];
+    while (input->has_buffer && input->offset < input->length && session->flows[TO_CLIENT].length < OUTPUT_MAX) {
+        if (skip_chunk(session))
+            continue;
+        const uint8_t *data = io_buffer(session->worker->io, input->buffer) + input->offset;
+        size_t left = (size_t)(input->length - input->offset);
+        const uint8_t *lf = memchr(data, '\n', left);
+        bool is_tls = gate_looks_like_tls(data, left);
+        session->dialog.is_not_smtp |= is_tls;
+        if (is_tls || (lf == NULL && left > GATE_LINE_MAX)) {
+            end(session, is_tls ? CLOSE_NOT_SMTP : CLOSE_LINE_TOO_LONG);
+            return false;
+        }
+        if (lf == NULL)
+            break;
+        size_t length = (size_t)(lf - data) + 1;
+        input->offset = input->shown = input->cleared = (uint16_t)(input->offset + length);
+        input->bytes += length;
+        if (!take_line(session, data, length, input->offset == input->length))
+            return false;
+    }
+    if (input->has_buffer && input->offset == input->length)
+        flow_release(session, input);
+    return true;
+}
+
+static void go_on(struct session *session) {
+    struct gate_dialog *dialog = session->gate;
+    struct conn *conn = &session->client_conn;
+    if (dialog->is_teasing || dialog->is_waiting || dialog->is_ending || conn->send_armed)
+        return;
+    if (!has_output(session)) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    dialog->is_taking = true;
+    bool goes_on = take_input(session);
+    dialog->is_taking = false;
+    if (!goes_on || conn->send_armed)
+        return;
+    if (session->flows[TO_CLIENT].length > 0) {
+        send_output(session);
+        return;
+    }
+    flow_release(session, &session->flows[TO_CLIENT]); /* none is held while the client is silent */
+    if (session->flows[TO_BACKEND].at_end)
+        session_close(session, CLOSE_CLIENT_CLOSED);
+    else if (!conn->recv_armed)
+        conn_recv(conn, false);
+}
+
+/* A fact is known. */
+void gate_dialog_resume(struct session *session) {
+    const struct gate_policy policy = policy_of(session);
+    struct gate_answer said;
+    if (!has_output(session)) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    enum gate_next next = gate_resume(&session->gate->gate, &policy, &said);
+    if (next == GATE_WAITS)
+        return;
+    session->gate->is_waiting = false;
+    session->gate->is_taking = true;
+    bool goes_on = take_next(session, next, &said);
+    session->gate->is_taking = false;
+    if (goes_on)
+        go_on(session);
+}
+
+/* --- the greeting --- */
+
+static void greet(struct session *session) {
+    struct gate_dialog *dialog = session->gate;
+    struct gate_answer said;
+    if (!has_output(session)) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    dialog->is_teasing = false;
+    gate_greeting(session->worker->shared->config->global.hostname, false, &said);
+    answer(session, &said);
+    await_command(session);
+    if (!session->client_conn.send_armed)
+        send_output(session);
+}
+
+/* The first line alone, and then nothing: who talks now does not wait for anybody's greeting. */
+static void tease(struct session *session, uint64_t wait_ms) {
+    struct gate_answer said;
+    if (!has_output(session)) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    session->gate->is_teasing = true;
+    gate_greeting(session->worker->shared->config->global.hostname, true, &said);
+    add_output(session, &said);
+    send_output(session);
+    set_limit(session, wait_ms);
+}
+
+void gate_dialog_begin(struct session *session, unsigned tier) {
+    struct worker *worker = session->worker;
+    uint64_t wait_ms = worker->shared->config->gate.pregreet_wait_ms;
+    struct gate_dialog *dialog = pool_get(&worker->gates);
+    if (dialog == NULL) {
+        session_close(session, CLOSE_NO_MEMORY);
+        return;
+    }
+    memset(dialog, 0, sizeof *dialog);
+    dialog->tier = (uint8_t)tier;
+    session->gate = dialog;
+    session->is_gated = true;
+    session->relay_ms = io_now_ms(worker->io);
+    session_enter(session, SESSION_GATE);
+    counter_add(&worker->counters.gated, 1);
+    const struct gate_policy policy = policy_of(session);
+    gate_init(&dialog->gate, &policy);
+    gate_questions_ask(session);
+    if (session->is_early_talker)
+        session_close(session, CLOSE_TALKED_EARLY);
+    else if (wait_ms == 0 || has_waited(session))
+        greet(session);
+    else
+        tease(session, policy.is_stressed ? wait_ms / STRESSED_WAIT_DIVISOR : wait_ms);
+}
+
+/* --- events --- */
+
+static void on_talk_before_greeting(struct session *session, int result) {
+    struct conn *conn = &session->client_conn;
+    if (result <= 0) {
+        session_close(session, result == 0 ? CLOSE_CLIENT_LEFT : CLOSE_CLIENT_RESET);
+        return;
+    }
+    bool is_proxy = proxy_in_looks_like(io_buffer(conn->io, conn->received_buffer), (size_t)result);
+    io_buffer_release(conn->io, conn->received_buffer);
+    session->is_early_talker = true;
+    session_close(session, is_proxy ? CLOSE_PROXY_UNLISTED : CLOSE_TALKED_EARLY);
+}
+
+/* Behind the beginning of a line that is held already. Returns false when there is no room. */
+static bool keep_received(struct session *session, unsigned length) {
+    struct conn *conn = &session->client_conn;
+    struct flow *input = &session->flows[TO_BACKEND];
+    if (input->has_buffer)
+        return flow_append(session, input, conn->received_buffer, length);
+    flow_fill(input, conn->received_buffer, 0, length);
+    return true;
+}
+
+void gate_dialog_on_received(struct session *session, int result) {
+    if (session->gate->is_teasing) {
+        on_talk_before_greeting(session, result);
+        return;
+    }
+    if (result < 0) {
+        session_close(session, CLOSE_CLIENT_RESET);
+        return;
+    }
+    if (result > 0 && !keep_received(session, (unsigned)result)) {
+        session_close(session, CLOSE_LINE_TOO_LONG);
+        return;
+    }
+    session->flows[TO_BACKEND].at_end |= result == 0;
+    go_on(session);
+}
+
+void gate_dialog_on_sent(struct session *session, int result) {
+    struct flow *output = &session->flows[TO_CLIENT];
+    struct gate_dialog *dialog = session->gate;
+    if (result < 0) {
+        session_close(session, CLOSE_CLIENT_RESET);
+        return;
+    }
+    output->bytes += output->sending;
+    output->offset = (uint16_t)(output->offset + output->sending);
+    if (output->offset < output->length) {
+        send_output(session);
+        return;
+    }
+    flow_release(session, output);
+    if (dialog->is_ending)
+        session_close(session, dialog->ending);
+    else
+        go_on(session);
+}
+
+void gate_dialog_on_timeout(struct session *session) {
+    struct gate_dialog *dialog = session->gate;
+    if (dialog->is_teasing) {
+        note_waited(session);
+        greet(session);
+    } else if (dialog->is_waiting) {
+        gate_on_client_name(&dialog->gate, "");
+        gate_on_sender_domain(&dialog->gate, dialog->gate.sender_serial, MAIL_DOMAIN_FAILED);
+        gate_dialog_resume(session);
+    } else {
+        session_close(session, CLOSE_CLIENT_TIMEOUT);
+    }
+}

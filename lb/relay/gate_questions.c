@@ -1,0 +1,52 @@
+/* What the gate must know of the DNS: asked of the manager's resolver (lb/dns/questions.h), without the session waiting
+ * before it has to. */
+#include "lb/relay/gate_dialog.h"
+#include "lb/relay/worker_private.h"
+
+#include <string.h>
+
+static void on_answer(struct dns_question *question) {
+    struct gate_question *asked = container_of(question, struct gate_question, question);
+    struct session *session = asked->session;
+    struct worker *worker = asked->worker;
+    bool is_there = session->id == asked->session_id && session->state == SESSION_GATE;
+    if (is_there && question->kind == QUESTION_CLIENT_NAME)
+        gate_on_client_name(&session->gate->gate, question->name);
+    else if (is_there)
+        gate_on_sender_domain(&session->gate->gate, asked->sender_serial, question->mail_domain);
+    pool_put(&worker->gate_questions, asked);
+    if (is_there && session->gate->is_waiting)
+        gate_dialog_resume(session);
+}
+
+/* Without room for another question the answer is none. */
+static void ask(struct session *session, enum gate_fact fact) {
+    struct worker *worker = session->worker;
+    struct gate *gate = &session->gate->gate;
+    struct gate_question *asked = pool_get(&worker->gate_questions);
+    if (asked == NULL && fact == FACT_CLIENT_NAME) {
+        gate_on_client_name(gate, "");
+        return;
+    }
+    if (asked == NULL) {
+        gate_on_sender_domain(gate, gate->sender_serial, MAIL_DOMAIN_FAILED);
+        return;
+    }
+    memset(asked, 0, sizeof *asked);
+    asked->worker = worker;
+    asked->session = session;
+    asked->session_id = session->id;
+    asked->sender_serial = gate->sender_serial;
+    asked->question.reply = &worker->mailbox;
+    asked->question.on_answer = on_answer;
+    asked->question.kind = fact == FACT_CLIENT_NAME ? QUESTION_CLIENT_NAME : QUESTION_MAIL_DOMAIN;
+    asked->question.client = session->client;
+    memcpy(asked->question.domain, gate->sender.domain, sizeof asked->question.domain);
+    questions_ask(worker->shared->questions, &asked->question);
+}
+
+void gate_questions_ask(struct session *session) {
+    enum gate_fact fact;
+    while ((fact = gate_take_wanted(&session->gate->gate)) != FACT_NOTHING)
+        ask(session, fact);
+}

@@ -1,0 +1,206 @@
+/* The search for a backend: whom a session asks, in which order, and what becomes of what they answer. A failed attempt
+ * only asks for the next choice, whose attempt answers in a later turn of the loop; until a complete 220 the client
+ * notices nothing of it. */
+#include "lb/engine/log.h"
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+#include <string.h>
+
+/* Asks for a backend of this tier; a suspect only when nobody else is there. */
+static enum choice choose_in(struct session *session, const struct view_tier *tier, bool takes_suspects,
+                             const struct view_member **ret_member) {
+    struct worker *worker = session->worker;
+    struct chooser chooser = {worker->index, &session->tried, &session->client, worker_random(worker), false};
+    enum choice choice = view_choose(tier, &chooser, ret_member);
+    if (choice == CHOICE_FOUND || !takes_suspects)
+        return choice;
+    chooser.takes_suspects = true;
+    return view_choose(tier, &chooser, ret_member);
+}
+
+/* Connects to a member of the tier. Anything but CHOICE_FOUND: nobody was there. */
+static enum choice try_tier(struct session *session, const struct view_tier *tier, bool takes_suspects,
+                            struct attempt **ret_attempt) {
+    const struct view_member *member;
+    enum choice choice;
+    while ((choice = choose_in(session, tier, takes_suspects, &member)) == CHOICE_FOUND) {
+        backend_set_add(&session->tried, member->backend);
+        session->tries++;
+        counter_add(&session->worker->counters.tries, 1);
+        int result = attempt_start(session, member, ret_attempt);
+        if (result == 0)
+            break;
+        log_warning("session id=%llu server=%s not tried: %s", (unsigned long long)session->id, member->backend->name,
+                    strerror(-result));
+    }
+    return choice;
+}
+
+void session_give_up_search(struct session *session, enum close_reason reason) {
+    if (session->gate == NULL) {
+        session_close(session, reason);
+        return;
+    }
+    struct attempt *attempt = session->attempt, *hedge = session->hedge;
+    session->attempt = session->hedge = NULL;
+    attempt_give_up(attempt);
+    attempt_give_up(hedge);
+    gate_dialog_on_unreachable(session, reason);
+}
+
+/* Tiers in order of priority; a full tier never overflows into the next one (DESIGN §5). */
+void session_choose(struct session *session) {
+    const struct view *view = session->worker->view;
+    for (unsigned i = 0; i < view->tiers_count; i++) {
+        const struct view_tier *tier = &view->tiers[i];
+        if (!tier->is_up && !tier->is_starting)
+            continue;
+        bool needs_vetting = tier->config->admit == ADMIT_VETTED;
+        session->needed_vetting |= needs_vetting;
+        if (needs_vetting && !session->is_vetted) {
+            session->was_refused_tier = true;
+            continue;
+        }
+        bool needs_gate = tier->config->gate && session->relay_ms == 0;
+        if (needs_gate && tier->is_up) {
+            gate_dialog_begin(session, i);
+            return;
+        }
+        enum choice choice = needs_gate ? CHOICE_STARTING : try_tier(session, tier, true, &session->attempt);
+        if (choice == CHOICE_FOUND) {
+            session_enter(session, SESSION_CONNECT);
+            return;
+        }
+        if (choice == CHOICE_NONE)
+            continue;
+        if (!queue_join(session, tier, i))
+            session_close(session, CLOSE_QUEUE_FULL);
+        return;
+    }
+    if (session->gate != NULL || !session->was_refused_tier)
+        session_give_up_search(session, CLOSE_NO_BACKEND);
+    else if (view->config->gate.refuse == REFUSE_RCPT && session->relay_ms == 0)
+        refusal_dialog_begin(session);
+    else
+        session_close(session, CLOSE_NOT_ADMITTED);
+}
+
+/* A second try beside the first, in the same tier. Of two that are both slow the older one goes. */
+static void hedge(struct session *session) {
+    const struct view_tier *tier = &session->worker->view->tiers[session->attempt->backend->tier];
+    struct attempt *added;
+    if (try_tier(session, tier, false, &added) != CHOICE_FOUND)
+        return;
+    if (session->hedge != NULL) {
+        struct attempt *oldest = session->attempt;
+        session->attempt = session->hedge;
+        attempt_give_up(oldest);
+    }
+    session->hedge = added;
+}
+
+void session_on_slow(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    struct worker *worker = session->worker;
+    struct backend *backend = attempt->backend;
+    bool greets_others = atomic_load(&backend->greeted_ms) >= attempt->started_ms;
+    if (!greets_others) {
+        if (!attempt->has_greeting) /* a 220- teaser is a sign of life, as postscreen gives it */
+            outcome_failed(session, attempt);
+        if (!atomic_exchange(&backend->is_suspect, true))
+            log_warning("server %s is suspect: it has greeted nobody for %llums", backend->name,
+                        (unsigned long long)worker->shared->config->timeouts.hedge_after_ms);
+    } else if (worker->hedge_tokens < HEDGE_COST) {
+        return;
+    } else {
+        worker->hedge_tokens -= HEDGE_COST;
+    }
+    if (attempt == session->hedge || session->hedge == NULL)
+        hedge(session);
+}
+
+void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault) {
+    struct session *session = attempt->session;
+    counter_add(&attempt_share(attempt)->failures_total, 1);
+    log_info("session id=%llu server=%s try=%u failed: %s", (unsigned long long)session->id, attempt->backend->name,
+             session->tries, why);
+    if (is_fault)
+        outcome_failed(session, attempt);
+    if (session->attempt == attempt)
+        session->attempt = session->hedge;
+    session->hedge = NULL;
+    attempt->session = NULL;
+    attempt_close(attempt);
+    if (session->attempt != NULL)
+        hedge(session);
+    else if (session->replays == REPLAYS_MAX)
+        session_close(session, CLOSE_NO_REPLAY);
+    else
+        session_choose(session);
+}
+
+/* The first complete 220 wins. */
+static void commit_to(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    struct attempt *loser = session->attempt == attempt ? session->hedge : session->attempt;
+    session->attempt = attempt;
+    session->hedge = NULL;
+    attempt_give_up(loser);
+    attempt->is_committed = true;
+    if (session->relay_ms == 0) { /* what failed before a long session has no bearing on its end */
+        memset(&session->tried, 0, sizeof session->tried);
+        backend_set_add(&session->tried, attempt->backend);
+    }
+    counter_add(&attempt_share(attempt)->sessions_total, 1);
+}
+
+void session_on_greeting(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    if (session->relay_ms != 0 && session->replays == REPLAYS_MAX) {
+        session_close(session, CLOSE_NO_REPLAY);
+        return;
+    }
+    commit_to(attempt);
+    if (session->relay_ms != 0) {
+        replay_on_greeting(session);
+        return;
+    }
+    session->relay_ms = io_now_ms(session->worker->io);
+    counter_add(&session->worker->counters.relayed, 1);
+    flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
+    attempt->has_greeting = false;
+    relay_begin(session);
+}
+
+void session_take_host_refusal(struct attempt *attempt, size_t from, size_t length) {
+    struct session *session = attempt->session;
+    struct attempt *other = session->attempt == attempt ? session->hedge : session->attempt;
+    uint8_t reply[GREETING_BYTES_MAX];
+    memcpy(reply, io_buffer(attempt->worker->io, attempt->greeting) + from, length);
+    session->attempt = session->hedge = NULL;
+    attempt_give_up(other);
+    attempt_leave(attempt);
+    gate_dialog_on_refusal(session, reply, length);
+}
+
+/* The refusal goes out by the same way as a reply of our own. */
+void session_on_verdict(struct attempt *attempt) {
+    struct session *session = attempt->session;
+    if (session->gate != NULL && attempt->parser.code != 421) { /* another host of the tier would say the same */
+        session_take_host_refusal(attempt, 0, attempt->greeting_length);
+        return;
+    }
+    if (session->relay_ms != 0) { /* the client is in mid-dialog already */
+        session_on_attempt_failed(attempt, "it refuses this client", false);
+        return;
+    }
+    commit_to(attempt);
+    attempt->is_committed = false;
+    session->last_words = attempt->greeting;
+    session->last_words_length = attempt->greeting_length;
+    session->has_last_words = true;
+    attempt->has_greeting = false;
+    session->last_code = attempt->parser.code;
+    session_close(session, CLOSE_BACKEND_REFUSED_CLIENT);
+}

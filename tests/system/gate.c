@@ -1,0 +1,129 @@
+/* The gate before a strict host: what it takes never costs a clean client its mail, and what it refuses never reaches
+ * the host. Real unbound; the host is a sink that counts, or real Postfix (tests/system/gate_rules.c). */
+#include "talk.h"
+#include "unbound.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct scene scene;
+static struct test_sink bastion;
+static struct test_unbound unbound;
+
+#define DNS_DATA                                                                                                       \
+    "  local-data: \"sender.test. 300 IN MX 10 mail.sender.test.\"\n"                                                  \
+    "  local-data: \"mail.sender.test. 300 IN A 127.0.0.9\"\n"                                                         \
+    "  local-data: \"plain.test. 300 IN A 127.0.0.9\"\n"                                                               \
+    "  local-data: \"null.test. 300 IN MX 0 .\"\n"
+
+/* An outage: only the strict tier is there. `gate`: further options of [gate]; `tier`: of the tier. */
+static void begin_with(const char *gate, const char *tier, const char *sink_options) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &bastion, "bastion", sink_options);
+    unbound_begin(&scene, &unbound, DNS_DATA);
+    free(shell(NULL,
+               "cd %s && echo 127.0.60.0/24 > allow && printf 'example.test\\n' > domains && "
+               "printf 'user@example.test\\nother@example.test\\n' > recipients && printf '127.0.60.66 REJECT\\n' > "
+               "access",
+               scene.dir));
+    postern_begin(&scene,
+                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n"
+                  "[gate]\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\naccess-file = %s/access\n"
+                  "%s[tier strict]\nadmit = vetted\ngate = on\n%s"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, gate, tier, bastion.port);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+}
+
+static void begin(void) {
+    begin_with("pregreet-wait = 50ms\n", "", "");
+}
+
+static void end(void) {
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    WAIT_FOR(info_figure(&scene, "buffers_in_use") == 0, 5000);
+    scene_end(&scene);
+}
+
+static void script(const char *name, const char *const *steps) {
+    talk_script(name, "127.0.60.1", scene.port, steps);
+}
+
+#define SCRIPT(name, ...) script(name, (const char *const[]){__VA_ARGS__, NULL})
+#define HELO              "220", "EHLO client.test\r\n", "250"
+#define MAIL              "MAIL FROM:<a@sender.test>\r\n", "250 2.1.0"
+#define RCPT              "RCPT TO:<user@example.test>\r\n"
+
+TestSuite(gate, .init = begin, .fini = end);
+
+Test(gate, a_clean_mail_passes_and_the_host_sees_it_once) {
+    SCRIPT("plain", HELO, MAIL, RCPT, "250", "DATA\r\n", "354", "Subject: x\r\n\r\nhello\r\n.\r\n", "250", "QUIT\r\n",
+           "221", "", "closed");
+    SCRIPT("grouped", HELO, "MAIL FROM:<a@plain.test>\r\n" RCPT "RCPT TO:<other@example.test>\r\nDATA\r\n", "250", "",
+           "250", "", "250", "", "354", "hello\r\n.\r\nQUIT\r\n", "250", "", "221");
+    SCRIPT("bounce", HELO, "MAIL FROM:<>\r\n", "250", "RCPT TO:<postmaster>\r\n", "250", "DATA\r\n", "354", ".\r\n",
+           "250", "MAIL FROM:<a@sender.test>\r\n", "250", RCPT, "250", "RSET\r\n", "250", "QUIT\r\n", "221");
+    cr_assert_eq(sink_figure(&bastion, "mails"), 3);
+    WAIT_FOR(log_has(&scene, "takes over from the gate"), 5000);
+}
+
+Test(gate, what_breaks_a_rule_never_reaches_the_host) {
+    SCRIPT("early", "220", "EHLO client.test\r\nMAIL FROM:<a@sender.test>\r\n", "421 4.7.0", "", "closed");
+    SCRIPT("behind starttls", HELO, "STARTTLS\r\nEHLO client.test\r\n", "421 4.7.0", "", "closed");
+    SCRIPT("http", "220", "GET / HTTP/1.1\r\n", "521 5.5.1", "", "closed");
+    SCRIPT("tls", "220", "\x16\x03\x01\x02", "521 5.5.1", "", "closed");
+    SCRIPT("bare LF", HELO, "MAIL FROM:<a@sender.test>\n", "421 4.7.0", "", "closed");
+    SCRIPT("bare CR", HELO, "NOOP\rNOOP\r\n", "421 4.7.0", "", "closed");
+    SCRIPT("unknown sender domain", HELO, "MAIL FROM:<a@unknown.test>\r\n", "250", RCPT, "450 4.1.8", "QUIT\r\n", "221",
+           "", "closed");
+    SCRIPT("null mx", HELO, "MAIL FROM:<a@null.test>\r\n", "250", RCPT, "550 5.7.27");
+    SCRIPT("relay", HELO, MAIL, "RCPT TO:<user@other.test>\r\n", "554 5.7.1", "DATA\r\n", "554 5.5.1");
+    SCRIPT("unknown user", HELO, MAIL, "RCPT TO:<nobody@example.test>\r\n", "550 5.1.1");
+    SCRIPT("chunk", HELO, MAIL, "RCPT TO:<nobody@example.test>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "550 5.1.1", "",
+           "554 5.5.1", "", "250 2.0.0");
+    talk_script("access", "127.0.60.66", scene.port,
+                (const char *const[]){HELO, MAIL, RCPT, "554 5.7.1 <unknown[127.0.60.66]>", NULL});
+    talk_script("not vetted", "127.0.61.1", scene.port, (const char *const[]){"421 4.3.2", "", "closed", NULL});
+    WAIT_FOR(log_has(&scene, "rule=sender-null-mx reply=\"550 5.7.27"), 5000);
+    WAIT_FOR(sink_figure(&bastion, "sessions") == sink_figure(&bastion, "probes"), 5000);
+    cr_assert_eq(sink_figure(&bastion, "mails"), 0);
+}
+
+static bool is_recorded(const char *client, const char *text) {
+    char *known = ctl(&scene, NULL, "show reputation %s", client);
+    bool is = strstr(known, text) != NULL;
+    free(known);
+    return is;
+}
+
+Test(gate, a_client_that_talks_in_its_wait_is_cut_and_one_that_waited_once_need_not_wait_again) {
+    struct talk talk;
+    talk_begin(&talk, "127.0.60.7", scene.port);
+    talk_say(&talk, "EHLO early.test\r\n", 17);
+    cr_assert_not_null(strstr(talk_hear(&talk, 10000), "421 4.7.0"), "%s", talk.heard);
+    cr_assert_str_eq(talk_hear(&talk, 10000), "closed");
+    talk_end(&talk);
+    for (unsigned i = 0; i < 2; i++) {
+        talk_begin(&talk, "127.0.60.8", scene.port);
+        const char *greeting = talk_hear(&talk, 10000);
+        bool is_teased = strncmp(greeting, "220-", 4) == 0;
+        cr_assert(strstr(greeting, "220 mx.example.test ESMTP\r\n") != NULL, "%s", greeting);
+        cr_assert(i == 0 ? is_teased : true, "%s", greeting);
+        talk_say(&talk, "QUIT\r\n", 6);
+        cr_assert_not_null(strstr(talk_hear(&talk, 10000), "221 2.0.0"));
+        talk_end(&talk);
+    }
+    WAIT_FOR(is_recorded("127.0.60.7", "talked before the greeting: 1"), 5000);
+}
+
+Test(gate, the_host_s_own_refusals_are_passed_on_and_a_host_that_is_gone_costs_a_451) {
+    sink_fault(&bastion, "mail-451");
+    SCRIPT("MAIL", HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", "451 4.3.1 no room", "", "451 4.3.1",
+           "RSET\r\n", "250");
+    sink_fault(&bastion, "banner-554-policy");
+    SCRIPT("greeting", HELO, MAIL, RCPT, "554 5.7.1", "QUIT\r\n", "221");
+    sink_fault(&bastion, "reset");
+    SCRIPT("gone", HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\nQUIT\r\n", "451 4.4.1", "", "451 4.4.1", "", "221",
+           "", "closed");
+    sink_fault(&bastion, "none");
+}
