@@ -259,6 +259,7 @@ int manager_run(struct manager *manager, uint64_t grace_ms) {
         if (manager->signals > 0 && !is_stopping) {
             log_info("stopping: no new sessions, up to %llums for those that are open", (unsigned long long)grace_ms);
             is_stopping = true;
+            questions_stop(manager->questions);
             stop_workers(manager, grace_ms);
         }
     }

@@ -40,6 +40,7 @@ struct questions {
     struct walk *buckets[BUCKETS];
     struct questions_stats stats;
     unsigned places; /* of the resolver's */
+    bool is_stopped;
     struct walk walks[QUESTIONS_AT_ONCE];
 };
 
@@ -143,7 +144,7 @@ static void on_dns_answer(struct dns_query *query, const struct dns_answer *dns_
 static void begin(struct questions *questions, struct dns_question *question, uint64_t key) {
     struct walk *walk = questions->free_walks;
     struct walk **bucket = bucket_of(questions, key);
-    if (walk == NULL || questions->places >= QUESTIONS_PLACES_MAX) {
+    if (walk == NULL || questions->is_stopped || questions->places >= QUESTIONS_PLACES_MAX) {
         questions->stats.dropped++;
         answer(question, question->kind == QUESTION_MAIL_DOMAIN ? MAIL_DOMAIN_FAILED : CLIENT_NAME_FAILED, "");
         return;
@@ -238,6 +239,17 @@ int questions_create(struct io *io, struct resolver *resolver, struct questions 
 
 void questions_start(struct questions *questions) {
     mailbox_start(&questions->mailbox);
+}
+
+void questions_stop(struct questions *questions) {
+    questions->is_stopped = true;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        while (questions->buckets[i] != NULL) {
+            struct walk *walk = questions->buckets[i];
+            resolver_cancel(&walk->query);
+            end(walk, walk->kind == QUESTION_MAIL_DOMAIN ? MAIL_DOMAIN_FAILED : CLIENT_NAME_FAILED, "", 0);
+        }
+    }
 }
 
 void questions_destroy(struct questions *questions) {

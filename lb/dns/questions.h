@@ -33,6 +33,9 @@ struct questions;
 int questions_create(struct io *io, struct resolver *resolver, struct questions **ret_questions);
 /* When the ring runs. */
 void questions_start(struct questions *questions);
+/* Answers all that is open, and whatever is asked from now on and not known, at once as failed: at a stop no session
+ * waits for the DNS. */
+void questions_stop(struct questions *questions);
 /* When no thread asks any more, before the resolver; what is open gets no answer. Accepts NULL. */
 void questions_destroy(struct questions *questions);
 

@@ -238,6 +238,29 @@ Test(questions, a_silent_server_fails_all_in_bounded_time_and_what_is_over_the_b
     end();
 }
 
+Test(questions, at_a_stop_nobody_waits_for_the_dns) {
+    begin_with(5000, 3);
+    struct dns_question open[3];
+    cr_assert_eq(ask_domain("mx.test"), MAIL_DOMAIN_TAKES_MAIL);
+    scene.is_silent = true;
+    uint64_t begun = io_now_ms(scene.io);
+    ask(&open[0], "a.test");
+    ask(&open[1], "a.test");
+    ask(&open[2], "null.test");
+    while (stats().under_way < 2) {
+        io_wait(scene.io);
+        io_dispatch(scene.io);
+    }
+    questions_stop(scene.questions);
+    await(3);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(open[i].mail_domain, MAIL_DOMAIN_FAILED);
+    cr_assert_eq(ask_domain("none.test"), MAIL_DOMAIN_FAILED);
+    cr_assert_eq(ask_domain("mx.test"), MAIL_DOMAIN_TAKES_MAIL, "it is known");
+    cr_assert(io_now_ms(scene.io) - begun < 2000 && stats().under_way == 0);
+    end();
+}
+
 static void on_other_answer(struct dns_query *query, const struct dns_answer *answer) {
     (void)query;
     cr_assert(answer->status == DNS_FOUND, "%s", answer->error);
