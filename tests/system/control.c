@@ -21,11 +21,11 @@ static void begin(struct pair *pair) {
 
 static void expect_error(struct scene *scene, const char *words, const char *said) {
     int status;
-    char *before = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $4, $7 }'");
+    char *before = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $5, $8 }'");
     char *answer = ctl(scene, &status, "%s", words);
     cr_assert(status == 1, "%s: status %d", words, status);
     cr_assert(strncmp(answer, "error: ", 7) == 0 && strstr(answer, said) != NULL, "%s: %s", words, answer);
-    char *after = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $4, $7 }'");
+    char *after = ctl(scene, NULL, "show servers | awk '{ print $1, $3, $5, $8 }'");
     cr_assert_str_eq(before, after);
     free(before);
     free(answer);
