@@ -11,14 +11,16 @@
 struct text_map_slot {
     uint32_t place; /* of the text, plus one; 0: free */
     uint32_t number;
+    uint32_t
+        hash; /* so that a text is only looked at where it is probably the one, and not at all when the table grows */
 };
 
-/* FNV-1a, 64 bits. */
-static uint64_t hash_of(const char *text, size_t length) {
+/* FNV-1a, 64 bits, folded. */
+static uint32_t hash_of(const char *text, size_t length) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 32;
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
 static bool holds(const struct text_map *map, const struct text_map_slot *slot, const char *text, size_t length) {
@@ -28,9 +30,9 @@ static bool holds(const struct text_map *map, const struct text_map_slot *slot, 
 }
 
 /* The slot that holds the text, or the free one where it would stand. */
-static struct text_map_slot *slot_of(const struct text_map *map, const char *text, size_t length) {
-    size_t at = hash_of(text, length) & (map->slots_count - 1);
-    while (map->slots[at].place != 0 && !holds(map, &map->slots[at], text, length))
+static struct text_map_slot *slot_of(const struct text_map *map, const char *text, size_t length, uint32_t hash) {
+    size_t at = hash & (map->slots_count - 1);
+    while (map->slots[at].place != 0 && !(map->slots[at].hash == hash && holds(map, &map->slots[at], text, length)))
         at = (at + 1) & (map->slots_count - 1);
     return &map->slots[at];
 }
@@ -46,10 +48,12 @@ static int grow_slots(struct text_map *map) {
     map->slots = slots;
     map->slots_count = wanted;
     for (size_t i = 0; i < old.slots_count; i++) {
+        size_t at = old.slots[i].hash & (wanted - 1);
         if (old.slots[i].place == 0)
             continue;
-        const char *text = map->texts + old.slots[i].place - 1;
-        *slot_of(map, text, strlen(text)) = old.slots[i];
+        while (slots[at].place != 0)
+            at = (at + 1) & (wanted - 1);
+        slots[at] = old.slots[i];
     }
     free(old.slots);
     return 0;
@@ -73,14 +77,14 @@ int text_map_add(struct text_map *map, const char *text, size_t length, uint32_t
     int result = grow_slots(map);
     if (result < 0)
         return result;
-    struct text_map_slot *slot = slot_of(map, text, length);
+    uint32_t hash = hash_of(text, length);
+    struct text_map_slot *slot = slot_of(map, text, length, hash);
     if (slot->place != 0)
         return 0;
     result = grow_texts(map, length + 1);
     if (result < 0)
         return result;
-    slot->place = (uint32_t)map->texts_used + 1;
-    slot->number = number;
+    *slot = (struct text_map_slot){(uint32_t)map->texts_used + 1, number, hash};
     memcpy(map->texts + map->texts_used, text, length);
     map->texts[map->texts_used + length] = '\0';
     map->texts_used += length + 1;
@@ -91,7 +95,7 @@ int text_map_add(struct text_map *map, const char *text, size_t length, uint32_t
 bool text_map_find(const struct text_map *map, const char *text, size_t length, uint32_t *ret_number) {
     if (map->slots_count == 0)
         return false;
-    const struct text_map_slot *slot = slot_of(map, text, length);
+    const struct text_map_slot *slot = slot_of(map, text, length, hash_of(text, length));
     if (slot->place != 0 && ret_number != NULL)
         *ret_number = slot->number;
     return slot->place != 0;
