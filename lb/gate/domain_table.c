@@ -51,7 +51,7 @@ bool domain_table_has(const struct text_map *domains, const char *domain) {
     if (text_map_find(domains, domain, strlen(domain), NULL))
         return true;
     for (const char *dot = strchr(domain, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
-        if (dot > domain && text_map_find(domains, dot, strlen(dot), NULL))
+        if (text_map_find(domains, dot, strlen(dot), NULL))
             return true;
     return false;
 }
