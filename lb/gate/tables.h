@@ -52,7 +52,8 @@ enum table_answer gate_tables_relays(const struct gate_tables *tables, const cha
 enum table_answer gate_tables_has_recipient(const struct gate_tables *tables, const char *local_part,
                                             const char *domain);
 /* In the order of Postfix' check_client_access, see access_table.h. `name`: forward-confirmed, in lower case; NULL or
- * "": unknown. *ret_action: ACCESS_DUNNO unless the answer is TABLE_YES. */
+ * "": unknown, which an entry `unknown` takes, so ask for the name first where gate_tables_need_name(). *ret_action:
+ * ACCESS_DUNNO unless the answer is TABLE_YES. */
 enum table_answer gate_tables_access(const struct gate_tables *tables, const struct address *client, const char *name,
                                      struct access_action *ret_action);
 /* Some entry is a name, so that the client's name is worth asking for. */
