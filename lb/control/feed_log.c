@@ -1,5 +1,5 @@
-/* One function a program; the samples in tests/unit/feed_log.c were written by these programs themselves
- * (Postfix 3.7.11, amavis 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). */
+/* One function a program. What these programs really write stands in tests/samples/mail.log (Postfix 3.7.11, amavis
+ * 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). */
 #include "lb/control/feed_log.h"
 
 #include <ctype.h>
@@ -63,14 +63,15 @@ static bool take_client(const char *text, struct feed_event *event) {
     return address_parse(bare != NULL ? bare : host, 25, &event->client) == 0;
 }
 
-/* FNV-1a, 64 bits, of what stands up to the first '>'. */
+/* FNV-1a, 64 bits, of what stands up to the first '>'. spamd puts ? or _ for what it finds odd in an id, so all that is
+ * odd counts as the same: a sender should not lose its verdict by a comma. */
 static bool take_message_id(const char *text, struct feed_event *event) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     size_t length = strcspn(text, ">");
     if (text[length] == '\0' || length == 0)
         return false;
     for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+        hash = (hash ^ (unsigned char)(isalnum((unsigned char)text[i]) ? text[i] : '?')) * UINT64_C(0x100000001b3);
     event->message_id = hash;
     return true;
 }
@@ -197,9 +198,14 @@ static bool take_rspamd_action(const char *text, struct feed_event *event) {
 }
 
 /* "<02499b>; task; rspamd_task_write_log: id: <…>, qid: <QUEUE>, ip: …, from: <…>, (default: T (reject): [8.50/15.00]
- * […". rspamd puts ? for blanks in the message's id, so ">, qid: <" cannot stand in it. */
+ * […"; "proxy" where the milter's worker scans by itself. rspamd puts ? for blanks in the message's id, so ">, qid: <"
+ * cannot stand in it. */
 static void read_rspamd(const char *text, struct feed_event *event) {
-    const char *id = strstr(text, "; task; rspamd_task_write_log: id: <");
+    const char *worker = text[0] == '<' ? after(text + strcspn(text, " "), " ") : NULL;
+    const char *entry = worker == NULL ? NULL : after(worker, "task; ");
+    if (worker != NULL && entry == NULL)
+        entry = after(worker, "proxy; ");
+    const char *id = entry == NULL ? NULL : after(entry, "rspamd_task_write_log: id: <");
     const char *queue = id == NULL ? NULL : strstr(id, ">, qid: <");
     if (queue == NULL)
         return;

@@ -1,5 +1,5 @@
-/* Lines of mail logs, as Postfix 3.7.11, amavis 2.13.0, SpamAssassin 4.0.1 and rspamd 3.4 of Debian 12 wrote them, some
- * about mails that imitate verdicts in sender, recipient, HELO, subject and message id. */
+/* Lines of mail logs, one case at a time, after those that Postfix, amavis, SpamAssassin and rspamd write (a whole log
+ * of theirs: feed_sample.c). */
 #include "lb/control/feed_join.h"
 
 #include <criterion/criterion.h>
