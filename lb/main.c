@@ -223,6 +223,7 @@ static void block_signals(void) {
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, not the end of the mail */
 }
 
 /* sd_notify(3) is one datagram. */
@@ -304,9 +305,10 @@ static int check(const char *path) {
     return result < 0 ? 1 : 0;
 }
 
-/* What the keeper runs as a process of its own, see lb/reputation/store.h. */
+/* What the keeper runs as a process of its own, see lb/reputation/store.h. Exit 1: to be set aside; 2: not known. */
 static int check_store(int argc, char **argv) {
-    return argc == 4 && store_check(argv[2], (unsigned)strtoul(argv[3], NULL, 10)) == 0 ? 0 : 1;
+    int result = argc == 4 ? store_check(argv[2], (unsigned)strtoul(argv[3], NULL, 10)) : -EINVAL;
+    return result == 0 ? 0 : result == -EBADMSG ? 1 : 2;
 }
 
 int main(int argc, char **argv) {

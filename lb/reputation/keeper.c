@@ -99,8 +99,8 @@ static uint64_t marks_of(const struct reputation *reputation) {
     return hash;
 }
 
-/* Returns true when another process could read it all. A damaged file may end that one by a signal. */
-static bool is_readable(const struct keeper *keeper) {
+/* Returns true when another process could not read it all. A damaged file may end that one by a signal. */
+static bool is_damaged(const struct keeper *keeper) {
     char clients[16], directory[sizeof keeper->directory];
     char program[] = "postern", option[] = "--check-store";
     char *arguments[] = {program, option, directory, clients, NULL};
@@ -111,12 +111,12 @@ static bool is_readable(const struct keeper *keeper) {
     int error = posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ);
     if (error != 0) {
         log_warning("reputation: %s is used unchecked: %s", keeper->directory, strerror(error));
-        return true;
+        return false;
     }
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
-            return true;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            return false;
+    return !WIFEXITED(status) || WEXITSTATUS(status) == 1;
 }
 
 static void set_aside(const struct keeper *keeper, const char *why) {
@@ -162,7 +162,7 @@ static bool load_record(void *context, uint64_t key, const struct client *client
 static void load(struct keeper *keeper) {
     unsigned skipped = 0;
     bool is_same = true;
-    if (!is_readable(keeper))
+    if (is_damaged(keeper))
         set_aside(keeper, "cannot be read");
     keeper->result = open_store(keeper, &is_same);
     keeper->forgets_lists = !is_same;
@@ -212,13 +212,18 @@ static void *keeper_run(void *argument) {
 
 /* --- the manager --- */
 
+/* LMDB takes a write that was cut short, as by a full disk, for an I/O error. */
+static const char *reason(int result) {
+    return result == -EIO ? "Input/output error, as from a full disk" : strerror(-result);
+}
+
 static void note_result(struct keeper *keeper) {
     bool was_on = strcmp(keeper->state, "on") == 0;
     if (keeper->result == 0 && !was_on && !keeper->is_loading)
         log_info("reputation: %s: reputations are kept", keeper->directory);
     if (keeper->result < 0 && was_on)
-        log_error("reputation: %s: %s: reputations are not kept for now", keeper->directory, strerror(-keeper->result));
-    snprintf(keeper->state, sizeof keeper->state, "%s", keeper->result == 0 ? "on" : strerror(-keeper->result));
+        log_error("reputation: %s: %s: reputations are not kept for now", keeper->directory, reason(keeper->result));
+    snprintf(keeper->state, sizeof keeper->state, "%s", keeper->result == 0 ? "on" : reason(keeper->result));
 }
 
 static void take_loaded(struct keeper *keeper, uint32_t now_s) {

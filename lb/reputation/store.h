@@ -34,7 +34,8 @@ int store_iterate(struct store *store, bool (*visit)(void *context, uint64_t key
                   void *context, unsigned *ret_skipped);
 
 /* Goes through a whole store as a reader and a writer would, changing nothing; a damaged file may kill the process that
- * does this, so it is one of its own. Returns 0 or -errno. */
+ * does this, so it is one of its own. Returns 0; -EBADMSG: set it aside; or another -errno, which says nothing about
+ * the file, as -EBUSY: another postern uses it, and may be writing. */
 int store_check(const char *directory, unsigned clients_max);
 
 #endif

@@ -313,7 +313,12 @@ static int try_a_write(MDB_env *env, MDB_dbi dbi) {
     return to_errno(result);
 }
 
-int store_check(const char *directory, unsigned clients_max) {
+/* What another file in its place would cure; not a lack of memory, say. */
+static bool is_of_the_file(int error) {
+    return error == -EBADMSG || error == -EACCES || error == -EPERM || error == -EISDIR || error == -EIO;
+}
+
+static int check_records(const char *directory, unsigned clients_max) {
     MDB_env *env = NULL;
     MDB_txn *txn;
     MDB_dbi dbi = 0;
@@ -332,4 +337,13 @@ int store_check(const char *directory, unsigned clients_max) {
         result = try_a_write(env, dbi);
     mdb_env_close(env);
     return result;
+}
+
+int store_check(const char *directory, unsigned clients_max) {
+    int lock_fd = take_lock(directory);
+    if (lock_fd < 0)
+        return lock_fd;
+    int result = check_records(directory, clients_max);
+    close(lock_fd);
+    return is_of_the_file(result) ? -EBADMSG : result;
 }
