@@ -14,7 +14,7 @@ struct site {
 static void begin(struct site *site, const char *reputation) {
     struct scene *scene = &site->scene;
     scene_begin(scene, false);
-    sink_begin(scene, &site->vm, "vm1", "");
+    sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
     sink_begin(scene, &site->bastion, "bastion", "");
     postern_begin(scene,
                   "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\n%s"

@@ -14,37 +14,68 @@ struct site {
 /* Forward and backward for one client. */
 #define NAMED(octets, name)                                                                                            \
     "  local-data: \"" name ". 300 IN A " octets "\"\n  local-data-ptr: \"" octets " 300 " name "\"\n"
-#define LISTED(reversed, answer) "  local-data: \"" reversed ".zen.test. 300 IN A " answer "\"\n"
+#define LISTED(zone, reversed, answer) "  local-data: \"" reversed "." zone ". 300 IN A " answer "\"\n"
 
-static const char dns_data[] = LISTED("2.0.0.127", "127.0.0.2") NAMED("127.0.21.1", "mx.good.test") /* behaves */
-    NAMED("127.0.21.2", "mx.strange.test") LISTED("2.21.0.127", "127.255.255.254") NAMED("127.0.21.3", "mx.odd.test")
-        LISTED("3.21.0.127", "127.0.0.255") NAMED("127.0.22.1", "mx.spammer.test") /* 550 after DATA */
-    NAMED("127.0.22.2", "mx.listed.test")
-        LISTED("2.22.0.127",
-               "127.0.0.4") "  local-data-ptr: \"127.0.22.3 300 mx.liar.test\"\n" /* its name does not lead back */
-    NAMED("127.0.22.5", "mx.early.test")
-        NAMED("127.0.22.6",
-              "mx.late.test") "  local-zone: \"all.test.\" redirect\n  local-data: \"all.test. 300 IN A 127.0.0.2\"\n";
+/* Each in a /24 of its own: nobody has neighbours. */
+#define GOOD     "127.0.21.1" /* behaves */
+#define REFUSING "127.0.22.1" /* the same; a list answers 127.255.255.254 for it */
+#define ODD      "127.0.23.1" /* another answers 127.0.0.255 */
+#define SHORT    "127.0.24.1" /* behaves, not for long enough */
+#define SPAMMER  "127.0.31.1" /* 550 after DATA */
+#define LISTED_  "127.0.32.1"
+#define LIAR     "127.0.33.1" /* its name does not lead back */
+#define NAMELESS "127.0.34.1"
+#define EARLY    "127.0.35.1" /* talks before the greeting */
+#define LATE     "127.0.36.1"
+#define STRANGER "127.0.37.1"
 
-static void begin(struct site *site) {
+static const char dns_data[] = LISTED("zen.test", "2.0.0.127", "127.0.0.2")
+    LISTED("drop.test", "2.0.0.127", "127.0.0.2") NAMED(GOOD, "mx.good.test") NAMED(REFUSING, "mx.strange.test")
+        LISTED("zen.test", "1.22.0.127", "127.255.255.254") NAMED(ODD, "mx.odd.test")
+            LISTED("drop.test", "1.23.0.127", "127.0.0.255") NAMED(SHORT, "mx.short.test")
+                NAMED(SPAMMER, "mx.spammer.test") NAMED(LISTED_, "mx.listed.test")
+                    LISTED("zen.test", "1.32.0.127", "127.0.0.4") NAMED(EARLY, "mx.early.test")
+                        NAMED(LATE, "mx.late.test") "  local-data-ptr: \"" LIAR " 300 mx.liar.test\"\n"
+                                                    "  local-zone: \"all.test.\" redirect\n"
+                                                    "  local-data: \"all.test. 300 IN A 127.0.0.2\"\n";
+
+/* The rules for who is vetted are the defaults. */
+static void start(struct site *site) {
     struct scene *scene = &site->scene;
-    scene_begin(scene, false);
-    sink_begin(scene, &site->vm, "vm1", "");
-    sink_begin(scene, &site->bastion, "bastion", "");
-    unbound_begin(scene, &site->unbound, dns_data);
     postern_begin(scene,
-                  "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\n"
-                  "[dns]\nservers = 127.0.0.1:%u\ntimeout = 300ms\ntries = 2\n"
+                  "[reputation]\nmax-entries = 1000\n[dns]\nservers = 127.0.0.1:%u\ntimeout = 300ms\ntries = 2\n"
                   "[dnslist zen]\nzone = zen.test\nanswers = 127.0.0.2-7 127.0.0.9\n"
+                  "[dnslist drop]\nzone = drop.test\nanswers = 127.0.0.2\n"
                   "[dnslist all]\nzone = all.test\nanswers = 127.0.0.2\n"
                   "[tier primary]\ninter = 200ms\nfastinter = 100ms\nfall = 2\n"
                   "[tier strict]\nadmit = vetted\n"
                   "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
                   "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
                   site->unbound.port, site->vm.port, site->bastion.port);
-    WAIT_FOR(log_has(scene, "server vm1 health starting -> up") &&
-                 log_has(scene, "server bastion health starting -> up") && log_has(scene, "dnslist zen: zen.test has"),
+    WAIT_FOR(log_has(scene, "server bastion health starting -> up"), 10000);
+}
+
+static void begin(struct site *site) {
+    struct scene *scene = &site->scene;
+    scene_begin(scene, false);
+    sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
+    sink_begin(scene, &site->bastion, "bastion", "");
+    unbound_begin(scene, &site->unbound, dns_data);
+    start(site);
+    WAIT_FOR(log_has(scene, "server vm1 health starting -> up") && log_has(scene, "dnslist zen: zen.test has passed") &&
+                 log_has(scene, "dnslist drop: drop.test has passed"),
              10000);
+}
+
+/* It has sent mail on 30 days of the last 40: this much good evidence as of yesterday. */
+static void remember(struct site *site, const char *client, double good) {
+    int status;
+    char *said = shell(&status,
+                       "build/san/posternctl -s %s/control.sock reputation import %s,$(date -u -d '40 days ago' "
+                       "+%%F),$(date -u -d yesterday +%%F),30,%.1f,0,30,0,, 2>&1",
+                       site->scene.dir, client, good);
+    cr_assert(status == 0, "%s", said);
+    free(said);
 }
 
 static void send_from(struct site *site, const char *source, unsigned sessions, const char *options) {
@@ -78,51 +109,102 @@ static void take_primaries_down(struct site *site) {
 Test(vetting, good_senders_with_a_name_are_served_in_an_outage_and_all_others_hear_4xx) {
     struct site site;
     begin(&site);
-    static const char *const behave[] = {"127.0.21.1", "127.0.21.2", "127.0.21.3", "127.0.22.2",
-                                         "127.0.22.3", "127.0.22.4", "127.0.22.5"};
+    static const char *const behave[] = {GOOD, REFUSING, ODD, SPAMMER, LISTED_, LIAR, NAMELESS, EARLY};
+    /* 28 good units make a score of 90: 27 of yesterday do not, two more of today do. */
+    for (size_t i = 0; i < sizeof behave / sizeof behave[0]; i++)
+        remember(&site, behave[i], 27);
+    remember(&site, SHORT, 25);
+    cr_assert(shows(&site, GOOD, "vetted: no") && shows(&site, GOOD, "has_min_score: no"));
     for (size_t i = 0; i < sizeof behave / sizeof behave[0]; i++)
         send_from(&site, behave[i], 5, "");
-    send_from(&site, "127.0.22.5", 1, "--early 20");
-    sink_fault(&site.vm, "dot-550");
-    send_from(&site, "127.0.22.1", 3, "");
-    WAIT_FOR(shows(&site, "127.0.21.1", "vetted: yes") && shows(&site, "127.0.21.2", "vetted: yes") &&
-                 shows(&site, "127.0.21.3", "vetted: yes"),
+    send_from(&site, SHORT, 5, "");
+    WAIT_FOR(shows(&site, GOOD, "vetted: yes") && shows(&site, REFUSING, "vetted: yes") &&
+                 shows(&site, ODD, "vetted: yes") && shows(&site, SPAMMER, "vetted: yes") &&
+                 shows(&site, EARLY, "vetted: yes"),
              10000);
-    cr_assert(shows(&site, "127.0.21.1", "name: confirmed") && shows(&site, "127.0.21.1", "domain: good.test"));
-    WAIT_FOR(shows(&site, "127.0.22.2", "vetoed_by: zen"), 5000);
-    WAIT_FOR(shows(&site, "127.0.22.3", "name: none that leads back"), 5000);
-    WAIT_FOR(shows(&site, "127.0.22.4", "has_fcrdns: no"), 5000);
-    WAIT_FOR(shows(&site, "127.0.22.1", "mails rejected by the filter: 3"), 5000);
-    cr_assert(log_has(&site.scene, "dnslist zen: zen.test answers 127.255.255.254 for 127.0.21.2") ||
-              log_has(&site.scene, "dnslist zen: zen.test answers 127.0.0.255 for 127.0.21.3"));
+    cr_assert(shows(&site, GOOD, "name: confirmed") && shows(&site, GOOD, "domain: good.test"));
+    WAIT_FOR(shows(&site, LISTED_, "vetoed_by: zen") && shows(&site, LISTED_, "has_min_score: yes"), 5000);
+    WAIT_FOR(shows(&site, LIAR, "name: none that leads back") && shows(&site, LIAR, "has_min_score: yes"), 5000);
+    WAIT_FOR(shows(&site, NAMELESS, "has_fcrdns: no") && shows(&site, NAMELESS, "has_min_score: yes"), 5000);
+    WAIT_FOR(shows(&site, SHORT, "name: confirmed") && shows(&site, SHORT, "has_min_score: no"), 5000);
+    cr_assert(log_has(&site.scene, "dnslist zen: zen.test answers 127.255.255.254 for " REFUSING));
+    cr_assert(log_has(&site.scene, "dnslist drop: drop.test answers 127.0.0.255 for " ODD));
     cr_assert(log_has(&site.scene, "dnslist all: all.test is switched off: it lists 127.0.0.1"));
 
+    send_from(&site, EARLY, 1, "--early 20");
+    sink_fault(&site.vm, "dot-550");
+    send_from(&site, SPAMMER, 3, "");
+    WAIT_FOR(shows(&site, SPAMMER, "mails rejected by the filter: 3") && shows(&site, SPAMMER, "vetted: no"), 5000);
+    WAIT_FOR(shows(&site, EARLY, "has_clean_month: no") && shows(&site, EARLY, "vetted: no"), 5000);
+
     take_primaries_down(&site);
-    cr_assert(is_served(&site, "127.0.21.1"));
-    cr_assert(is_served(&site, "127.0.21.2") && is_served(&site, "127.0.21.3"), "a strange answer is no listing");
-    cr_assert_not(is_served(&site, "127.0.22.1"), "a spammer");
-    cr_assert_not(is_served(&site, "127.0.22.2"), "listed");
-    cr_assert_not(is_served(&site, "127.0.22.3"), "a name that does not lead back");
-    cr_assert_not(is_served(&site, "127.0.22.4"), "no name");
-    cr_assert_not(is_served(&site, "127.0.22.5"), "talks before the greeting");
-    cr_assert_not(is_served(&site, "127.0.24.1"), "a stranger");
+    cr_assert(is_served(&site, GOOD));
+    cr_assert(is_served(&site, REFUSING) && is_served(&site, ODD), "a strange answer is no listing");
+    cr_assert_not(is_served(&site, SHORT), "a good sender, a mail too early");
+    cr_assert_not(is_served(&site, SPAMMER), "a spammer");
+    cr_assert_not(is_served(&site, LISTED_), "listed");
+    cr_assert_not(is_served(&site, LIAR), "a name that does not lead back");
+    cr_assert_not(is_served(&site, NAMELESS), "no name");
+    cr_assert_not(is_served(&site, EARLY), "talks before the greeting");
+    cr_assert_not(is_served(&site, STRANGER), "a stranger");
     cr_assert_eq(sink_figure(&site.bastion, "mails"), 3);
-    WAIT_FOR(shows(&site, "127.0.24.1", "name: none that leads back"), 5000); /* the refused are looked up too */
+    WAIT_FOR(shows(&site, STRANGER, "name: none that leads back"), 5000); /* the refused are looked up too */
     scene_end(&site.scene);
 }
 
-Test(vetting, with_dns_silent_the_vetted_stay_and_nobody_new_is) {
+Test(vetting, with_dns_silent_mail_flows_the_vetted_stay_even_over_a_restart_and_nobody_new_is) {
     struct site site;
     begin(&site);
-    send_from(&site, "127.0.21.1", 5, "");
-    WAIT_FOR(shows(&site, "127.0.21.1", "vetted: yes"), 10000);
+    remember(&site, GOOD, 27);
+    send_from(&site, GOOD, 5, "");
+    WAIT_FOR(shows(&site, GOOD, "vetted: yes"), 10000);
     kill(site.unbound.pid, SIGSTOP);
-    send_from(&site, "127.0.22.6", 5, "");
-    WAIT_FOR(shows(&site, "127.0.22.6", "has_min_score: yes"), 5000);
+    remember(&site, LATE, 27);
+    send_from(&site, LATE, 5, "");
+    WAIT_FOR(shows(&site, LATE, "has_min_score: yes"), 5000);
+    uint64_t begun = now_ms();
+    json_t *result = load_run(&site.scene, "--concurrency 1 --sessions 20 --source 127.0.40.0/24");
+    cr_assert(now_ms() - begun < 6000, "20 sessions, one after the other, and none waited 600 ms for the DNS");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
     take_primaries_down(&site);
-    cr_assert(is_served(&site, "127.0.21.1"));
-    cr_assert_not(is_served(&site, "127.0.22.6"), "nothing is known of its name");
-    cr_assert(shows(&site, "127.0.22.6", "name: unknown"));
+    cr_assert(is_served(&site, GOOD));
+    cr_assert_not(is_served(&site, LATE), "nothing is known of its name");
+    cr_assert(shows(&site, LATE, "name: unknown"));
+
+    kill_child(&site.scene, site.scene.postern, SIGTERM);
+    start(&site);
+    WAIT_FOR(log_has(&site.scene, "clients are known"), 5000);
+    cr_assert(is_served(&site, GOOD), "what the DNS said is kept");
+    cr_assert_not(is_served(&site, LATE));
     kill(site.unbound.pid, SIGCONT);
+    scene_end(&site.scene);
+}
+
+static json_int_t lookups(struct site *site, const char *key) {
+    json_t *table = ctl_json(&site->scene, "show reputation");
+    json_int_t value = figure(table, key);
+    json_decref(table);
+    return value;
+}
+
+Test(vetting, a_flood_of_strangers_with_dns_silent_keeps_a_bounded_number_of_lookups) {
+    struct site site;
+    begin(&site);
+    remember(&site, GOOD, 27);
+    send_from(&site, GOOD, 5, "");
+    WAIT_FOR(shows(&site, GOOD, "vetted: yes"), 10000);
+    take_primaries_down(&site);
+    kill(site.unbound.pid, SIGSTOP);
+    pid_t flood = load_begin(&site.scene, "flood.json", "--concurrency 50 --sessions 6000 --source 127.0.64.0/18");
+    WAIT_FOR(lookups(&site, "lookups_dropped") > 0, 30000);
+    cr_assert(lookups(&site, "lookups_running") <= 40 && lookups(&site, "lookups_waiting") <= 4096);
+    cr_assert(is_served(&site, GOOD));
+    json_t *result = load_end(&site.scene, flood, "flood.json");
+    cr_assert_eq(figure(result, "tempfailed"), 6000, "%s", json_dumps(result, 0));
+    json_decref(result);
+    kill(site.unbound.pid, SIGCONT);
+    json_int_t done = lookups(&site, "lookups_done");
+    WAIT_FOR(lookups(&site, "lookups_done") > done + 200, 10000); /* it goes on by itself */
     scene_end(&site.scene);
 }
