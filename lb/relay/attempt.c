@@ -24,7 +24,7 @@ static void attempt_free(struct attempt *attempt) {
     bool was_full = backend_release_slot(backend, attempt->slot_limit);
     pool_put(&worker->attempts, attempt);
     if (was_full)
-        worker_on_slot_freed(worker, tier);
+        queue_on_slot_freed(worker, tier);
 }
 
 /* Tells the session, or, for an orphan, ends it. */

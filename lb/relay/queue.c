@@ -1,6 +1,7 @@
 /* Sessions that wait for a backend with a free slot: two lists a worker, vetted clients first. The tier's bound is on
- * the sum over all workers. A freed slot, a new view and a tick each let the waiting choose again; the tick covers a
- * wake-up lost between two workers. */
+ * the sum over all workers, and so is that order: while a vetted client waits with any worker, nobody else takes a slot
+ * that it could have. A freed slot, a new view and a tick each let the waiting choose again; the tick covers a wake-up
+ * lost between two workers. */
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -8,6 +9,22 @@
 
 static unsigned list_of(const struct session *session) {
     return session->is_vetted ? 0 : 1;
+}
+
+/* Who has tried a backend already may be waiting for another one than is free, so nobody yields to it. */
+static bool has_precedence(const struct session *session) {
+    return session->is_vetted && session->tries == 0;
+}
+
+bool queue_must_yield(const struct session *session, const struct view_tier *tier) {
+    if (session->is_vetted || session->tries > 0 || atomic_load(tier->waiting_vetted) == 0)
+        return false;
+    for (unsigned i = 0; i < tier->members_count; i++) {
+        const struct view_member *member = &tier->members[i];
+        if (member->is_usable && member->weight > 0 && member->sessions_max == 0)
+            return false; /* there is room for all */
+    }
+    return true;
 }
 
 static void link_last(struct session *session) {
@@ -43,7 +60,7 @@ bool queue_join(struct session *session, const struct view_tier *tier, unsigned 
         atomic_fetch_sub(tier->waiting, 1);
         return false;
     }
-    if (session->is_vetted)
+    if (has_precedence(session))
         atomic_fetch_add(tier->waiting_vetted, 1);
     session->queue_tier = (uint8_t)tier_index;
     session->is_queued = true;
@@ -59,7 +76,7 @@ void queue_leave(struct session *session) {
         return;
     const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
     atomic_fetch_sub(tier->waiting, 1);
-    if (session->is_vetted)
+    if (has_precedence(session))
         atomic_fetch_sub(tier->waiting_vetted, 1);
     session->is_queued = false;
     unlink_waiting(session);
@@ -70,12 +87,12 @@ static bool may_move(struct session *session) {
     const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
     if (!tier->is_up && !tier->is_starting)
         return true;
-    bool waits_for_any = false;
+    bool waits_for_any = queue_must_yield(session, tier), may_take = !waits_for_any;
     for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
         if (backend_set_has(&session->tried, member->backend) || member->weight == 0)
             continue;
-        if (member->is_usable &&
+        if (may_take && member->is_usable &&
             (member->sessions_max == 0 || atomic_load(&member->backend->in_use) < member->sessions_max))
             return true;
         waits_for_any |= member->is_usable || member->is_starting;
@@ -106,6 +123,21 @@ void queue_serve(struct worker *worker) {
             session = next;
         }
     }
+}
+
+/* Its own vetted clients first, then those of others, then the rest likewise. */
+void queue_on_slot_freed(struct worker *worker, unsigned tier_index) {
+    const struct view_tier *tier = &worker->view->tiers[tier_index];
+    bool wakes_others = worker->queue_first[0] == NULL && atomic_load(tier->waiting_vetted) > 0;
+    if (!wakes_others && worker->queued > 0) {
+        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io));
+        return;
+    }
+    if (atomic_load(tier->waiting) == 0)
+        return;
+    for (unsigned i = 0; i < worker->shared->workers_count; i++)
+        if (worker->shared->workers[i] != worker)
+            worker_wake(worker->shared->workers[i]);
 }
 
 /* Runs in each turn in which something may have changed, and at the tick while anybody waits. */

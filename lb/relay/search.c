@@ -67,7 +67,8 @@ void session_choose(struct session *session) {
             gate_dialog_begin(session, i);
             return;
         }
-        enum choice choice = needs_gate ? CHOICE_STARTING : try_tier(session, tier, true, &session->attempt);
+        bool waits = needs_gate || queue_must_yield(session, tier);
+        enum choice choice = waits ? CHOICE_FULL : try_tier(session, tier, true, &session->attempt);
         if (choice == CHOICE_FOUND) {
             session_enter(session, SESSION_CONNECT);
             return;

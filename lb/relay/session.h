@@ -286,6 +286,10 @@ void outcome_of_client(struct session *session);
 /* Returns false when the tier's bound is reached. */
 bool queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index);
 void queue_leave(struct session *session);
+/* A vetted client waits for what this one would take: it must join, though there may be a free slot. */
+bool queue_must_yield(const struct session *session, const struct view_tier *tier);
+/* A backend of this tier that was full has a free slot. */
+void queue_on_slot_freed(struct worker *worker, unsigned tier);
 /* Lets waiting sessions choose again, vetted ones first. */
 void queue_serve(struct worker *worker);
 void queue_on_tick(struct timer *timer);

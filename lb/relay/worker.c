@@ -32,18 +32,6 @@ void worker_release_session(struct session *session) {
         listener_resume(&worker->listeners[i]);
 }
 
-void worker_on_slot_freed(struct worker *worker, unsigned tier) {
-    if (worker->queued > 0) {
-        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io));
-        return;
-    }
-    if (atomic_load(worker->view->tiers[tier].waiting) == 0)
-        return;
-    for (unsigned i = 0; i < worker->shared->workers_count; i++)
-        if (worker->shared->workers[i] != worker)
-            worker_wake(worker->shared->workers[i]);
-}
-
 /* --- messages --- */
 
 static void on_wake(void *receiver) {

@@ -92,8 +92,6 @@ static inline struct backend_share *attempt_share(const struct attempt *attempt)
 uint64_t worker_random(struct worker *worker);
 /* The session's memory goes back to the pool; ends a stopping worker with its last one. */
 void worker_release_session(struct session *session);
-/* A slot on a full backend of this tier was given back: somebody may be waiting for it. */
-void worker_on_slot_freed(struct worker *worker, unsigned tier);
 
 /* offers.c: the number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't
  * be kept; and back. */

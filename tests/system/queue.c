@@ -1,6 +1,7 @@
 /* max-sessions keeps a VM from swapping; who finds no slot waits, for a time, in a bounded queue. */
 #include "harness.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void begin(struct scene *scene, struct test_sink *sink, const char *tier) {
@@ -70,5 +71,36 @@ Test(queue, a_full_queue_answers_421_at_once_and_never_overflows_into_the_next_t
     cr_assert(sink_figure(&bastion, "mails") == 0);
     json_decref(load_end(&scene, held, "held.json"));
     json_decref(result);
+    scene_end(&scene);
+}
+
+/* Sessions are spread over all workers, so a slot often comes free where no vetted client waits. */
+Test(queue, vetted_clients_are_served_first_whoever_came_first_and_the_others_after_them) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    free(shell(NULL, "echo 127.0.53.0/24 > %s/allow", scene.dir));
+    postern_begin_with(&scene, "workers = 4\n", "",
+                       "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:1\n"
+                       "[tier primary]\ncheck = none\nmax-sessions = 1\n[backend vm1]\ntier = primary\n"
+                       "address = 127.0.0.1:%u\n",
+                       scene.dir, sink.port);
+    pid_t held = load_begin(&scene, "held.json", "--sessions 1 --hold 2 --source 127.0.54.200");
+    WAIT_FOR(info_figure(&scene, "relayed_total") == 1, 5000);
+    pid_t strangers =
+        load_begin(&scene, "strangers.json", "--sessions 6 --concurrency 6 --hold 0.5 --source 127.0.54.0/24");
+    char *waiting = NULL;
+    WAIT_FOR((free(waiting), waiting = row_value(&scene, "tiers", "primary", "queue"), strcmp(waiting, "6") == 0),
+             5000);
+    free(waiting);
+    json_t *result = load_run(&scene, "--sessions 6 --concurrency 6 --source 127.0.53.0/24");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    cr_assert_leq(info_figure(&scene, "relayed_total"), 1 + 6 + 1, "a stranger was served while a vetted one waited");
+    result = load_end(&scene, strangers, "strangers.json");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    json_decref(load_end(&scene, held, "held.json"));
     scene_end(&scene);
 }
