@@ -129,16 +129,20 @@ bool network_file_has_address(const struct network_file *file, const struct addr
     return low > 0 && cidr_contains(&file->networks.items[low - 1], address);
 }
 
-bool network_file_has_name(const struct network_file *file, const char *name) {
+const char *network_file_find_name(const struct network_file *file, const char *name) {
     size_t length = strlen(name);
     for (size_t i = 0; i < file->domains.count; i++) {
         const char *domain = file->domains.items[i];
         size_t domain_length = strlen(domain);
         if (strcmp(name, domain + 1) == 0 ||
             (length > domain_length && strcmp(name + length - domain_length, domain) == 0))
-            return true;
+            return domain;
     }
-    return false;
+    return NULL;
+}
+
+bool network_file_has_name(const struct network_file *file, const char *name) {
+    return network_file_find_name(file, name) != NULL;
 }
 
 int network_file_read(const char *path, FILE *errors, struct network_file *ret_file) {

@@ -17,7 +17,9 @@ int network_file_read(const char *path, FILE *errors, struct network_file *ret_f
 /* Accepts a zeroed one. */
 void network_file_finish(struct network_file *file);
 bool network_file_has_address(const struct network_file *file, const struct address *address);
-/* `name`: in lower case, without a dot at its end. ".example.org" stands for that name and all below it. */
+/* `name`: in lower case, without a dot at its end. ".example.org" stands for that name and all below it. The line that
+ * it is of, or NULL. */
+const char *network_file_find_name(const struct network_file *file, const char *name);
 bool network_file_has_name(const struct network_file *file, const char *name);
 
 #endif

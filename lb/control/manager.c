@@ -192,7 +192,7 @@ static void release_access(struct retired *retired) {
 void manager_set_access(struct manager *manager, struct access *access) {
     struct access *old = manager->access;
     manager->access = access;
-    manager->reputation.access = access;
+    reputation_set_access(&manager->reputation, access, (uint32_t)time(NULL));
     atomic_store(&manager->shared.access, access);
     if (old != NULL)
         snapshots_retire(manager->shared.views, &old->retired, release_access);

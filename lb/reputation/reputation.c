@@ -56,6 +56,11 @@ void reputation_finish(struct reputation *reputation) {
     parents_finish(&reputation->parents);
 }
 
+void reputation_set_access(struct reputation *reputation, const struct access *access, uint32_t now_s) {
+    reputation->access = access;
+    reputation->access_s = access->allowed.domains.count > 0 ? now_s : 0;
+}
+
 uint16_t reputation_day(uint32_t now_s) {
     return (uint16_t)(now_s / SECONDS_A_DAY);
 }
@@ -85,12 +90,29 @@ static void look_at_lists(const struct reputation *reputation, const struct clie
     }
 }
 
+/* FNV-1a; never 0. */
+static uint32_t number_of(const char *domain) {
+    uint32_t hash = 2166136261u;
+    for (; *domain != '\0'; domain++)
+        hash = (hash ^ (unsigned char)*domain) * 16777619u;
+    return hash != 0 ? hash : 1;
+}
+
+/* The domain by which it was allowed still stands in the file. */
+static bool is_allowed(const struct reputation *reputation, const struct client *client) {
+    const struct access *access = reputation->access;
+    for (size_t i = 0; client->allowed_by != 0 && access != NULL && i < access->allowed.domains.count; i++)
+        if (number_of(access->allowed.domains.items[i]) == client->allowed_by)
+            return true;
+    return false;
+}
+
 static void look_at_dns(const struct reputation *reputation, const struct client *client, uint32_t now_s,
                         struct vetting *vetting) {
     vetting->has_name_answer = is_recent(client->dns.name_s, now_s);
     bool is_confirmed = vetting->has_name_answer && client->dns.name == NAME_CONFIRMED;
     vetting->has_fcrdns = is_confirmed || !reputation->config->require_fcrdns;
-    vetting->is_by_file = is_confirmed && client->dns.is_in_allowed_domain;
+    vetting->is_by_file = is_confirmed && is_allowed(reputation, client);
     look_at_lists(reputation, client, now_s, vetting);
 }
 
@@ -201,8 +223,13 @@ void reputation_explain(const struct reputation *reputation, uint64_t key, const
 
 static struct client *obtain(struct reputation *reputation, uint64_t key, uint32_t now_s) {
     struct client *client = reputation_table_obtain(&reputation->table, key, reputation_day(now_s));
-    if (client == NULL && !reputation->was_full_said) {
+    if (reputation->table.dropped > 0 && !reputation->was_full_said) {
         reputation->was_full_said = true;
+        log_warning("reputation: max-entries = %u is reached: those of whom least is known make room for others",
+                    reputation->config->entries_max);
+    }
+    if (client == NULL && !reputation->was_refused_said) {
+        reputation->was_refused_said = true;
         log_warning("reputation: a client found no place: max-entries = %u is too few for those who behave",
                     reputation->config->entries_max);
     }
@@ -309,12 +336,13 @@ static void take_name(struct reputation *reputation, uint64_t key, struct client
     const char *domain = NULL;
     dns->name = (uint8_t)findings->name;
     dns->name_s = now_s;
-    dns->is_in_allowed_domain = false;
+    client->allowed_by = 0;
     dns->domain = 0;
     if (findings->name != NAME_CONFIRMED)
         return;
-    dns->is_in_allowed_domain =
-        reputation->access != NULL && network_file_has_name(&reputation->access->allowed, findings->confirmed);
+    const char *allowed =
+        reputation->access == NULL ? NULL : network_file_find_name(&reputation->access->allowed, findings->confirmed);
+    client->allowed_by = allowed != NULL ? number_of(allowed) : 0;
     if (!rdns_is_generic(findings->confirmed, &address))
         domain = rdns_domain(findings->confirmed);
     if (domain == NULL)
@@ -371,8 +399,11 @@ static void refresh(const struct reputation *reputation, uint64_t key, const str
     bool is_of_interest = vetting->own.has_days && vetting->own.has_age && vetting->own.has_clean_month;
     bool is_old = now_s - client->dns.name_s > RESULT_REFRESH_S ||
                   (reputation->lists_count > 0 && now_s - client->dns.lists_s > RESULT_REFRESH_S);
+    bool is_of_other_file = client->dns.name == NAME_CONFIRMED && client->dns.name_s <= reputation->access_s;
     if ((is_of_interest || vetting->is_vetted) && is_old)
         want_lookup(reputation, key, client, now_s);
+    else if (is_of_other_file && reputation->wants_lookup != NULL) /* however fresh it is */
+        reputation->wants_lookup(reputation->wants_lookup_context, key, client->host);
 }
 
 void reputation_sweep(struct reputation *reputation, unsigned places, uint32_t now_s) {

@@ -39,8 +39,9 @@ struct reputation {
     struct dnslist lists[CONFIG_DNSLISTS_MAX];
     unsigned lists_count;
     const struct access *access; /* the manager's; NULL: none */
+    uint32_t access_s;           /* names confirmed up to then may not have been compared with its domains */
     unsigned sweep_at;
-    bool was_full_said;
+    bool was_full_said, was_refused_said;
     /* A client's DNS results are wanted; may be NULL. */
     void (*wants_lookup)(void *context, uint64_t key, uint64_t host);
     void *wants_lookup_context;
@@ -50,6 +51,8 @@ struct reputation {
 int reputation_init(struct reputation *reputation, const struct config *config, uint32_t now_s);
 /* Accepts a zeroed one. */
 void reputation_finish(struct reputation *reputation);
+/* `access` in place of the one before; outlives its use. What it says of networks is the workers' business. */
+void reputation_set_access(struct reputation *reputation, const struct access *access, uint32_t now_s);
 /* The day, as evidence counts it. */
 uint16_t reputation_day(uint32_t now_s);
 

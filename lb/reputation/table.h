@@ -26,7 +26,6 @@ struct client_dns {
     uint32_t ask_after_s; /* what is known is fresh until then */
     uint16_t listed;      /* a bit for each [dnslist] that lists it */
     uint8_t name;         /* enum client_name */
-    bool is_in_allowed_domain;
 };
 
 /* What the operator has decided of one client. */
@@ -37,6 +36,7 @@ struct client {
     struct client_dns dns;
     uint64_t host; /* of an IPv6 client: the lower half of the last address seen */
     uint8_t decree;
+    uint32_t allowed_by; /* a number for the domain in allow-file that its confirmed name is of; 0: none */
 };
 
 /* Never 0. */

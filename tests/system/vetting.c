@@ -43,7 +43,8 @@ static const char dns_data[] = LISTED("zen.test", "2.0.0.127", "127.0.0.2")
 static void start(struct site *site) {
     struct scene *scene = &site->scene;
     postern_begin(scene,
-                  "[reputation]\nmax-entries = 1000\n[dns]\nservers = 127.0.0.1:%u\ntimeout = 300ms\ntries = 2\n"
+                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\ntimeout = "
+                  "300ms\ntries = 2\n"
                   "[dnslist zen]\nzone = zen.test\nanswers = 127.0.0.2-7 127.0.0.9\n"
                   "[dnslist drop]\nzone = drop.test\nanswers = 127.0.0.2\n"
                   "[dnslist all]\nzone = all.test\nanswers = 127.0.0.2\n"
@@ -51,7 +52,7 @@ static void start(struct site *site) {
                   "[tier strict]\nadmit = vetted\n"
                   "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
                   "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  site->unbound.port, site->vm.port, site->bastion.port);
+                  scene->dir, site->unbound.port, site->vm.port, site->bastion.port);
     WAIT_FOR(log_has(scene, "server bastion health starting -> up"), 10000);
 }
 
@@ -61,6 +62,7 @@ static void begin(struct site *site) {
     sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
     sink_begin(scene, &site->bastion, "bastion", "");
     unbound_begin(scene, &site->unbound, dns_data);
+    free(shell(NULL, "touch %s/allow", scene->dir));
     start(site);
     WAIT_FOR(log_has(scene, "server vm1 health starting -> up") && log_has(scene, "dnslist zen: zen.test has passed") &&
                  log_has(scene, "dnslist drop: drop.test has passed"),
@@ -206,5 +208,19 @@ Test(vetting, a_flood_of_strangers_with_dns_silent_keeps_a_bounded_number_of_loo
     kill(site.unbound.pid, SIGCONT);
     json_int_t done = lookups(&site, "lookups_done");
     WAIT_FOR(lookups(&site, "lookups_done") > done + 200, 10000); /* it goes on by itself */
+    scene_end(&site.scene);
+}
+
+Test(vetting, a_domain_counts_from_the_reload_that_brings_it_to_the_one_that_takes_it_away) {
+    struct site site;
+    begin(&site);
+    send_from(&site, GOOD, 1, "");
+    WAIT_FOR(shows(&site, GOOD, "name: confirmed") && shows(&site, GOOD, "vetted: no"), 10000);
+    free(shell(NULL, "echo .good.test > %s/allow", site.scene.dir));
+    free(ctl(&site.scene, NULL, "reload"));
+    WAIT_FOR(shows(&site, GOOD, "vetted: yes") && shows(&site, GOOD, "in_allow_file: yes"), 5000);
+    free(shell(NULL, "echo .other.test > %s/allow", site.scene.dir));
+    free(ctl(&site.scene, NULL, "reload"));
+    WAIT_FOR(shows(&site, GOOD, "vetted: no") && shows(&site, GOOD, "in_allow_file: no"), 5000);
     scene_end(&site.scene);
 }
