@@ -33,6 +33,7 @@ static void show_table(struct command *command, const struct manager *manager) {
     lookups_read_stats(manager->lookups, &lookups);
     json_t *row = json_object();
     json_object_set_new(row, "clients", json_integer(reputation->table.count));
+    json_object_set_new(row, "is_full", json_boolean(reputation->table.dropped > 0 || reputation->table.refused > 0));
     json_object_set_new(row, "places", json_integer(reputation_table_places(&reputation->table)));
     json_object_set_new(row, "vetted", json_integer(reputation_count_vetted(reputation)));
     json_object_set_new(row, "dropped", json_integer((json_int_t)reputation->table.dropped));

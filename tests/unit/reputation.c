@@ -188,6 +188,37 @@ Test(reputation, only_who_matters_is_looked_up_and_not_again_while_results_are_f
     cr_assert_eq(asked, 3, "who was refused in an outage");
 }
 
+Test(reputation, results_are_kept_for_their_ttl_but_not_under_5_minutes_nor_over_6_hours) {
+    begin_with(4000, true, 0);
+    reputation.wants_lookup = on_wants_lookup;
+    uint64_t client = key("192.0.2.1");
+    static const struct {
+        uint32_t ttl_s;
+        bool has_answer;
+        uint32_t fresh_s;
+    } cases[] = {{10, true, 300}, {2000, true, 2000}, {1000000, true, 6 * 3600}, {2000, false, 60}};
+    uint32_t now = START;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++, now += DAY_S) {
+        struct dns_findings findings = {
+            .has_name_answer = cases[i].has_answer, .name = NAME_NONE, .ttl_s = cases[i].ttl_s};
+        reputation_take(&reputation, &(struct sighting){.key = client, .clean = 1}, now);
+        reputation_take_findings(&reputation, client, &findings, now);
+        asked = 0;
+        reputation_take(&reputation, &(struct sighting){.key = client, .clean = 1}, now + cases[i].fresh_s - 1);
+        cr_assert_eq(asked, 0, "ttl %u", cases[i].ttl_s);
+        reputation_take(&reputation, &(struct sighting){.key = client, .clean = 1}, now + cases[i].fresh_s);
+        cr_assert_eq(asked, 1, "ttl %u", cases[i].ttl_s);
+    }
+}
+
+static size_t resident_octets(void) {
+    unsigned long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    cr_assert(file != NULL && fscanf(file, "%lu %lu", &all, &resident) == 2);
+    fclose(file);
+    return resident * 4096;
+}
+
 Test(reputation, a_million_strangers_push_out_nobody_and_the_table_keeps_its_bound) {
     begin_with(100000, false, 0);
     enum { REGULARS = 500 };
@@ -196,6 +227,7 @@ Test(reputation, a_million_strangers_push_out_nobody_and_the_table_keeps_its_bou
     uint32_t now = START + 60 * DAY_S;
     sweep(now);
     cr_assert_eq(reputation_count_vetted(&reputation), REGULARS);
+    size_t resident = resident_octets();
     struct timespec from, to;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (unsigned i = 0; i < 1000000; i++)
@@ -206,6 +238,8 @@ Test(reputation, a_million_strangers_push_out_nobody_and_the_table_keeps_its_bou
     for (unsigned i = 0; i < REGULARS; i++)
         cr_assert(is_vetted(key("192.0.2.1") + i * 97));
     cr_assert_leq(reputation.table.count, 131072);
+    size_t bound = (size_t)131072 * (sizeof(struct client) + 9 + 1);
+    cr_assert_leq(resident_octets() - resident, bound + 1000000, "%zu octets more", resident_octets() - resident);
     double each = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 1e6;
     fprintf(stderr, "a flood of a million strangers: %.0f ns each, %u clients in %u places, %zu octets a place\n", each,
             reputation.table.count, reputation_table_places(&reputation.table), sizeof(struct client) + 9);
