@@ -117,3 +117,38 @@ Test(feed, who_has_not_the_key_tells_nothing) {
     cr_assert_eq(told_of("127.0.62.1", "feedback good"), 0);
     scene_end(&scene);
 }
+
+/* One who listens on the wire has lines with right codes; who speaks the protocol here is a shell. */
+Test(feed, a_line_counts_once_on_its_own_connection_and_silent_strangers_keep_no_feed_out) {
+    struct test_sink vm;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    begin(vm.port, "none");
+    char *said = shell(NULL,
+                       "cat > %s/twice <<'END'\n"
+                       "exec 3<>/dev/tcp/127.0.0.1/$1; read -r _ _ nonce <&3\n"
+                       "mac=$(printf '%%s' \"$nonce 1 127.0.62.1 good\" | openssl dgst -sha256 -hmac $(cat $2))\n"
+                       "line=\"1 127.0.62.1 good ${mac##* }\"\n"
+                       "echo \"$line\" >&3; read -r answer <&3; echo \"first: $answer\"\n"
+                       "echo \"$line\" >&3; read -r answer <&3; echo \"again: $answer\"\n"
+                       "exec 3<>/dev/tcp/127.0.0.1/$1; read -r _ <&3\n"
+                       "echo \"$line\" >&3; read -r answer <&3; echo \"elsewhere: $answer\"\n"
+                       "END\nbash %s/twice %u %s/key 2>&1",
+                       scene.dir, scene.dir, feedback_port, scene.dir);
+    cr_assert_str_eq(said, "first: ok 1\nagain: error: the number was there before\n"
+                           "elsewhere: error: the code is wrong: not the same key, or not of this connection\n");
+    free(said);
+    cr_assert_eq(told_of("127.0.62.1", "feedback good"), 1);
+
+    char strangers[200];
+    snprintf(strangers, sizeof strangers,
+             "for i in {1..20}; do exec {fd}<>/dev/tcp/127.0.0.1/%u || exit 1; done; read -r -t 60 -N 9999 <&$fd",
+             feedback_port);
+    spawn(&scene, "strangers.log", (const char *const[]){"bash", "-c", strangers, NULL});
+    WAIT_FOR(log_has(&scene, "has not shown the key in time: closed"), 20000);
+    free(shell(NULL, "touch %s/maillog", scene.dir));
+    feed_begin("maillog", "key");
+    log_mail("maillog", 2, "Passed CLEAN");
+    WAIT_FOR(file_has(&scene, "feed.log", "connected to"), 40000);
+    scene_end(&scene);
+}
