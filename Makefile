@@ -20,7 +20,7 @@ LDLIBS    = -luring -linih -ljansson -lcares -lpsl -llmdb -lssl -lcrypto -lm
 DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev libc-ares-dev libpsl-dev liblmdb-dev
 DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
              perl procps git
-DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx libnginx-mod-stream gnuplot-nox
+DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx unbound libnginx-mod-stream gnuplot-nox
 # Packages a goal needs; see tools in deps below.
 DEPS       = $(DEPS_BUILD)
 
@@ -29,14 +29,14 @@ SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard 
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
-BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year
+BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year $(OUT)/bench/junk
 UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover bench-flood bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -73,6 +73,7 @@ man: $(OUT)/man ## make conf/postern.ini.5 anew from the option table
 
 $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c)) $(LIBRARY)
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/load*.c) bench/histogram.c) $(LIBRARY)
+$(OUT)/bench/junk: $(OUT)/obj/bench/junk.o $(LIBRARY)
 $(OUT)/bench/year: $(OUT)/obj/bench/year.o $(LIBRARY)
 $(BENCH):
 	@mkdir -p $(@D)
@@ -147,6 +148,10 @@ bench: deps-bench ## CPU a session, side by side with HAProxy
 bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/failover $(OUT)
+
+bench-flood: deps-bench ## junk before the gate, each against one rule, and a good client's mail meanwhile
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/flood $(OUT)
 
 bench-year: deps ## a simulated year of mail: who is vetted, and what the strict host would have met
 	@$(MAKE) --no-print-directory programs bench-programs

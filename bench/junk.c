@@ -151,6 +151,7 @@ static void start_one(void) {
     talker->kind = &kinds[junk.started % KINDS];
     talker->source = junk.source.base;
     uint32_t hosts = (1u << (32 - junk.source.prefix_bits)) - 2;
+    hosts -= hosts % KINDS; /* an address keeps to its kind: who talks early has never waited */
     talker->source.in4.sin_addr.s_addr =
         htonl(ntohl(junk.source.base.in4.sin_addr.s_addr) + 1 + (uint32_t)(junk.started % hosts));
     junk.started++;
@@ -209,7 +210,7 @@ int main(int argc, char **argv) {
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (option == 't' && address_parse(optarg, 0, &junk.target) == 0)
             continue;
-        if (option == 's' && cidr_parse(optarg, &junk.source) == 0 && junk.source.prefix_bits <= 30)
+        if (option == 's' && cidr_parse(optarg, &junk.source) == 0 && junk.source.prefix_bits <= 24)
             continue;
         if (option == 'r' && (junk.rate = strtod(optarg, NULL)) > 0)
             continue;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -182,6 +183,11 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->shared.workers_count = workers;
     manager->shared.manager = &manager->mailbox;
     manager->shared.questions = manager->questions;
+    manager->shared.gate_visitors = calloc(GATE_VISITORS, sizeof *manager->shared.gate_visitors);
+    if (manager->shared.gate_visitors == NULL) {
+        snprintf(ret_error, error_size, "manager: out of memory");
+        return -ENOMEM;
+    }
     return 0;
 }
 
@@ -293,4 +299,5 @@ void manager_finish(struct manager *manager) {
     roster_destroy(manager->roster);
     access_free(manager->access);
     gate_tables_free(manager->gate_tables);
+    free(manager->shared.gate_visitors);
 }

@@ -60,8 +60,8 @@
 
 /* Questions of a worker's gate that await the DNS; with more a recipient hears 450. */
 #define GATE_QUESTIONS_MAX 2048u
-/* Clients that a worker's gate remembers to have waited for its greeting: 1 MiB, touched as they come. */
-#define GATE_VISITORS 65536u
+/* Clients that the gate remembers to have waited for its greeting: 1 MiB, touched as they come. */
+#define GATE_VISITORS 131072u
 
 /* A client that is not admitted, and refused at its recipients, may be silent for so long. */
 #define REFUSAL_IDLE_MS 30000u

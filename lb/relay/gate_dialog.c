@@ -22,9 +22,6 @@
 /* The DNS has its own deadlines ([dns] timeout, tries); this only covers a lost answer. */
 #define FACT_MS 30000u
 
-/* postscreen_greet_ttl: who has once waited is not made to wait again for so long. */
-#define WAITED_TTL_MS 86400000u
-
 static bool is_stressed(const struct session *session) {
     struct workers_shared *shared = session->worker->shared;
     return (uint64_t)atomic_load_explicit(&shared->sessions, memory_order_relaxed) * 5 >
@@ -64,24 +61,6 @@ static void set_limit(struct session *session, uint64_t ms) {
 static void await_command(struct session *session) {
     uint64_t client_ms = session->worker->shared->config->timeouts.client_ms;
     set_limit(session, is_stressed(session) && client_ms > STRESSED_COMMAND_MS ? STRESSED_COMMAND_MS : client_ms);
-}
-
-/* --- who has waited before --- */
-
-/* The slot of this client; whoever shares it takes it over. */
-static struct gate_visitor *visitor_of(struct worker *worker, uint64_t key) {
-    return &worker->gate_visitors[key % GATE_VISITORS];
-}
-
-static bool has_waited(struct session *session) {
-    uint64_t key = client_key(&session->client);
-    const struct gate_visitor *visitor = visitor_of(session->worker, key);
-    return visitor->key == key && visitor->until_ms > io_now_ms(session->worker->io);
-}
-
-static void note_waited(struct session *session) {
-    uint64_t key = client_key(&session->client);
-    *visitor_of(session->worker, key) = (struct gate_visitor){key, io_now_ms(session->worker->io) + WAITED_TTL_MS};
 }
 
 /* --- what is said --- */
@@ -418,7 +397,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     gate_questions_ask(session);
     if (session->is_early_talker)
         session_close(session, CLOSE_TALKED_EARLY);
-    else if (wait_ms == 0 || has_waited(session))
+    else if (wait_ms == 0 || gate_visitor_has_waited(session))
         greet(session);
     else
         tease(session, policy.is_stressed ? wait_ms / STRESSED_WAIT_DIVISOR : wait_ms);
@@ -488,7 +467,7 @@ void gate_dialog_on_sent(struct session *session, int result) {
 void gate_dialog_on_timeout(struct session *session) {
     struct gate_dialog *dialog = session->gate;
     if (dialog->is_teasing) {
-        note_waited(session);
+        gate_visitor_note(session);
         greet(session);
     } else if (dialog->is_waiting) {
         gate_on_client_name(&dialog->gate, "");

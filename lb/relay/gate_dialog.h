@@ -27,6 +27,9 @@ struct gate_question {
     uint8_t sender_serial;
 };
 
+/* Whether this client has once kept silent until the greeting; and that it has now. */
+bool gate_visitor_has_waited(const struct session *session);
+void gate_visitor_note(const struct session *session);
 /* Asks for what the gate wants to know. */
 void gate_questions_ask(struct session *session);
 /* The fact that was awaited is known. */

@@ -296,8 +296,6 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
         result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
     if (result == 0)
         result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
-    if (result == 0 && (worker->gate_visitors = calloc(GATE_VISITORS, sizeof *worker->gate_visitors)) == NULL)
-        result = -ENOMEM;
     if (result == 0)
         result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
     if (result == 0)
@@ -333,7 +331,6 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->replay_chunks);
     pool_finish(&worker->gates);
     pool_finish(&worker->gate_questions);
-    free(worker->gate_visitors);
     spsc_finish(&worker->outcomes);
     spsc_finish(&worker->sightings);
     io_destroy(worker->io);

@@ -23,6 +23,7 @@ struct workers_shared {
     unsigned workers_count;
     struct reputation *reputation;     /* its table; NULL: off */
     struct questions *questions;       /* to the DNS */
+    atomic_ullong *gate_visitors;      /* GATE_VISITORS of them: who has awaited the gate's greeting (gate_dialog.c) */
     struct mailbox *manager;           /* woken when there are outcomes to take */
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
     /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */

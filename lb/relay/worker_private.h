@@ -36,12 +36,6 @@ struct counters {
     atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused;
 };
 
-/* A client that has once awaited the gate's greeting. */
-struct gate_visitor {
-    uint64_t key;
-    uint64_t until_ms;
-};
-
 struct worker {
     struct workers_shared *shared;
     unsigned index;
@@ -55,7 +49,6 @@ struct worker {
     struct pool replay_chunks;
     struct pool gates; /* struct gate_dialog */
     struct pool gate_questions;
-    struct gate_visitor *gate_visitors; /* GATE_VISITORS of them */
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
     bool offers_full_said;

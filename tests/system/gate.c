@@ -13,6 +13,7 @@ static struct test_unbound unbound;
 #define DNS_DATA                                                                                                       \
     "  local-data: \"sender.test. 300 IN MX 10 mail.sender.test.\"\n"                                                  \
     "  local-data: \"mail.sender.test. 300 IN A 127.0.0.9\"\n"                                                         \
+    "  local-data: \"example.test. 300 IN A 127.0.0.9\"\n"                                                             \
     "  local-data: \"plain.test. 300 IN A 127.0.0.9\"\n"                                                               \
     "  local-data: \"null.test. 300 IN MX 0 .\"\n"
 
@@ -126,4 +127,21 @@ Test(gate, the_host_s_own_refusals_are_passed_on_and_a_host_that_is_gone_costs_a
     SCRIPT("gone", HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\nQUIT\r\n", "451 4.4.1", "", "451 4.4.1", "", "221",
            "", "closed");
     sink_fault(&bastion, "none");
+}
+
+Test(gate, a_flood_of_junk_never_reaches_the_host_and_a_good_client_s_mail_passes_meanwhile) {
+    char target[32];
+    snprintf(target, sizeof target, "127.0.0.1:%u", scene.port);
+    free(shell(NULL, "echo 127.62.0.0/16 >> %s/allow", scene.dir));
+    free(ctl(&scene, NULL, "reload"));
+    spawn(&scene, "junk.json",
+          (const char *const[]){"build/bench/junk", "--target", target, "--source", "127.62.0.0/20", "--rate", "400",
+                                "--seconds", "4", NULL});
+    json_t *result = load_run(&scene, "--rate 10 --sessions 30 --source 127.0.60.1");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    WAIT_FOR(file_has(&scene, "junk.json", "}}"), 30000);
+    cr_assert(file_has(&scene, "junk.json", "\"sessions\":1600,\"late\":0,\"answered\":1600,"));
+    cr_assert_eq(sink_figure(&bastion, "mails"), 30);
+    WAIT_FOR(sink_figure(&bastion, "sessions") == sink_figure(&bastion, "probes") + 30, 5000);
 }
