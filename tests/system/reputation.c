@@ -17,7 +17,8 @@ static void begin(struct site *site, const char *reputation) {
     sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
     sink_begin(scene, &site->bastion, "bastion", "");
     postern_begin(scene,
-                  "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\n%s"
+                  "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\n%s"
+                  "[dns]\nservers = 127.0.0.1:1\n"
                   "[tier primary]\ninter = 200ms\nfastinter = 100ms\nfall = 2\n"
                   "[tier strict]\nadmit = vetted\n"
                   "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
