@@ -389,7 +389,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     dialog->tier = (uint8_t)tier;
     session->gate = dialog;
     session->is_gated = true;
-    session->relay_ms = io_now_ms(worker->io);
+    session->relay_ms = session->waits_since_ms = io_now_ms(worker->io);
     session_enter(session, SESSION_GATE);
     counter_add(&worker->counters.gated, 1);
     const struct gate_policy policy = policy_of(session);

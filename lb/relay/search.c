@@ -167,7 +167,7 @@ void session_on_greeting(struct attempt *attempt) {
         replay_on_greeting(session);
         return;
     }
-    session->relay_ms = io_now_ms(session->worker->io);
+    session->relay_ms = session->waits_since_ms = io_now_ms(session->worker->io);
     counter_add(&session->worker->counters.relayed, 1);
     flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
     attempt->has_greeting = false;

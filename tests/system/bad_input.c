@@ -47,6 +47,22 @@ Test(bad_input, a_client_that_talks_too_much_before_the_greeting_hears_421_4_7_0
     scene_end(&scene);
 }
 
+Test(bad_input, a_command_that_began_before_the_greeting_may_end_after_it) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "--greeting-delay 200");
+    postern_begin(&scene, "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  sink.port);
+    char *said = shell(NULL,
+                       "bash -c 'exec 3<>/dev/tcp/127.0.0.1/%u; printf \"EHLO cl\" >&3; read -r greeting <&3; printf "
+                       "\"ient.test\\r\\nQUIT\\r\\n\" >&3; cat <&3' 2>&1",
+                       scene.port);
+    cr_assert(strstr(said, "250 ") != NULL && strstr(said, "221 ") != NULL, "\"%s\"", said);
+    free(said);
+    scene_end(&scene);
+}
+
 Test(bad_input, a_client_that_talks_a_little_early_is_served_with_all_it_said) {
     struct scene scene;
     struct test_sink sink;
