@@ -124,10 +124,14 @@ Test(bad_input, a_listed_peers_proxy_header_names_the_client) {
 }
 
 static char *start_with(const char *text, int *ret_status) {
-    FILE *file = fopen("/tmp/postern-bad.ini", "we");
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/postern-bad-%d.ini", (int)getpid());
+    FILE *file = fopen(path, "we");
     fputs(text, file);
     fclose(file);
-    return shell(ret_status, "build/san/postern -c /tmp/postern-bad.ini 2>&1");
+    char *said = shell(ret_status, "build/san/postern -c %s 2>&1", path);
+    unlink(path);
+    return said;
 }
 
 Test(bad_input, every_mistake_of_a_configuration_is_named_at_once_with_its_line) {
@@ -143,7 +147,6 @@ Test(bad_input, every_mistake_of_a_configuration_is_named_at_once_with_its_line)
     for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++)
         cr_assert(strstr(text, said[i]) != NULL, "not said: %s in\n%s", said[i], text);
     free(text);
-    unlink("/tmp/postern-bad.ini");
 }
 
 Test(bad_input, an_address_in_use_is_named) {
@@ -162,7 +165,6 @@ Test(bad_input, an_address_in_use_is_named) {
                   strstr(text, "Address already in use") != NULL,
               "%s", text);
     free(text);
-    unlink("/tmp/postern-bad.ini");
     scene_end(&scene);
 }
 
@@ -173,5 +175,4 @@ Test(bad_input, more_sessions_than_descriptors_allow_fails_with_the_arithmetic) 
                             &status);
     cr_assert(status == 1 && strstr(text, "max-sessions: 900000 do not fit: 1 workers x (") != NULL, "%s", text);
     free(text);
-    unlink("/tmp/postern-bad.ini");
 }
