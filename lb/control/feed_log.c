@@ -177,6 +177,8 @@ static void read_spamd(const char *text, struct feed_event *event) {
         event->kind = FEED_MESSAGE_VERDICT;
 }
 
+#define RSPAMD_VERDICT ", (default: "
+
 static bool take_rspamd_action(const char *text, struct feed_event *event) {
     static const struct {
         const char *action;
@@ -211,10 +213,16 @@ static void read_rspamd(const char *text, struct feed_event *event) {
         return;
     queue += strlen(">, qid: <");
     size_t length = strcspn(queue, ">");
-    const char *verdict = find_outside(queue + length, ", (default: ");
-    if (verdict == NULL || strstr(verdict, ", (default: ") != NULL || !take_id(queue, length, event))
+    const char *verdict = strstr(queue + length, RSPAMD_VERDICT);
+    if (verdict == NULL || !take_id(queue, length, event))
         return;
-    if (take_rspamd_action(verdict, event))
+    verdict += strlen(RSPAMD_VERDICT);
+    /* rspamd takes the quotes off a sender's address, so where that ends cannot be told. Who imitates a verdict in it
+     * should not get away without one. */
+    bool is_imitated = strstr(verdict, RSPAMD_VERDICT) != NULL;
+    if (is_imitated)
+        event->verdict = EVIDENCE_FEEDBACK_SPAM;
+    if (is_imitated || take_rspamd_action(verdict, event))
         event->kind = FEED_VERDICT;
 }
 

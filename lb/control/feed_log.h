@@ -1,6 +1,6 @@
 /* What lines of a mail log tell about mails: Postfix, Amavis, SpamAssassin's spamd and rspamd, by syslog or in their
  * own files. Pure. A client's address comes only from smtpd's own words; what stands in <> or quotes is the sender's
- * choice and never read for a verdict, and a line that could be read in two ways is not read at all. */
+ * choice and never read for a verdict. */
 #ifndef POSTERN_CONTROL_FEED_LOG_H
 #define POSTERN_CONTROL_FEED_LOG_H
 
