@@ -18,7 +18,7 @@ LDLIBS    = -luring -linih -ljansson -lcares -lpsl -llmdb -lssl -lcrypto -lm
 
 # Debian 12 packages; `make deps` installs what is missing.
 DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev libc-ares-dev libpsl-dev liblmdb-dev
-DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
+DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix amavisd-new spamassassin swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
              perl procps git
 DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx unbound libnginx-mod-stream gnuplot-nox
 # Packages a goal needs; see tools in deps below.

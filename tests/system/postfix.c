@@ -71,6 +71,12 @@ void postfix_begin(struct scene *scene, struct test_postfix *postfix, const char
     start(postfix);
 }
 
+void postfix_begin_reference(struct scene *scene, struct test_postfix *postfix, const char *reference,
+                             const struct reference_options *options) {
+    postfix_build_reference(scene, postfix, reference, options);
+    start(postfix);
+}
+
 void postfix_restart(struct test_postfix *postfix) {
     postfix_end(postfix);
     start(postfix);
@@ -81,7 +87,7 @@ void postfix_end(struct test_postfix *postfix) {
 }
 
 static char *log_path(const struct test_postfix *postfix, char path[128]) {
-    snprintf(path, 128, "%s/mail.log", postfix->name);
+    snprintf(path, 128, "%s/mail.log", postfix->dir + strlen(postfix->scene->dir) + 1);
     return path;
 }
 
