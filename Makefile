@@ -164,6 +164,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 conf/postern.ini.5
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 lb/control/posternctl.1
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/postern README.md LICENSE conf/postern.ini conf/vetted
+	find conf/postfix -type f -printf '%P\n' | while read -r file; do \
+	    install -D -m 0644 conf/postfix/$$file $(DESTDIR)$(PREFIX)/share/doc/postern/postfix/$$file; done
 
 clean: ## remove build/
 	rm -rf build

@@ -38,12 +38,15 @@ static bool greets(const struct test_amavis *amavis) {
     return does;
 }
 
+/* A change of user clears PR_SET_PDEATHSIG (prctl(2)), so setpriv sets it anew: it has to end with a test that fails.
+ */
 void amavis_begin(struct scene *scene, struct test_amavis *amavis, const char *file, unsigned next_port) {
     amavis->scene = scene;
     char command[512];
     write_config(amavis, file, next_port);
     snprintf(command, sizeof command,
-             "exec amavisd $(for f in /usr/share/amavis/conf.d/* /etc/amavis/conf.d/*; do echo -c $f; done) "
+             "exec setpriv --reuid=amavis --regid=amavis --init-groups --pdeathsig TERM amavisd $(for f in "
+             "/usr/share/amavis/conf.d/* /etc/amavis/conf.d/*; do echo -c $f; done) "
              "-c %s/amavis.conf -c %s/amavis-test.conf foreground",
              scene->dir, scene->dir);
     amavis->pid = spawn(scene, "amavis.log", (const char *const[]){"sh", "-c", command, NULL});
