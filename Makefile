@@ -141,9 +141,17 @@ format: ## rewrite the sources by .clang-format
 tidy: ## style and structure; prints nothing when all is well
 	@./tests/tidy
 
-bench: deps-bench ## CPU a session, side by side with HAProxy
+# Parts of bench/compare.
+BENCH_PARTS = sessions bulk throughput
+
+bench: deps-bench ## all costs side by side with HAProxy and nginx; a part: bench-sessions, -bulk, -throughput
 	@$(MAKE) --no-print-directory programs bench-programs
-	@bench/compare $(OUT)
+	@bench/compare $(if $(QUICK),--quick) $(OUT)
+
+.PHONY: $(BENCH_PARTS:%=bench-%)
+$(BENCH_PARTS:%=bench-%): bench-%: deps-bench
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/compare $(if $(QUICK),--quick) --only $* $(OUT)
 
 bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx
 	@$(MAKE) --no-print-directory programs bench-programs

@@ -9,10 +9,10 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use JSON::PP;
 use POSIX qw(setpgid WNOHANG);
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(clock_gettime sleep time);
 
 our @EXPORT = qw($dir begin spawn stop stop_all slurp fail wait_for free_port fill_template start_sink sink_figures greets
-    median machine);
+    group_members cpu_us children_us cores_idle noise_begin noise_end median spread machine);
 
 # Bounds of waiting: for a start, for an end.
 use constant {START_S => 15, STOP_S => 5, POLL_S => 0.01};
@@ -34,8 +34,11 @@ sub begin {
 
 # --- processes: each in a group of its own, which is how its workers are found and how it is ended ---
 
+# A command that begins with {pin => CORES} runs on these cores only.
 sub spawn {
     my ($name, @command) = @_;
+    my $options = ref $command[0] ? shift @command : {};
+    unshift @command, '/usr/bin/taskset', '-c', $options->{pin} if defined $options->{pin};
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         setpgid(0, 0);
@@ -113,10 +116,11 @@ sub wait_for {
 
 # --- sinks and peers ---
 
-# Returns its address and process.
+# Returns its address and process. Options for spawn() may stand first.
 sub start_sink {
     my ($sink, $name, @options) = @_;
-    my $pid = spawn($name, $sink, '--listen', '127.0.0.1:0', '--name', $name, '--control', "$dir/$name.ctl", @options);
+    my $how = ref $options[0] ? shift @options : {};
+    my $pid = spawn($name, $how, $sink, '--listen', '127.0.0.1:0', '--name', $name, '--control', "$dir/$name.ctl", @options);
     my $address;
     wait_for(START_S, sub { slurp("$dir/$name.log") =~ /^listening (\S+)$/m && ($address = $1) })
         or fail("$name did not start", $name);
@@ -166,7 +170,82 @@ sub greets {
     return $greeting =~ /^220/;
 }
 
+# --- what was used ---
+
+sub group_members {
+    my ($group) = @_;
+    my @members;
+    for my $path (glob '/proc/[0-9]*/stat') {
+        # pid (comm) state ppid pgrp …; a comm can hold anything, parentheses too.
+        push @members, $1 if slurp($path) =~ /^(\d+) \(.*\) \S \d+ (\d+) /s && $2 == $group;
+    }
+    return sort { $a <=> $b } @members;
+}
+
+# CPU µs that processes have used. The clock of a process (clock_getcpuclockid(3)) counts in nanoseconds and covers all
+# its threads, those that have ended and io_uring's own among them; the ids of such clocks are part of the kernel's
+# interface: ~pid << 3 | 2.
+sub cpu_us {
+    my (@pids) = @_;
+    my $us = 0;
+    for my $pid (@pids) {
+        use integer;
+        my $clock = (~$pid << 3) | 2;
+        no integer;
+        my $seconds = clock_gettime($clock);
+        die "no CPU clock for process $pid: $!\n" if $seconds < 0;
+        $us += $seconds * 1e6;
+    }
+    return $us;
+}
+
+# Of children that have ended; in ticks of 10 ms.
+sub children_us {
+    my (undef, undef, $user, $system) = times;
+    return ($user + $system) * 1e6;
+}
+
+# Ticks of 10 ms that each core has been idle.
+sub cores_idle {
+    return map { (split)[4] + (split)[5] } grep { /^cpu\d/ } split /\n/, slurp('/proc/stat');
+}
+
+# Ticks that all processes which are none of ours have used, and those that the hypervisor gave to others. A process
+# that ends in between is counted where its parent has waited for it.
+sub foreign_ticks {
+    my ($ticks, %is_ours) = (0);
+    $is_ours{$_} = 1 for $main_pid, keys %started;
+    for my $path (glob '/proc/[0-9]*/stat') {
+        my ($pid, $rest) = slurp($path) =~ /^(\d+) \(.*\) \S (.*)/s or next;
+        my @field = split ' ', $rest;    # ppid pgrp session tty tpgid flags minflt cminflt majflt cmajflt utime …
+        next if $is_ours{$pid} || $is_ours{$field[1]};
+        $ticks += $_ for @field[10 .. 13];
+    }
+    my ($steal) = slurp('/proc/stat') =~ /^cpu +(?:\d+ ){7}(\d+)/;
+    return ($ticks, $steal);
+}
+
+sub noise_begin {
+    my ($ticks, $steal) = foreign_ticks();
+    return {ticks => $ticks, steal => $steal, at => time};
+}
+
+# The parts of the machine's CPU time since then that others and the hypervisor took.
+sub noise_end {
+    my ($noise) = @_;
+    my ($ticks, $steal) = foreign_ticks();
+    my $all = (time - $noise->{at}) * POSIX::sysconf(&POSIX::_SC_CLK_TCK) * machine()->{cpus};
+    my $others = $ticks > $noise->{ticks} ? $ticks - $noise->{ticks} : 0;
+    return {others => $others / $all, steal => ($steal - $noise->{steal}) / $all};
+}
+
 # --- results ---
+
+# How far apart the extremes are, as a part of the median.
+sub spread {
+    my @sorted = sort { $a <=> $b } @_;
+    return @sorted ? ($sorted[-1] - $sorted[0]) / median(@sorted) : 0;
+}
 
 sub median {
     my @sorted = sort { $a <=> $b } @_;

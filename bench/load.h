@@ -55,8 +55,8 @@ struct load_result {
     uint64_t mails;
     uint64_t started;
     uint64_t finished;
-    uint64_t content_octets; /* of each mail, its header included */
-    uint64_t last_hash;
+    uint64_t content_octets; /* of the last mail sent, its header included */
+    char last_header[256];
     char last_reply[200]; /* the last that was 4xx or 5xx */
     struct histogram greeting, session;
 };

@@ -16,6 +16,9 @@ enum fault {
     FAULTS_COUNT
 };
 
+/* Where in a body the next octet stands; what follows BODY_DOT decides whether the dot is the last one. */
+enum body_state { BODY_LINE_START, BODY_MIDDLE, BODY_DOT, BODY_DOT_CR };
+
 enum proxy_expected { EXPECT_NONE, EXPECT_V1, EXPECT_V2 };
 
 #define SINK_LINE_MAX   4096
@@ -32,7 +35,8 @@ struct sink_session {
     char client[ADDRESS_TEXT_MAX];
     bool awaits_proxy;
     bool has_greeted;
-    bool in_content;
+    bool in_content; /* after DATA */
+    bool in_body;    /* behind the content's header */
     bool in_chunk;
     bool chunk_is_last;
     bool closes_after_send;
@@ -40,7 +44,7 @@ struct sink_session {
     bool is_thinking;     /* the timer's: before it says the next reply */
     bool has_waited;
     bool did_mail;
-    unsigned content_state;
+    unsigned content_state; /* of a line in the header: 1 in its middle; of the body: enum body_state */
     uint64_t chunk_left;
     uint64_t content_octets;
     uint64_t content_hash;
@@ -72,6 +76,7 @@ struct sink {
     unsigned greeting_delay_ms;
     unsigned reply_delay_ms;
     uint64_t read_rate; /* octets a second; 0 = as fast as it can */
+    bool has_no_hash;   /* content is counted only: a hash costs more than all the rest of a large mail */
     FILE *ids;
     struct pool sessions;
     struct sink_stats stats;

@@ -72,15 +72,20 @@ static void begin_mail(struct sink_session *session) {
     session->id[0] = '\0';
 }
 
-static void note_line(struct sink_session *session, const char *line, size_t length) {
+static void note_octets(struct sink_session *session, const char *octets, size_t length) {
     session->content_octets += length;
-    session->content_hash = hash_octets(session->content_hash, line, length);
+    if (!session->sink->has_no_hash)
+        session->content_hash = hash_octets(session->content_hash, octets, length);
+}
+
+static void note_header_line(struct sink_session *session, const char *line, size_t length) {
+    note_octets(session, line, length);
     if (length > 12 && strncasecmp(line, "X-Bench-Id: ", 12) == 0)
         snprintf(session->id, sizeof session->id, "%.*s", (int)(length - 14), line + 12);
 }
 
 static void end_content(struct sink_session *session) {
-    session->in_content = session->in_chunk = false;
+    session->in_content = session->in_body = session->in_chunk = false;
     switch (session->fault) {
     case FAULT_dot_close:
         die(session);
@@ -184,7 +189,7 @@ static void on_proxy_header(struct sink_session *session, char *line) {
 
 /* --- input --- */
 
-/* Content and commands are both taken by lines; a line that is longer than the buffer is taken in pieces. */
+/* Commands and the header of content are taken by lines; a line that is longer than the buffer is taken in pieces. */
 static void on_line(struct sink_session *session, char *line, size_t length) {
     bool is_whole = line[length - 1] == '\n';
     if (!session->in_content) {
@@ -202,15 +207,56 @@ static void on_line(struct sink_session *session, char *line, size_t length) {
     else if (at_start && length == 3 && memcmp(line, ".\r\n", 3) == 0)
         end_content(session);
     else if (at_start && line[0] == '.')
-        note_line(session, line + 1, length - 1);
+        note_header_line(session, line + 1, length - 1);
     else
-        note_line(session, line, length);
+        note_header_line(session, line, length);
+    if (at_start && length == 2 && line[0] == '\r' && session->in_content) {
+        session->in_body = true;
+        session->content_state = BODY_LINE_START;
+    }
+}
+
+/* How many octets hold no line that begins with a dot; the first one is no line's beginning. */
+static size_t length_of_plain(const char *data, size_t length) {
+    for (size_t at = 1; at < length; at++) {
+        const char *dot = memchr(data + at, '.', length - at);
+        if (dot == NULL)
+            break;
+        at = (size_t)(dot - data);
+        if (dot[-1] == '\n')
+            return at;
+    }
+    return length;
+}
+
+/* The body, from dot to dot: large mails must cost the sink little. */
+static size_t take_body(struct sink_session *session, const char *data, size_t length) {
+    size_t at = 0;
+    while (at < length && session->in_content) {
+        if (session->content_state == BODY_LINE_START && data[at] == '.') {
+            session->content_state = BODY_DOT;
+            at++;
+        } else if (session->content_state == BODY_DOT && data[at] == '\r') {
+            session->content_state = BODY_DOT_CR;
+            at++;
+        } else if (session->content_state == BODY_DOT_CR && data[at] == '\n') {
+            end_content(session);
+            at++;
+        } else {
+            if (session->content_state == BODY_DOT_CR)
+                note_octets(session, "\r", 1);
+            size_t plain = length_of_plain(data + at, length - at);
+            note_octets(session, data + at, plain);
+            at += plain;
+            session->content_state = data[at - 1] == '\n' ? BODY_LINE_START : BODY_MIDDLE;
+        }
+    }
+    return at;
 }
 
 static size_t take_chunk(struct sink_session *session, const char *data, size_t length) {
     size_t taken = length < session->chunk_left ? length : (size_t)session->chunk_left;
-    session->content_octets += taken;
-    session->content_hash = hash_octets(session->content_hash, data, taken);
+    note_octets(session, data, taken);
     session->chunk_left -= taken;
     if (session->chunk_left > 0)
         return taken;
@@ -269,6 +315,8 @@ static void take_input(struct sink_session *session, const uint8_t *data, size_t
     while (at < length && !session->conn.is_closing && !session->closes_after_send) {
         if (session->in_chunk)
             at += take_chunk(session, (const char *)data + at, length - at);
+        else if (session->in_body)
+            at += take_body(session, (const char *)data + at, length - at);
         else
             at += take_line(session, (const char *)data + at, length - at);
     }

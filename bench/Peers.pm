@@ -1,0 +1,233 @@
+# The peers of a comparison and their places: two sinks, and before them each peer in a process of its own, all fresh for
+# each part of the bench and gone at its end. Also one run of bench/load against one of them, and what it cost whom.
+package Peers;
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use JSON::PP;
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(time);
+
+use Harness;
+
+our @EXPORT = qw($out begin_site end_site peer_of start_peer stop_peer run_load start_load load_result run site_figures
+    versions programs);
+
+# Bounds of waiting: for a start, for the last log line of a run.
+use constant {START_S => 15, SETTLE_S => 10};
+
+our $out;    # where the programs were built
+
+# `line` is how a session looks in the peer's log.
+my %kinds = (
+    postern => {
+        program  => sub { "$out/postern" },
+        template => 'postern.ini',
+        argv     => sub { ('-c', $_[0]) },
+        line     => qr/ session id=/,
+        version  => '-V',
+    },
+    haproxy => {
+        program  => sub { '/usr/sbin/haproxy' },
+        template => 'haproxy.cfg',
+        argv     => sub { ('-db', '-f', $_[0]) },
+        line     => qr{ smtp sinks/},
+        version  => '-v',
+    },
+    nginx => {
+        program  => sub { '/usr/sbin/nginx' },
+        template => 'nginx.conf',
+        argv     => sub { ('-p', $dir, '-e', "$dir/nginx.error", '-c', $_[0]) },
+        line     => qr/./,
+        version  => '-v',
+    },
+);
+
+sub programs {
+    return ("$out/bench/sink", "$out/bench/load", map { $_->{program}->() } values %kinds);
+}
+
+sub versions {
+    my %version;
+    for my $kind (sort keys %kinds) {
+        ($version{$kind}) = split /\n/, `'@{[$kinds{$kind}{program}->()]}' $kinds{$kind}{version} 2>&1`;
+    }
+    return \%version;
+}
+
+# --- a site ---
+
+# The current one: {sinks, peers, pin_peers, pin_rest, workers}.
+my $site;
+
+# Two sinks and the peers named, 'direct' among them if wanted: {kinds => [...], workers => N, pin_peers => CORES,
+# pin_rest => CORES, options => [of each peer]}. Returns the peers.
+sub begin_site {
+    my (%options) = @_;
+    $site = {workers => 2, %options, sinks => [], peers => []};
+    for my $name (qw(sink1 sink2)) {
+        my ($address, $pid) = start_sink("$out/bench/sink", $name, {pin => $site->{pin_rest}}, '--no-hash',
+            '--listen', $options{sink_address} // '127.0.0.1:0');
+        push @{$site->{sinks}}, {name => $name, pid => $pid, address => $address};
+    }
+    start_peer($_) for @{$options{kinds}};
+    return @{$site->{peers}};
+}
+
+sub end_site {
+    stop_all();
+    unlink glob "$dir/*";
+    undef $site;
+}
+
+sub peer_of {
+    my ($name) = @_;
+    return (grep { $_->{name} eq $name } @{$site->{peers}})[0];
+}
+
+# A peer is named by its kind, or given as {kind, name, workers, reputation, backends, …}; `backends` are addresses by
+# name, the two sinks by default.
+sub start_peer {
+    my ($what) = @_;
+    my $peer = ref $what ? {%$what} : {kind => $what};
+    my $kind = $kinds{$peer->{kind}};
+    my $name = $peer->{name} //= $peer->{kind};
+    push @{$site->{peers}}, $peer;
+    if ($peer->{kind} eq 'direct') {
+        $peer->{address} = $site->{sinks}[0]{address};
+        return $peer;
+    }
+    $peer->{port}    = free_port();
+    $peer->{address} = "127.0.0.1:$peer->{port}";
+    $peer->{$_} = 0 for qw(lines log_at sessions);
+    unlink "$dir/$name.log";
+    my $backends = $peer->{backends} // {map { $_->{name} => $_->{address} } @{$site->{sinks}}};
+    my %words = (
+        PORT       => $peer->{port},
+        NAME       => $name,
+        WORKERS    => $peer->{workers} // $site->{workers},
+        REPUTATION => $peer->{reputation} // 'yes',
+        STATE      => $peer->{state} // "$dir/$name.state",
+        BACKENDS   => backend_lines($peer->{kind}, $backends),
+    );
+    my $config = fill_template($kind->{template}, "$name.conf", %words);
+    my $began  = time;
+    $peer->{pid} = spawn($name, {pin => $site->{pin_peers}}, $kind->{program}->(), $kind->{argv}->($config));
+    wait_for(START_S, sub {
+        waitpid($peer->{pid}, WNOHANG) == 0 or fail("$name did not start", $name);
+        return greets($name, $peer->{port}, sub { $peer->{sessions}++ });
+    }) or fail("$name does not serve", $name);
+    $peer->{start_s} = time - $began;
+    $peer->{pids}    = [group_members($peer->{pid})];
+    return $peer;
+}
+
+sub backend_lines {
+    my ($kind, $backends) = @_;
+    my %line = (
+        postern => "[backend %s]\ntier = primary\naddress = %s\n",
+        haproxy => "    server %s %s\n",
+        nginx   => "        server %2\$s; # %1\$s\n",
+    );
+    return join '', map { sprintf $line{$kind}, $_, $backends->{$_} } sort keys %$backends;
+}
+
+sub stop_peer {
+    my ($peer) = @_;
+    stop($peer->{pid}) if $peer->{pid};
+    $site->{peers} = [grep { $_ != $peer } @{$site->{peers}}];
+}
+
+# Mails taken and sessions open at all sinks together.
+sub site_figures {
+    my %sum = (mails => 0, current => 0);
+    for my $one (@{$site->{sinks}}) {
+        my $stats = sink_figures("$out/bench/sink", $one->{name});
+        $sum{$_} += $stats->{$_} for keys %sum;
+    }
+    return \%sum;
+}
+
+# Lines that the peer's log has gained since it was last asked are added to $peer->{lines}.
+sub read_log {
+    my ($peer) = @_;
+    open my $log, '<', "$dir/$peer->{name}.log" or return $peer->{lines};
+    seek $log, $peer->{log_at}, 0;
+    while (my $line = <$log>) {
+        last if $line !~ /\n\z/;
+        $peer->{log_at} += length $line;
+        $peer->{lines}++ if $line =~ $kinds{$peer->{kind}}{line};
+    }
+    return $peer->{lines};
+}
+
+# --- load ---
+
+my $loads = 0;
+
+# bench/load against a peer, in the background: its name for load_result().
+sub start_load {
+    my ($peer, @options) = @_;
+    my $name = 'load' . ++$loads;
+    my $pid = spawn($name, {pin => $site->{pin_rest}}, "$out/bench/load", '--target', $peer->{address}, @options);
+    return {name => $name, pid => $pid, peer => $peer};
+}
+
+sub load_result {
+    my ($load) = @_;
+    waitpid $load->{pid}, 0;
+    my $status = $?;
+    stop($load->{pid});
+    my $result = eval { decode_json(slurp("$dir/$load->{name}.log")) };
+    fail("$load->{peer}{name}: the load gives no result", $load->{name}, $load->{peer}{name}) if $status != 0 || !$result;
+    unlink "$dir/$load->{name}.log", "$dir/$load->{name}.err";
+    return $result;
+}
+
+# A session is over for the client before it is over for the proxy, which has sockets to close and a line to write.
+sub settle {
+    my ($peer, $sessions, $mails, $before) = @_;
+    my $name = $peer->{name};
+    $peer->{sessions} += $sessions if $peer->{pid};
+    wait_for(SETTLE_S, sub { read_log($peer) >= $peer->{sessions} }) if $peer->{pid};
+    # Probes come and go; all else must be as before.
+    wait_for(SETTLE_S, sub { site_figures()->{current} <= $before->{current} + 2 });
+    my $arrived = site_figures()->{mails} - $before->{mails};
+    fail("$name: $mails mails sent, $arrived arrived", $name) if $arrived != $mails;
+    return if !$peer->{pid};
+    fail("$name: $peer->{sessions} sessions, $peer->{lines} in its log", $name) if read_log($peer) != $peer->{sessions};
+    fail("$name: a process of it has died", $name) if "@{$peer->{pids}}" ne join ' ', group_members($peer->{pid});
+}
+
+# One run of bench/load to its end. A run counts only if every session was accepted, the sinks saw exactly the mails sent
+# and the peer logged exactly one line a session. Returns what the load measured and what a session cost each party.
+sub run {
+    my ($peer, @options) = @_;
+    my @own    = @{$peer->{pids} // []};
+    my @sinks  = map { $_->{pid} } @{$site->{sinks}};
+    my $before = site_figures();
+    my $noise  = noise_begin();
+    my @idle   = cores_idle();
+    my ($cpu, $sinks_cpu, $began) = (cpu_us(@own), cpu_us(@sinks), time);
+    my $result  = load_result(start_load($peer, @options));
+    my $seconds = time - $began;
+    my @idle_after = cores_idle();
+    my $quiet      = noise_end($noise);
+    my $count      = $result->{sessions};
+    fail("$peer->{name}: of $count sessions $result->{accepted} were accepted; $result->{last_reply}", $peer->{name})
+        if $result->{accepted} != $count;
+    settle($peer, $count, $result->{mails}, $before);
+    return {
+        cpu_us         => (cpu_us(@own) - $cpu) / $count,
+        sinks_cpu_us   => (cpu_us(@sinks) - $sinks_cpu) / $count,
+        client_cpu_us  => $result->{cpu_us_per_session},
+        sessions_per_s => $result->{sessions_per_s},
+        (map { ("session_${_}_ms" => $result->{session_ms}{$_}) } qw(p50 p90 p99 p999 max)),
+        (map { ("greeting_${_}_ms" => $result->{greeting_ms}{$_}) } qw(p50 p90 p99 p999 max)),
+        (map { ("idle_core$_" => ($idle_after[$_] - $idle[$_]) / 100 / $seconds) } 0 .. $#idle),
+        %$quiet,
+    };
+}
+
+1;
