@@ -71,8 +71,10 @@ $(OUT)/man: $(OUT)/obj/conf/man.o $(LIBRARY)
 man: $(OUT)/man ## make conf/postern.ini.5 anew from the option table
 	@$(OUT)/man > conf/postern.ini.5
 
-$(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c)) $(LIBRARY)
-$(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/load*.c) bench/histogram.c) $(LIBRARY)
+# Of the load, what unit tests see.
+LOAD_PURE  := $(OUT)/obj/bench/histogram.o $(OUT)/obj/bench/sizes.o $(OUT)/obj/bench/arrivals.o $(OUT)/obj/bench/load_report.o
+$(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c) bench/tls.c) $(LIBRARY)
+$(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out bench/load_report.c,$(wildcard bench/load*.c)) bench/tls.c) $(LOAD_PURE) $(LIBRARY)
 $(OUT)/bench/junk: $(OUT)/obj/bench/junk.o $(LIBRARY)
 $(OUT)/bench/year: $(OUT)/obj/bench/year.o $(LIBRARY)
 $(BENCH):
@@ -80,7 +82,7 @@ $(BENCH):
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(OUT)/obj/bench/histogram.o $(LIBRARY)
+$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LOAD_PURE) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion

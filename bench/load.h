@@ -2,7 +2,10 @@
 #ifndef POSTERN_BENCH_LOAD_H
 #define POSTERN_BENCH_LOAD_H
 
+#include "bench/arrivals.h"
 #include "bench/histogram.h"
+#include "bench/sizes.h"
+#include "bench/tls.h"
 #include "lb/engine/conn.h"
 #include "lb/engine/pool.h"
 
@@ -10,19 +13,25 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Where a session is: what it waits for. */
+/* Where a session is: what it waits for. PHASE(name of its constant, name in the report) */
+#define LOAD_PHASES(PHASE)                                                                                             \
+    PHASE(AT_CONNECT, "connect")                                                                                       \
+    PHASE(AT_GREETING, "greeting")                                                                                     \
+    PHASE(AT_EHLO, "ehlo")                                                                                             \
+    PHASE(AT_STARTTLS, "starttls")                                                                                     \
+    PHASE(AT_HANDSHAKE, "handshake")                                                                                   \
+    PHASE(AT_IDLE, "idle")                                                                                             \
+    PHASE(AT_MAIL, "mail")                                                                                             \
+    PHASE(AT_RCPT, "rcpt")                                                                                             \
+    PHASE(AT_DATA, "data")                                                                                             \
+    PHASE(AT_CONTENT, "content")                                                                                       \
+    PHASE(AT_DOT, "dot")                                                                                               \
+    PHASE(AT_QUIT, "quit")
 enum phase {
-    AT_CONNECT,
-    AT_GREETING,
-    AT_EHLO,
-    AT_IDLE,
-    AT_MAIL,
-    AT_RCPT,
-    AT_DATA,
-    AT_CONTENT,
-    AT_DOT,
-    AT_QUIT,
-    PHASES
+#define PHASE(constant, name) constant,
+    LOAD_PHASES(PHASE)
+#undef PHASE
+        PHASES
 };
 
 enum outcome {
@@ -38,27 +47,37 @@ struct load_options {
     struct address target;
     struct cidr source; /* sessions connect from its addresses in turn; family 0 = the system's choice */
     unsigned sessions;
-    double rate;          /* sessions a second; 0 = closed loop */
+    double rate; /* sessions a second; 0 = closed loop */
+    bool is_poisson;
+    uint64_t seed;
     unsigned concurrency; /* of the closed loop */
     unsigned mails;       /* a session */
-    size_t size;          /* octets of a mail's body */
+    struct sizes sizes;   /* of a mail's body */
+    bool has_pipelining;
+    unsigned starttls_percent;
     uint64_t patience_ms;
     uint64_t hold_ms;      /* idle sessions wait this long after EHLO instead of sending mail */
+    uint64_t think_ms;     /* before each command */
     unsigned early_octets; /* said before the greeting */
-    uint64_t send_rate;    /* octets a second of content; 0 = as fast as it can */
+    uint64_t send_rate;    /* octets a second of a slow client's content; 0 = as fast as it can */
+    unsigned slow_percent; /* of clients; of the others nobody is slow */
     const char *ids;
 };
 
+/* Times in microseconds from when a session was due: a load that cannot keep up counts against who made it wait. */
 struct load_result {
     uint64_t by_outcome[OUTCOMES];
     uint64_t by_phase[OUTCOMES][PHASES];
     uint64_t mails;
+    uint64_t encrypted; /* sessions that spoke TLS */
     uint64_t started;
     uint64_t finished;
-    uint64_t content_octets; /* of the last mail sent, its header included */
-    char last_header[256];
+    uint64_t mail_octets; /* of the last mail sent, its header included */
+    uint64_t mail_hash;
+    double seconds;
+    double cpu_us;
     char last_reply[200]; /* the last that was 4xx or 5xx */
-    struct histogram greeting, session;
+    struct histogram connect, greeting, session;
 };
 
 struct load;
@@ -67,18 +86,23 @@ struct client {
     void *pool_link;
     struct load *load;
     struct conn conn;
-    struct timer timer; /* the patience, or the pace of a slow sender */
+    struct timer timer; /* the patience, the pace of a slow sender, a thought */
+    struct tls *tls;
     enum phase phase;
     bool is_sending_body;
+    bool is_thinking; /* the command is written and waits */
+    bool is_slow;
     uint64_t scheduled_us;
     unsigned number;
     unsigned mails_left;
-    uint64_t body_sent;
-    uint64_t patience_until_ms;
+    const char *body; /* of the mail being sent, with the final dot */
+    size_t body_octets;
+    size_t body_sent;
     struct address source;
     unsigned line_length;
     char line[600];
     char command[256];
+    unsigned command_length;
     char id[40];
 };
 
@@ -87,18 +111,37 @@ struct load {
     struct load_options options;
     struct load_result result;
     struct pool clients;
-    struct timer pace;
+    struct arrivals arrivals;
+    int pace_fd; /* a timerfd: finer than the ring's timers */
+    struct op pace;
+    struct timer retry; /* all clients are in use */
     uint64_t start_us;
-    char *body;
+    struct chance chance; /* of sizes */
+    char *body;           /* the largest; smaller ones are its last part */
     size_t body_octets;
+    struct tls_context *tls;
     FILE *ids;
-    unsigned held; /* idle sessions that have reached EHLO */
+    char last_header[256]; /* of the last mail sent; its body */
+    const char *last_body;
+    size_t last_body_octets;
 };
 
 uint64_t load_now_us(void);
 /* --- load_client.c --- */
 void client_start(struct load *load, unsigned number, uint64_t scheduled_us);
+/* --- load_content.c --- */
+/* Once: the text of all bodies. Returns false when there is no memory. */
+bool content_init(struct load *load);
+/* After 354; and when what was sent of it has been taken. */
+void content_begin(struct client *client);
+void content_go_on(struct client *client);
+/* --- load_client.c, for load_content.c --- */
+void client_send(struct client *client, const void *data, size_t length);
+void client_be_patient(struct client *client);
 /* --- load.c --- */
 void load_on_client_end(struct load *load, struct client *client);
+/* --- load_report.c --- */
+/* One JSON object on one line. Pure. */
+void load_report(FILE *file, const struct load_result *result);
 
 #endif

@@ -1,11 +1,10 @@
-/* One client session: strictly command and reply, as the simplest sender does it; each session ends in exactly one
- * outcome. */
+/* One client session: strictly command and reply, or with each mail's envelope in one group (RFC 2920); in clear, or
+ * behind STARTTLS. Each session ends in exactly one outcome. */
 #include "bench/load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 static void finish(struct client *client, enum outcome outcome) {
     struct load *load = client->load;
@@ -16,71 +15,94 @@ static void finish(struct client *client, enum outcome outcome) {
     conn_close(&client->conn);
 }
 
-static void be_patient(struct client *client) {
-    client->patience_until_ms = io_now_ms(client->load->io) + client->load->options.patience_ms;
-    timer_set(io_timers(client->load->io), &client->timer, client->patience_until_ms);
+void client_be_patient(struct client *client) {
+    struct load *load = client->load;
+    timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io) + load->options.patience_ms);
+}
+
+/* What TLS wants to say. Returns false when it is silent. */
+static bool send_ciphertext(struct client *client) {
+    const void *data;
+    size_t length = client->conn.send_armed ? 0 : tls_output(client->tls, &data);
+    if (length > 0)
+        conn_send(&client->conn, data, length);
+    return length > 0;
+}
+
+void client_send(struct client *client, const void *data, size_t length) {
+    if (client->tls == NULL)
+        conn_send(&client->conn, data, length);
+    else if (!tls_write(client->tls, data, length))
+        finish(client, DROPPED);
+    else
+        send_ciphertext(client);
+}
+
+static void send_command(struct client *client) {
+    client->is_thinking = false;
+    client_be_patient(client);
+    client_send(client, client->command, client->command_length);
 }
 
 static void say(struct client *client, enum phase phase, const char *command) {
+    struct load *load = client->load;
     client->phase = phase;
-    be_patient(client);
-    size_t length = (size_t)snprintf(client->command, sizeof client->command, "%s\r\n", command);
-    conn_send(&client->conn, client->command, length);
-}
-
-/* --- content --- */
-
-static void send_more_body(struct client *client) {
-    struct load *load = client->load;
-    size_t left = load->body_octets - client->body_sent;
-    size_t piece = left;
-    /* A slow sender sends ten pieces a second. */
-    if (load->options.send_rate > 0 && load->options.send_rate / 10 + 1 < left)
-        piece = load->options.send_rate / 10 + 1;
-    client->is_sending_body = true;
-    conn_send(&client->conn, load->body + client->body_sent, piece);
-    client->body_sent += piece;
-}
-
-static void send_content(struct client *client) {
-    struct load *load = client->load;
-    client->phase = AT_CONTENT;
-    client->body_sent = 0;
-    be_patient(client);
-    snprintf(client->id, sizeof client->id, "%d-%u-%u", (int)getpid(), client->number, client->mails_left);
-    int length = snprintf(client->command, sizeof client->command,
-                          "X-Bench-Id: %s\r\nFrom: <load@example.test>\r\nSubject: load\r\n\r\n", client->id);
-    memcpy(load->result.last_header, client->command, (size_t)length + 1);
-    load->result.content_octets = (uint64_t)length + load->body_octets - 3;
-    conn_send(&client->conn, client->command, (size_t)length);
-}
-
-static void on_content_sent(struct client *client) {
-    struct load *load = client->load;
-    if (client->is_sending_body && client->body_sent == load->body_octets) {
-        client->is_sending_body = false;
-        client->phase = AT_DOT;
-        be_patient(client);
-    } else if (client->is_sending_body && load->options.send_rate > 0) {
-        timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io) + 100);
+    client->command_length = (unsigned)snprintf(client->command, sizeof client->command, "%s\r\n", command);
+    if (load->options.think_ms > 0) {
+        client->is_thinking = true;
+        timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io) + load->options.think_ms);
     } else {
-        send_more_body(client);
+        send_command(client);
     }
 }
 
 /* --- replies --- */
 
 static void next_mail_or_quit(struct client *client) {
-    if (client->mails_left > 0)
-        say(client, AT_MAIL, "MAIL FROM:<load@example.test>");
-    else
+    if (client->mails_left == 0)
         say(client, AT_QUIT, "QUIT");
+    else if (client->load->options.has_pipelining)
+        say(client, AT_MAIL, "MAIL FROM:<load@example.test>\r\nRCPT TO:<user@example.test>\r\nDATA");
+    else
+        say(client, AT_MAIL, "MAIL FROM:<load@example.test>");
 }
 
-static void hold(struct client *client) {
-    client->phase = AT_IDLE;
-    client->load->held++;
-    timer_set(io_timers(client->load->io), &client->timer, io_now_ms(client->load->io) + client->load->options.hold_ms);
+static void on_hello(struct client *client) {
+    struct load *load = client->load;
+    if (client->tls == NULL && is_in_share(client->number, load->options.starttls_percent)) {
+        say(client, AT_STARTTLS, "STARTTLS");
+    } else if (load->options.hold_ms > 0) {
+        client->phase = AT_IDLE;
+        timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io) + load->options.hold_ms);
+    } else {
+        next_mail_or_quit(client);
+    }
+}
+
+/* Further into the envelope: with pipelining the next command has been said already. */
+static void on_envelope_reply(struct client *client, enum phase next, const char *command) {
+    if (client->load->options.has_pipelining)
+        client->phase = next;
+    else
+        say(client, next, command);
+}
+
+static void begin_tls(struct client *client) {
+    client->phase = AT_HANDSHAKE;
+    client->tls = tls_create(client->load->tls);
+    if (client->tls == NULL || tls_handshake(client->tls) < 0)
+        finish(client, DROPPED);
+    else
+        send_ciphertext(client);
+}
+
+static void on_mail_accepted(struct client *client) {
+    struct load *load = client->load;
+    load->result.mails++;
+    if (load->ids != NULL)
+        fprintf(load->ids, "%s\n", client->id);
+    client->mails_left--;
+    next_mail_or_quit(client);
 }
 
 static void on_good_reply(struct client *client) {
@@ -91,31 +113,28 @@ static void on_good_reply(struct client *client) {
         say(client, AT_EHLO, "EHLO load.example.test");
         break;
     case AT_EHLO:
-        if (load->options.hold_ms > 0)
-            hold(client);
-        else
-            next_mail_or_quit(client);
+        on_hello(client);
+        break;
+    case AT_STARTTLS:
+        begin_tls(client);
         break;
     case AT_MAIL:
-        say(client, AT_RCPT, "RCPT TO:<user@example.test>");
+        on_envelope_reply(client, AT_RCPT, "RCPT TO:<user@example.test>");
         break;
     case AT_RCPT:
-        say(client, AT_DATA, "DATA");
+        on_envelope_reply(client, AT_DATA, "DATA");
         break;
     case AT_DATA:
-        send_content(client);
+        content_begin(client);
         break;
     case AT_DOT:
-        load->result.mails++;
-        if (load->ids != NULL)
-            fprintf(load->ids, "%s\n", client->id);
-        client->mails_left--;
-        next_mail_or_quit(client);
+        on_mail_accepted(client);
         break;
     case AT_QUIT:
         finish(client, ACCEPTED);
         break;
     case AT_CONNECT:
+    case AT_HANDSHAKE:
     case AT_IDLE:
     case AT_CONTENT:
     case PHASES:
@@ -136,7 +155,7 @@ static void on_reply(struct client *client, const char *line) {
 
 /* Only the last line of a reply counts. */
 static void take_octets(struct client *client, const uint8_t *data, size_t length) {
-    for (size_t i = 0; i < length && !client->conn.is_closing; i++) {
+    for (size_t i = 0; i < length && !client->conn.is_closing && client->phase != AT_HANDSHAKE; i++) {
         if (client->line_length < sizeof client->line - 1)
             client->line[client->line_length++] = (char)data[i];
         if (data[i] != '\n')
@@ -149,6 +168,32 @@ static void take_octets(struct client *client, const uint8_t *data, size_t lengt
     }
 }
 
+/* --- TLS --- */
+
+static void on_handshake_done(struct client *client) {
+    client->load->result.encrypted++;
+    say(client, AT_EHLO, "EHLO load.example.test");
+}
+
+static void take_ciphertext(struct client *client, const uint8_t *data, size_t length) {
+    uint8_t plain[4096];
+    int count;
+    tls_take(client->tls, data, length);
+    if (client->phase == AT_HANDSHAKE) {
+        int result = tls_handshake(client->tls);
+        if (result < 0) {
+            finish(client, DROPPED);
+            return;
+        }
+        if (result == 1)
+            on_handshake_done(client);
+        send_ciphertext(client);
+    }
+    while (!client->conn.is_closing && client->phase != AT_HANDSHAKE &&
+           (count = tls_read(client->tls, plain, sizeof plain)) > 0)
+        take_octets(client, plain, (size_t)count);
+}
+
 static void on_received(struct client *client, int result) {
     struct conn *conn = &client->conn;
     if (result <= 0) {
@@ -156,7 +201,10 @@ static void on_received(struct client *client, int result) {
         finish(client, client->phase == AT_QUIT ? ACCEPTED : DROPPED);
         return;
     }
-    take_octets(client, io_buffer(conn->io, conn->received_buffer), (size_t)result);
+    if (client->tls != NULL)
+        take_ciphertext(client, io_buffer(conn->io, conn->received_buffer), (size_t)result);
+    else
+        take_octets(client, io_buffer(conn->io, conn->received_buffer), (size_t)result);
     io_buffer_release(conn->io, conn->received_buffer);
     if (!conn->is_closing)
         conn_recv(conn, false);
@@ -176,17 +224,20 @@ static void on_opened(struct client *client, int result) {
         finish(client, DROPPED);
         return;
     }
+    histogram_add(&client->load->result.connect, load_now_us() - client->scheduled_us);
     client->phase = AT_GREETING;
-    be_patient(client);
+    client_be_patient(client);
     conn_recv(&client->conn, false);
     if (client->load->options.early_octets > 0)
         talk_early(client);
 }
 
 static void on_sent(struct client *client, int result) {
-    if (client->phase == AT_CONTENT && result == 0)
-        on_content_sent(client);
     /* A failed send is told by the receive that is armed: a reply may stand in it. */
+    if (result < 0 || (client->tls != NULL && send_ciphertext(client)))
+        return;
+    if (client->phase == AT_CONTENT)
+        content_go_on(client);
 }
 
 static void client_on_event(struct conn *conn, enum conn_event event, int result) {
@@ -204,6 +255,7 @@ static void client_on_event(struct conn *conn, enum conn_event event, int result
     case CONN_SHUT:
         break;
     case CONN_CLOSED:
+        tls_destroy(client->tls);
         load_on_client_end(client->load, client);
         break;
     }
@@ -211,8 +263,10 @@ static void client_on_event(struct conn *conn, enum conn_event event, int result
 
 static void on_timer(struct timer *timer) {
     struct client *client = container_of(timer, struct client, timer);
-    if (client->phase == AT_CONTENT && client->load->options.send_rate > 0 && !client->conn.send_armed)
-        send_more_body(client);
+    if (client->is_thinking && client->phase == AT_CONTENT)
+        content_go_on(client);
+    else if (client->is_thinking)
+        send_command(client);
     else if (client->phase == AT_IDLE)
         say(client, AT_QUIT, "QUIT");
     else
@@ -240,9 +294,10 @@ void client_start(struct load *load, unsigned number, uint64_t scheduled_us) {
     client->number = number;
     client->scheduled_us = scheduled_us;
     client->mails_left = load->options.mails;
+    client->is_slow = load->options.send_rate > 0 && is_in_share(number, load->options.slow_percent);
     client->timer.expire = on_timer;
     conn_init(&client->conn, load->io, client_on_event);
-    be_patient(client);
+    client_be_patient(client);
     if (conn_connect(&client->conn, &load->options.target, choose_source(client)) < 0)
         finish(client, DROPPED);
 }

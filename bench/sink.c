@@ -85,7 +85,7 @@ void sink_set_fault(struct sink *sink, enum fault fault) {
 static void usage(void) {
     fputs("usage: sink --listen ADDRESS:PORT [--name NAME] [--proxy none|v1|v2] [--fault NAME] [--control SOCKET]\n"
           "            [--ids FILE] [--greeting-delay MS] [--reply-delay MS]\n"
-          "            [--read-rate OCTETS_PER_S] [--no-hash]\n"
+          "            [--read-rate OCTETS_PER_S] [--no-hash] [--starttls]\n"
           "       sink --tell SOCKET COMMAND...  (stats, quit, fault NAME)\nfaults:\n",
           stderr);
 #define FAULT(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
@@ -105,17 +105,12 @@ static enum proxy_expected parse_proxy(const char *text) {
 }
 
 static const struct option long_options[] = {
-    {"listen", required_argument, NULL, 'l'},
-    {"name", required_argument, NULL, 'n'},
-    {"proxy", required_argument, NULL, 'p'},
-    {"fault", required_argument, NULL, 'f'},
-    {"control", required_argument, NULL, 'c'},
-    {"ids", required_argument, NULL, 'i'},
-    {"read-rate", required_argument, NULL, 'r'},
-    {"greeting-delay", required_argument, NULL, 'g'},
-    {"reply-delay", required_argument, NULL, 'd'},
-    {"no-hash", no_argument, NULL, 'H'},
-    {0},
+    {"listen", required_argument, NULL, 'l'},      {"name", required_argument, NULL, 'n'},
+    {"proxy", required_argument, NULL, 'p'},       {"fault", required_argument, NULL, 'f'},
+    {"control", required_argument, NULL, 'c'},     {"ids", required_argument, NULL, 'i'},
+    {"read-rate", required_argument, NULL, 'r'},   {"greeting-delay", required_argument, NULL, 'g'},
+    {"reply-delay", required_argument, NULL, 'd'}, {"no-hash", no_argument, NULL, 'H'},
+    {"starttls", no_argument, NULL, 't'},          {0},
 };
 
 static void parse_options(struct sink *sink, int argc, char **argv, enum fault *ret_fault, const char **ret_control) {
@@ -149,6 +144,13 @@ static void parse_options(struct sink *sink, int argc, char **argv, enum fault *
             break;
         case 'd':
             sink->reply_delay_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            sink->tls = tls_context_create(true);
+            if (sink->tls == NULL) {
+                fputs("sink: TLS is not to be had\n", stderr);
+                exit(1);
+            }
             break;
         case 'H':
             sink->has_no_hash = true;
@@ -208,5 +210,6 @@ int main(int argc, char **argv) {
     }
     if (sink.ids != NULL)
         fclose(sink.ids);
+    tls_context_destroy(sink.tls);
     return 0;
 }

@@ -2,6 +2,7 @@
 #ifndef POSTERN_BENCH_SINK_H
 #define POSTERN_BENCH_SINK_H
 
+#include "bench/tls.h"
 #include "lb/engine/conn.h"
 #include "lb/engine/pool.h"
 
@@ -16,7 +17,7 @@ enum fault {
     FAULTS_COUNT
 };
 
-/* Where in a body the next octet stands; what follows BODY_DOT decides whether the dot is the last one. */
+/* Where in content the next octet stands; what follows BODY_DOT decides whether the dot is the last one. */
 enum body_state { BODY_LINE_START, BODY_MIDDLE, BODY_DOT, BODY_DOT_CR };
 
 enum proxy_expected { EXPECT_NONE, EXPECT_V1, EXPECT_V2 };
@@ -31,6 +32,8 @@ struct sink_session {
     struct sink *sink;
     struct conn conn;
     struct timer timer;
+    struct tls *tls;          /* NULL: in clear */
+    struct tls *starting_tls; /* once the 220 is sent */
     enum fault fault;
     char client[ADDRESS_TEXT_MAX];
     bool awaits_proxy;
@@ -44,7 +47,8 @@ struct sink_session {
     bool is_thinking;     /* the timer's: before it says the next reply */
     bool has_waited;
     bool did_mail;
-    unsigned content_state; /* of a line in the header: 1 in its middle; of the body: enum body_state */
+    bool has_shaken_hands;
+    enum body_state content_state;
     uint64_t chunk_left;
     uint64_t content_octets;
     uint64_t content_hash;
@@ -57,7 +61,7 @@ struct sink_session {
 };
 
 struct sink_stats {
-    uint64_t sessions, current, mails, octets, probes, faults, without_proxy;
+    uint64_t sessions, current, mails, octets, probes, faults, without_proxy, encrypted;
     uint64_t last_octets, last_hash;
     char last_client[ADDRESS_TEXT_MAX];
 };
@@ -75,8 +79,9 @@ struct sink {
     enum proxy_expected proxy;
     unsigned greeting_delay_ms;
     unsigned reply_delay_ms;
-    uint64_t read_rate; /* octets a second; 0 = as fast as it can */
-    bool has_no_hash;   /* content is counted only: a hash costs more than all the rest of a large mail */
+    uint64_t read_rate;      /* octets a second; 0 = as fast as it can */
+    bool has_no_hash;        /* content is counted only: a hash costs more than all the rest of a large mail */
+    struct tls_context *tls; /* STARTTLS is offered; NULL: it is not */
     FILE *ids;
     struct pool sessions;
     struct sink_stats stats;
@@ -87,6 +92,22 @@ struct sink {
 void sink_session_start(struct sink *sink, int fd, const struct address *peer);
 const char *fault_name(enum fault fault);
 bool fault_parse(const char *name, enum fault *ret_fault);
+
+/* A reply, at the end of those that wait to be sent. */
+__attribute__((format(printf, 2, 3))) void sink_say(struct sink_session *session, const char *format, ...);
+/* Counts that the session's fault has shown. */
+void sink_misbehave(struct sink_session *session);
+/* The same, and closes without a word. */
+void sink_die(struct sink_session *session);
+
+/* --- sink_content.c: each takes what it can of the content and returns how much that was --- */
+void sink_content_begin(struct sink_session *session);
+/* A line of the header, or as much of one as there was room for. */
+void sink_content_line(struct sink_session *session, const char *line, size_t length, bool is_whole);
+size_t sink_content_body(struct sink_session *session, const char *data, size_t length);
+size_t sink_content_chunk(struct sink_session *session, const char *data, size_t length);
+/* BDAT with its arguments. */
+void sink_content_bdat(struct sink_session *session, const char *arguments);
 
 /* --- sink_control.c --- */
 /* Listens on a UNIX socket for `fault NAME`, `stats`, `quit`. Returns 0 or -errno. */

@@ -25,11 +25,12 @@ static void write_stats(char *out, size_t size) {
         fflush(control.sink->ids);
     snprintf(out, size,
              "{\"name\":\"%s\",\"fault\":\"%s\",\"sessions\":%llu,\"current\":%llu,\"mails\":%llu,\"octets\":%llu,"
-             "\"probes\":%llu,\"faults\":%llu,\"without_proxy\":%llu,\"last_octets\":%llu,\"last_hash\":\"%016llx\","
+             "\"encrypted\":%llu,\"probes\":%llu,\"faults\":%llu,\"without_proxy\":%llu,\"last_octets\":%llu,\"last_"
+             "hash\":\"%016llx\","
              "\"last_client\":\"%s\"}\n",
              control.sink->name, fault_name(control.sink->fault), (unsigned long long)stats->sessions,
              (unsigned long long)stats->current, (unsigned long long)stats->mails, (unsigned long long)stats->octets,
-             (unsigned long long)stats->probes, (unsigned long long)stats->faults,
+             (unsigned long long)stats->encrypted, (unsigned long long)stats->probes, (unsigned long long)stats->faults,
              (unsigned long long)stats->without_proxy, (unsigned long long)stats->last_octets,
              (unsigned long long)stats->last_hash, stats->last_client);
 }

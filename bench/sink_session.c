@@ -1,10 +1,8 @@
 /* One session of the sink: a small SMTP server that answers a whole buffer of commands with one send, and misbehaves
  * where its fault says so. It has its own parsing, so that it cannot share postern's bugs. */
-#include "bench/hash.h"
 #include "bench/sink.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -32,7 +30,7 @@ bool fault_parse(const char *name, enum fault *ret_fault) {
     return false;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(struct sink_session *session, const char *format, ...) {
+void sink_say(struct sink_session *session, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     size_t room = sizeof session->output - session->output_length;
@@ -42,107 +40,55 @@ __attribute__((format(printf, 2, 3))) static void say(struct sink_session *sessi
     va_end(arguments);
 }
 
-static void misbehave(struct sink_session *session) {
+void sink_misbehave(struct sink_session *session) {
     session->sink->stats.faults++;
 }
 
-static void die(struct sink_session *session) {
-    misbehave(session);
+void sink_die(struct sink_session *session) {
+    sink_misbehave(session);
     conn_close(&session->conn);
-}
-
-/* --- content --- */
-
-static void accept_mail(struct sink_session *session) {
-    struct sink *sink = session->sink;
-    sink->stats.mails++;
-    sink->stats.octets += session->content_octets;
-    sink->stats.last_octets = session->content_octets;
-    sink->stats.last_hash = session->content_hash;
-    snprintf(sink->stats.last_client, sizeof sink->stats.last_client, "%s", session->client);
-    if (sink->ids != NULL && session->id[0] != '\0')
-        fprintf(sink->ids, "%s\n", session->id);
-    say(session, "250 2.0.0 %s queued\r\n", sink->name);
-}
-
-static void begin_mail(struct sink_session *session) {
-    session->content_state = 0;
-    session->content_octets = 0;
-    session->content_hash = HASH_START;
-    session->id[0] = '\0';
-}
-
-static void note_octets(struct sink_session *session, const char *octets, size_t length) {
-    session->content_octets += length;
-    if (!session->sink->has_no_hash)
-        session->content_hash = hash_octets(session->content_hash, octets, length);
-}
-
-static void note_header_line(struct sink_session *session, const char *line, size_t length) {
-    note_octets(session, line, length);
-    if (length > 12 && strncasecmp(line, "X-Bench-Id: ", 12) == 0)
-        snprintf(session->id, sizeof session->id, "%.*s", (int)(length - 14), line + 12);
-}
-
-static void end_content(struct sink_session *session) {
-    session->in_content = session->in_body = session->in_chunk = false;
-    switch (session->fault) {
-    case FAULT_dot_close:
-        die(session);
-        break;
-    case FAULT_dot_silent:
-        misbehave(session);
-        break;
-    case FAULT_dot_550:
-        misbehave(session);
-        say(session, "550 5.7.1 this is spam\r\n");
-        break;
-    default:
-        accept_mail(session);
-        break;
-    }
 }
 
 /* --- commands --- */
 
 static void end_with(struct sink_session *session, const char *reply) {
-    say(session, "%s", reply);
+    sink_say(session, "%s", reply);
     session->closes_after_send = true;
-    misbehave(session);
+    sink_misbehave(session);
 }
 
 static void on_mail(struct sink_session *session) {
     session->did_mail = true;
     if (session->fault == FAULT_mail_die || session->fault == FAULT_mail_reset)
-        die(session);
+        sink_die(session);
     else if (session->fault == FAULT_mail_421)
         end_with(session, "421 4.3.2 going down\r\n");
     else if (session->fault == FAULT_mail_451)
-        say(session, "451 4.3.1 no room for mail\r\n");
+        sink_say(session, "451 4.3.1 no room for mail\r\n");
     else
-        say(session, "250 2.1.0 Ok\r\n");
+        sink_say(session, "250 2.1.0 Ok\r\n");
 }
 
 static void on_quit(struct sink_session *session) {
     if (!session->did_mail)
         session->sink->stats.probes++;
     if (session->fault == FAULT_quit_silent) {
-        misbehave(session);
+        sink_misbehave(session);
         return;
     }
-    say(session, "221 2.0.0 Bye\r\n");
+    sink_say(session, "221 2.0.0 Bye\r\n");
     session->closes_after_send = true;
 }
 
-static void on_bdat(struct sink_session *session, const char *arguments) {
-    char *end;
-    session->chunk_left = strtoull(arguments, &end, 10);
-    session->chunk_is_last = strncasecmp(end, " LAST", 5) == 0;
-    session->in_chunk = session->chunk_left > 0;
-    if (!session->in_chunk && session->chunk_is_last)
-        end_content(session);
-    else if (!session->in_chunk)
-        say(session, "250 2.0.0 Ok\r\n");
+/* What stands in clear behind the command is thrown away (RFC 3207 §4.2). */
+static void on_starttls(struct sink_session *session) {
+    struct tls *tls = tls_create(session->sink->tls);
+    if (tls == NULL) {
+        sink_say(session, "454 4.7.0 TLS not available\r\n");
+        return;
+    }
+    sink_say(session, "220 2.0.0 Ready to start TLS\r\n");
+    session->starting_tls = tls;
 }
 
 static bool is_verb(const char *line, const char *verb) {
@@ -152,30 +98,32 @@ static bool is_verb(const char *line, const char *verb) {
 
 static void on_command(struct sink_session *session, const char *line) {
     if (is_verb(line, "EHLO"))
-        say(session,
-            "250-%s\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 "
-            "CHUNKING\r\n",
-            session->sink->name);
+        sink_say(session,
+                 "250-%s\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s250 "
+                 "CHUNKING\r\n",
+                 session->sink->name, session->sink->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "");
+    else if (is_verb(line, "STARTTLS") && session->sink->tls != NULL && session->tls == NULL)
+        on_starttls(session);
     else if (is_verb(line, "HELO"))
-        say(session, "250 %s\r\n", session->sink->name);
+        sink_say(session, "250 %s\r\n", session->sink->name);
     else if (is_verb(line, "MAIL"))
         on_mail(session);
     else if (is_verb(line, "RCPT") && session->fault == FAULT_rcpt_die)
-        die(session);
+        sink_die(session);
     else if (is_verb(line, "RCPT"))
-        say(session, "250 2.1.5 Ok\r\n");
+        sink_say(session, "250 2.1.5 Ok\r\n");
     else if (is_verb(line, "DATA")) {
-        begin_mail(session);
+        sink_content_begin(session);
         session->in_content = true;
-        say(session, "354 End data with <CR><LF>.<CR><LF>\r\n");
+        sink_say(session, "354 End data with <CR><LF>.<CR><LF>\r\n");
     } else if (is_verb(line, "BDAT")) {
-        on_bdat(session, line + 4);
+        sink_content_bdat(session, line + 4);
     } else if (is_verb(line, "RSET") || is_verb(line, "NOOP"))
-        say(session, "250 2.0.0 Ok\r\n");
+        sink_say(session, "250 2.0.0 Ok\r\n");
     else if (is_verb(line, "QUIT"))
         on_quit(session);
     else
-        say(session, "502 5.5.2 Error: command not recognized\r\n");
+        sink_say(session, "502 5.5.2 Error: command not recognized\r\n");
 }
 
 static void on_proxy_header(struct sink_session *session, char *line) {
@@ -200,72 +148,7 @@ static void on_line(struct sink_session *session, char *line, size_t length) {
             on_command(session, line);
         return;
     }
-    bool at_start = session->content_state == 0;
-    session->content_state = is_whole ? 0 : 1;
-    if (session->fault == FAULT_data_die)
-        die(session);
-    else if (at_start && length == 3 && memcmp(line, ".\r\n", 3) == 0)
-        end_content(session);
-    else if (at_start && line[0] == '.')
-        note_header_line(session, line + 1, length - 1);
-    else
-        note_header_line(session, line, length);
-    if (at_start && length == 2 && line[0] == '\r' && session->in_content) {
-        session->in_body = true;
-        session->content_state = BODY_LINE_START;
-    }
-}
-
-/* How many octets hold no line that begins with a dot; the first one is no line's beginning. */
-static size_t length_of_plain(const char *data, size_t length) {
-    for (size_t at = 1; at < length; at++) {
-        const char *dot = memchr(data + at, '.', length - at);
-        if (dot == NULL)
-            break;
-        at = (size_t)(dot - data);
-        if (dot[-1] == '\n')
-            return at;
-    }
-    return length;
-}
-
-/* The body, from dot to dot: large mails must cost the sink little. */
-static size_t take_body(struct sink_session *session, const char *data, size_t length) {
-    size_t at = 0;
-    while (at < length && session->in_content) {
-        if (session->content_state == BODY_LINE_START && data[at] == '.') {
-            session->content_state = BODY_DOT;
-            at++;
-        } else if (session->content_state == BODY_DOT && data[at] == '\r') {
-            session->content_state = BODY_DOT_CR;
-            at++;
-        } else if (session->content_state == BODY_DOT_CR && data[at] == '\n') {
-            end_content(session);
-            at++;
-        } else {
-            if (session->content_state == BODY_DOT_CR)
-                note_octets(session, "\r", 1);
-            size_t plain = length_of_plain(data + at, length - at);
-            note_octets(session, data + at, plain);
-            at += plain;
-            session->content_state = data[at - 1] == '\n' ? BODY_LINE_START : BODY_MIDDLE;
-        }
-    }
-    return at;
-}
-
-static size_t take_chunk(struct sink_session *session, const char *data, size_t length) {
-    size_t taken = length < session->chunk_left ? length : (size_t)session->chunk_left;
-    note_octets(session, data, taken);
-    session->chunk_left -= taken;
-    if (session->chunk_left > 0)
-        return taken;
-    session->in_chunk = false;
-    if (session->chunk_is_last)
-        end_content(session);
-    else
-        say(session, "250 2.0.0 Ok\r\n");
-    return taken;
+    sink_content_line(session, line, length, is_whole);
 }
 
 static size_t take_line(struct sink_session *session, const char *data, size_t length) {
@@ -312,16 +195,49 @@ static void take_input(struct sink_session *session, const uint8_t *data, size_t
             return;
         }
     }
-    while (at < length && !session->conn.is_closing && !session->closes_after_send) {
+    while (at < length && !session->conn.is_closing && !session->closes_after_send && session->starting_tls == NULL) {
         if (session->in_chunk)
-            at += take_chunk(session, (const char *)data + at, length - at);
+            at += sink_content_chunk(session, (const char *)data + at, length - at);
         else if (session->in_body)
-            at += take_body(session, (const char *)data + at, length - at);
+            at += sink_content_body(session, (const char *)data + at, length - at);
         else
             at += take_line(session, (const char *)data + at, length - at);
     }
     if (awaited_proxy && !session->awaits_proxy)
         greet(session);
+}
+
+static void take_ciphertext(struct sink_session *session, const uint8_t *data, size_t length) {
+    uint8_t plain[16384];
+    int count;
+    tls_take(session->tls, data, length);
+    if (!session->has_shaken_hands) {
+        int result = tls_handshake(session->tls);
+        if (result < 0)
+            conn_close(&session->conn);
+        if (result <= 0)
+            return;
+        session->has_shaken_hands = true;
+        session->sink->stats.encrypted++;
+    }
+    while (!session->conn.is_closing && (count = tls_read(session->tls, plain, sizeof plain)) != 0) {
+        if (count > 0)
+            take_input(session, plain, (size_t)count);
+        else
+            conn_close(&session->conn);
+    }
+}
+
+/* What is to be sent now: replies, as they are or as ciphertext, and what TLS has to say by itself. */
+static size_t take_output(struct sink_session *session, const void **ret_data) {
+    size_t length = session->output_length;
+    session->output_length = 0;
+    *ret_data = session->output;
+    if (session->tls == NULL)
+        return length;
+    if (!tls_write(session->tls, session->output, length))
+        conn_close(&session->conn);
+    return tls_output(session->tls, ret_data);
 }
 
 /* Each reply is said `reply_delay_ms` late, as by a server that has to think. */
@@ -341,10 +257,17 @@ static void go_on(struct sink_session *session) {
         return;
     if (session->output_length > 0 && must_wait(session))
         return;
-    if (session->output_length > 0) {
-        conn_send(&session->conn, session->output, session->output_length);
-        session->output_length = 0;
+    const void *output;
+    size_t length = take_output(session, &output);
+    if (session->conn.is_closing)
+        return;
+    if (length > 0) {
+        conn_send(&session->conn, output, length);
         session->has_waited = false;
+    } else if (session->starting_tls != NULL) {
+        session->tls = session->starting_tls;
+        session->starting_tls = NULL;
+        conn_recv(&session->conn, false);
     } else if (session->closes_after_send) {
         conn_close(&session->conn);
     } else if (!session->conn.recv_armed && !timer_is_set(&session->timer)) {
@@ -359,7 +282,10 @@ static void on_received(struct sink_session *session, int result) {
         conn_close(conn);
         return;
     }
-    take_input(session, io_buffer(conn->io, conn->received_buffer), (size_t)result);
+    if (session->tls != NULL)
+        take_ciphertext(session, io_buffer(conn->io, conn->received_buffer), (size_t)result);
+    else
+        take_input(session, io_buffer(conn->io, conn->received_buffer), (size_t)result);
     io_buffer_release(conn->io, conn->received_buffer);
     if (sink->read_rate > 0 && session->in_content) {
         session->resumes_reading = true;
@@ -385,7 +311,7 @@ static void greet(struct sink_session *session) {
     session->has_greeted = true;
     switch (session->fault) {
     case FAULT_hang:
-        misbehave(session);
+        sink_misbehave(session);
         break;
     case FAULT_banner_421:
         end_with(session, "421 4.3.2 service not available\r\n");
@@ -403,25 +329,25 @@ static void greet(struct sink_session *session) {
         end_with(session, "hello, this is not SMTP\r\n");
         break;
     case FAULT_banner_half:
-        misbehave(session);
-        say(session, "220 half a gre");
+        sink_misbehave(session);
+        sink_say(session, "220 half a gre");
         break;
     case FAULT_banner_longline:
-        misbehave(session);
-        say(session, "220 %0596d", 0);
+        sink_misbehave(session);
+        sink_say(session, "220 %0596d", 0);
         break;
     case FAULT_banner_drip:
-        misbehave(session);
+        sink_misbehave(session);
         drip(session);
         break;
     case FAULT_banner_multiline:
-        say(session, "220-%s ESMTP\r\n220 sink\r\n", name);
+        sink_say(session, "220-%s ESMTP\r\n220 sink\r\n", name);
         break;
     case FAULT_close_accept:
-        die(session);
+        sink_die(session);
         break;
     default:
-        say(session, "220 %s ESMTP sink\r\n", name);
+        sink_say(session, "220 %s ESMTP sink\r\n", name);
         break;
     }
 }
@@ -472,6 +398,8 @@ static void session_on_event(struct conn *conn, enum conn_event event, int resul
         break;
     case CONN_CLOSED:
         timer_cancel(&session->timer);
+        tls_destroy(session->tls);
+        tls_destroy(session->starting_tls);
         session->sink->stats.current--;
         pool_put(&session->sink->sessions, session);
         break;
@@ -485,7 +413,7 @@ void sink_session_start(struct sink *sink, int fd, const struct address *peer) {
     session->fault = sink->fault;
     session->awaits_proxy = sink->proxy != EXPECT_NONE;
     session->timer.expire = on_timer;
-    session->content_hash = HASH_START;
+    sink_content_begin(session);
     address_format_host(peer, session->client);
     sink->stats.sessions++;
     sink->stats.current++;
