@@ -29,14 +29,14 @@ SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard 
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
-BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year $(OUT)/bench/junk
+BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year $(OUT)/bench/reputations $(OUT)/bench/junk
 UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-failover bench-flood bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-publish bench-failover bench-flood bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -77,6 +77,7 @@ $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c) bench
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out bench/load_report.c,$(wildcard bench/load*.c)) bench/tls.c) $(LOAD_PURE) $(LIBRARY)
 $(OUT)/bench/junk: $(OUT)/obj/bench/junk.o $(LIBRARY)
 $(OUT)/bench/year: $(OUT)/obj/bench/year.o $(LIBRARY)
+$(OUT)/bench/reputations: $(OUT)/obj/bench/reputations.o $(LIBRARY)
 $(BENCH):
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
@@ -144,9 +145,9 @@ tidy: ## style and structure; prints nothing when all is well
 	@./tests/tidy
 
 # Parts of bench/compare.
-BENCH_PARTS = sessions bulk throughput
+BENCH_PARTS = sessions bulk throughput latency idle start growth load
 
-bench: deps-bench ## all costs side by side with HAProxy and nginx; a part: bench-sessions, -bulk, -throughput
+bench: deps-bench ## what all costs, side by side with HAProxy and nginx; a part: bench-sessions, -bulk, -throughput, -latency, -idle, -start, -growth, -load
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/compare $(if $(QUICK),--quick) $(OUT)
 
@@ -154,6 +155,9 @@ bench: deps-bench ## all costs side by side with HAProxy and nginx; a part: benc
 $(BENCH_PARTS:%=bench-%): bench-%: deps-bench
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/compare $(if $(QUICK),--quick) --only $* $(OUT)
+
+bench-publish: ## the last `make bench` into bench/README.md and bench/plots
+	@bench/report --publish $(OUT)
 
 bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx
 	@$(MAKE) --no-print-directory programs bench-programs

@@ -5,17 +5,18 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
+use IO::Socket::INET;
 use JSON::PP;
 use POSIX qw(WNOHANG);
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 use Harness;
 
-our @EXPORT = qw($out begin_site end_site peer_of start_peer stop_peer run_load start_load load_result run site_figures
-    versions programs);
+our @EXPORT = qw($out begin_site end_site start_peer stop_peer start_ms resident_kb reputations_of start_load load_result
+    hold_sessions run site_figures sink_addresses versions programs);
 
-# Bounds of waiting: for a start, for the last log line of a run.
-use constant {START_S => 15, SETTLE_S => 10};
+# Bounds of waiting: for a start, for the last log line of a run, for idle sessions.
+use constant {START_S => 15, SETTLE_S => 10, HOLD_S => 30};
 
 our $out;    # where the programs were built
 
@@ -45,7 +46,7 @@ my %kinds = (
 );
 
 sub programs {
-    return ("$out/bench/sink", "$out/bench/load", map { $_->{program}->() } values %kinds);
+    return ((map { "$out/$_" } qw(bench/sink bench/load bench/reputations posternctl)), map { $_->{program}->() } values %kinds);
 }
 
 sub versions {
@@ -61,8 +62,8 @@ sub versions {
 # The current one: {sinks, peers, pin_peers, pin_rest, workers}.
 my $site;
 
-# Two sinks and the peers named, 'direct' among them if wanted: {kinds => [...], workers => N, pin_peers => CORES,
-# pin_rest => CORES, options => [of each peer]}. Returns the peers.
+# Two sinks and the peers given (start_peer): kinds => [...], workers => N, pin_peers => CORES, pin_rest => CORES,
+# sink_address => ADDRESS:PORT. Returns the peers.
 sub begin_site {
     my (%options) = @_;
     $site = {workers => 2, %options, sinks => [], peers => []};
@@ -77,14 +78,11 @@ sub begin_site {
 
 sub end_site {
     stop_all();
-    unlink glob "$dir/*";
+    system 'rm', '-rf', glob "$dir/*";
     undef $site;
 }
 
-sub peer_of {
-    my ($name) = @_;
-    return (grep { $_->{name} eq $name } @{$site->{peers}})[0];
-}
+sub sink_addresses { return map { $_->{address} } @{$site->{sinks}} }
 
 # A peer is named by its kind, or given as {kind, name, workers, reputation, backends, …}; `backends` are addresses by
 # name, the two sinks by default.
@@ -101,26 +99,32 @@ sub start_peer {
     $peer->{port}    = free_port();
     $peer->{address} = "127.0.0.1:$peer->{port}";
     $peer->{$_} = 0 for qw(lines log_at sessions);
-    unlink "$dir/$name.log";
-    my $backends = $peer->{backends} // {map { $_->{name} => $_->{address} } @{$site->{sinks}}};
-    my %words = (
-        PORT       => $peer->{port},
-        NAME       => $name,
-        WORKERS    => $peer->{workers} // $site->{workers},
-        REPUTATION => $peer->{reputation} // 'yes',
-        STATE      => $peer->{state} // "$dir/$name.state",
-        BACKENDS   => backend_lines($peer->{kind}, $backends),
-    );
-    my $config = fill_template($kind->{template}, "$name.conf", %words);
-    my $began  = time;
+    my $config = configure($peer);
     $peer->{pid} = spawn($name, {pin => $site->{pin_peers}}, $kind->{program}->(), $kind->{argv}->($config));
     wait_for(START_S, sub {
         waitpid($peer->{pid}, WNOHANG) == 0 or fail("$name did not start", $name);
         return greets($name, $peer->{port}, sub { $peer->{sessions}++ });
     }) or fail("$name does not serve", $name);
-    $peer->{start_s} = time - $began;
-    $peer->{pids}    = [group_members($peer->{pid})];
+    wait_for(START_S, sub { reputations_of($peer)->{kept} eq 'on' }) or fail("$name does not load its reputations", $name)
+        if $peer->{kind} eq 'postern' && ($peer->{reputation} // 'yes') eq 'yes';
+    $peer->{pids} = [group_members($peer->{pid})];
     return $peer;
+}
+
+# Writes its configuration.
+sub configure {
+    my ($peer) = @_;
+    my ($name, $kind) = @$peer{qw(name kind)};
+    my $backends = $peer->{backends} // {map { $_->{name} => $_->{address} } @{$site->{sinks}}};
+    unlink "$dir/$name.log";
+    return fill_template($kinds{$kind}{template}, "$name.conf",
+        PORT       => $peer->{port},
+        NAME       => $name,
+        WORKERS    => $peer->{workers} // $site->{workers},
+        REPUTATION => $peer->{reputation} // 'yes',
+        STATE      => $peer->{state} // "$dir/$name.state",
+        BACKENDS   => backend_lines($kind, $backends),
+    );
 }
 
 sub backend_lines {
@@ -131,6 +135,46 @@ sub backend_lines {
         nginx   => "        server %2\$s; # %1\$s\n",
     );
     return join '', map { sprintf $line{$kind}, $_, $backends->{$_} } sort keys %$backends;
+}
+
+# What postern says of its table.
+sub reputations_of {
+    my ($peer) = @_;
+    my $text = `$out/posternctl -s $dir/$peer->{name}.sock show reputation json 2>/dev/null`;
+    return eval { decode_json($text) } // {kept => 'not yet'};
+}
+
+# kB of memory that a peer's processes hold.
+sub resident_kb {
+    my ($peer) = @_;
+    my $sum = 0;
+    for my $pid (@{$peer->{pids}}) {
+        $sum += $1 if slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;
+    }
+    return $sum;
+}
+
+# ms from the start of its program until a client is greeted.
+sub start_ms {
+    my ($kind) = @_;
+    my $peer   = {kind => $kind, name => $kind, port => free_port()};
+    my $config = configure($peer);
+    my $began  = time;
+    my $pid    = spawn($kind, $kinds{$kind}{program}->(), $kinds{$kind}{argv}->($config));
+    my ($socket, $ms);
+    while (!($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $peer->{port}))) {
+        fail("$kind does not serve", $kind) if time - $began > START_S;
+        sleep 0.0005;
+    }
+    local $SIG{ALRM} = sub { fail("$kind accepts, but does not greet", $kind) };
+    alarm START_S;
+    my $greeting = <$socket> // '';
+    $ms = (time - $began) * 1000;
+    alarm 0;
+    fail("$kind greets with: $greeting", $kind) if $greeting !~ /^220/;
+    close $socket;
+    stop($pid);
+    return $ms;
 }
 
 sub stop_peer {
@@ -187,12 +231,17 @@ sub load_result {
 
 # A session is over for the client before it is over for the proxy, which has sockets to close and a line to write.
 sub settle {
-    my ($peer, $sessions, $mails, $before) = @_;
+    my ($peer, $sessions, $mails, $before, $has_lost) = @_;
     my $name = $peer->{name};
     $peer->{sessions} += $sessions if $peer->{pid};
-    wait_for(SETTLE_S, sub { read_log($peer) >= $peer->{sessions} }) if $peer->{pid};
+    wait_for(SETTLE_S, sub { read_log($peer) >= $peer->{sessions} }) if $peer->{pid} && !$has_lost;
     # Probes come and go; all else must be as before.
     wait_for(SETTLE_S, sub { site_figures()->{current} <= $before->{current} + 2 });
+    if ($has_lost) {
+        sleep 0.5;
+        $peer->{sessions} = read_log($peer) if $peer->{pid};
+        return;
+    }
     my $arrived = site_figures()->{mails} - $before->{mails};
     fail("$name: $mails mails sent, $arrived arrived", $name) if $arrived != $mails;
     return if !$peer->{pid};
@@ -200,10 +249,22 @@ sub settle {
     fail("$name: a process of it has died", $name) if "@{$peer->{pids}}" ne join ' ', group_members($peer->{pid});
 }
 
+# Idle sessions, held until their load is stopped; returns when all are. They are of no run's count.
+sub hold_sessions {
+    my ($peer, $count) = @_;
+    my $before = site_figures()->{current};
+    my $load = start_load($peer, '--sessions', $count, '--rate', 3000, '--hold', 3600, '--source', '127.2.0.0/16');
+    wait_for(HOLD_S, sub { site_figures()->{current} >= $before + $count })
+        or fail("$peer->{name} does not hold $count sessions", $peer->{name}, $load->{name});
+    return $load;
+}
+
 # One run of bench/load to its end. A run counts only if every session was accepted, the sinks saw exactly the mails sent
-# and the peer logged exactly one line a session. Returns what the load measured and what a session cost each party.
+# and the peer logged exactly one line a session; with {may_lose => 1} before the options, as where the load nears what
+# can be served, the lost are counted instead. Returns what the load measured and what a session cost each party.
 sub run {
     my ($peer, @options) = @_;
+    my $may_lose = ref $options[0] && (shift @options)->{may_lose};
     my @own    = @{$peer->{pids} // []};
     my @sinks  = map { $_->{pid} } @{$site->{sinks}};
     my $before = site_figures();
@@ -215,10 +276,11 @@ sub run {
     my @idle_after = cores_idle();
     my $quiet      = noise_end($noise);
     my $count      = $result->{sessions};
-    fail("$peer->{name}: of $count sessions $result->{accepted} were accepted; $result->{last_reply}", $peer->{name})
-        if $result->{accepted} != $count;
-    settle($peer, $count, $result->{mails}, $before);
+    fail("$peer->{name}: not all were accepted: " . JSON::PP->new->canonical->encode($result), $peer->{name})
+        if $result->{accepted} != $count && !$may_lose;
+    settle($peer, $count, $result->{mails}, $before, $result->{accepted} != $count);
     return {
+        lost           => $count - $result->{accepted},
         cpu_us         => (cpu_us(@own) - $cpu) / $count,
         sinks_cpu_us   => (cpu_us(@sinks) - $sinks_cpu) / $count,
         client_cpu_us  => $result->{cpu_us_per_session},
