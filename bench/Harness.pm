@@ -257,7 +257,8 @@ sub machine {
     my $cpuinfo = slurp('/proc/cpuinfo');
     my ($model) = $cpuinfo =~ /^model name\s*: (.*)$/m;
     my $cpus = () = $cpuinfo =~ /^processor\s*:/mg;
-    return {kernel => "$system $release", cpu => $model // 'unknown', cpus => $cpus};
+    my ($control) = slurp('/proc/sys/net/ipv4/tcp_congestion_control') =~ /(\w+)/;
+    return {kernel => "$system $release", cpu => $model // 'unknown', cpus => $cpus, congestion_control => $control // 'unknown'};
 }
 
 1;

@@ -35,16 +35,16 @@ static void reset_connection(int fd) {
     close(fd);
 }
 
+/* A connection that is to be reset is taken as a normal descriptor, for setsockopt(2); all others go straight into the
+ * ring's table, which spares each session two system calls. The pool is as large as the table. */
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct sink *sink = container_of(op, struct sink, accept_op);
     (void)flags;
-    if (result >= 0 && sink->fault == FAULT_reset) {
+    if (result >= 0 && sink->fault == FAULT_reset && !sink->accepts_direct) {
         sink->stats.faults++;
         reset_connection(result);
-    } else if (result >= 0 && sink->sessions.in_use == sink->sessions.capacity) {
-        close(result);
     } else if (result >= 0) {
-        sink_session_start(sink, result, &sink->peer);
+        sink_session_start(sink, result, sink->accepts_direct, &sink->peer);
     }
     if (sink->listen_fd >= 0)
         accept_next(sink);
@@ -52,7 +52,8 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
 
 static void accept_next(struct sink *sink) {
     sink->accept_op.complete = on_accepted;
-    io_accept(sink->io, &sink->accept_op, sink->listen_fd, false, &sink->peer, &sink->peer_length);
+    sink->accepts_direct = sink->fault != FAULT_reset;
+    io_accept(sink->io, &sink->accept_op, sink->listen_fd, sink->accepts_direct, &sink->peer, &sink->peer_length);
 }
 
 static void on_cancelled(struct op *op, int result, unsigned flags) {
@@ -65,7 +66,11 @@ static void on_cancelled(struct op *op, int result, unsigned flags) {
 void sink_set_fault(struct sink *sink, enum fault fault) {
     bool refused = sink->fault == FAULT_refuse;
     sink->fault = fault;
-    if (fault == FAULT_refuse && !refused) {
+    if (fault == FAULT_reset && !refused) {
+        /* The one in flight is of the other kind. */
+        sink->cancel_op.complete = on_cancelled;
+        io_cancel_op(sink->io, &sink->cancel_op, &sink->accept_op);
+    } else if (fault == FAULT_refuse && !refused) {
         /* The accept in flight holds the socket open until it is cancelled. */
         sink->cancel_op.complete = on_cancelled;
         io_cancel_fd(sink->io, &sink->cancel_op, sink->listen_fd);
@@ -190,7 +195,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     io_start(sink.io);
-    if (pool_init(&sink.sessions, sizeof(struct sink_session), (unsigned)limit.rlim_cur - 64) < 0)
+    if (pool_init(&sink.sessions, sizeof(struct sink_session), (unsigned)limit.rlim_cur) < 0)
         return fail("sessions", -ENOMEM);
     sink.listen_fd = open_listener(&sink.address);
     if (sink.listen_fd < 0)

@@ -72,6 +72,7 @@ struct sink {
     struct address address;
     int listen_fd; /* -1: refuses */
     struct op accept_op;
+    bool accepts_direct; /* what is in flight */
     struct op cancel_op;
     struct address peer;
     socklen_t peer_length;
@@ -89,7 +90,8 @@ struct sink {
 };
 
 /* --- sink_session.c --- */
-void sink_session_start(struct sink *sink, int fd, const struct address *peer);
+/* `fd` is a normal descriptor, or a slot of the ring's table. */
+void sink_session_start(struct sink *sink, int fd, bool is_slot, const struct address *peer);
 const char *fault_name(enum fault fault);
 bool fault_parse(const char *name, enum fault *ret_fault);
 

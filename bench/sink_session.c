@@ -2,6 +2,7 @@
  * where its fault says so. It has its own parsing, so that it cannot share postern's bugs. */
 #include "bench/sink.h"
 
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
@@ -172,11 +173,13 @@ static size_t take_proxy_v2(struct sink_session *session, const uint8_t *data, s
     if (length < 16 || memcmp(data, signature, 12) != 0)
         return 0;
     size_t total = 16 + ((size_t)data[14] << 8 | data[15]);
-    if (length < total)
+    if (length < total || (data[13] == 0x21 && total < 16 + 36) || (data[13] == 0x11 && total < 16 + 12))
         return 0;
     session->awaits_proxy = false;
     if (data[12] == 0x21 && data[13] == 0x11)
         snprintf(session->client, sizeof session->client, "%u.%u.%u.%u", data[16], data[17], data[18], data[19]);
+    else if (data[12] == 0x21 && data[13] == 0x21)
+        inet_ntop(AF_INET6, data + 16, session->client, sizeof session->client);
     else if (data[12] == 0x20)
         snprintf(session->client, sizeof session->client, "local");
     return total;
@@ -406,7 +409,7 @@ static void session_on_event(struct conn *conn, enum conn_event event, int resul
     }
 }
 
-void sink_session_start(struct sink *sink, int fd, const struct address *peer) {
+void sink_session_start(struct sink *sink, int fd, bool is_slot, const struct address *peer) {
     struct sink_session *session = pool_get(&sink->sessions);
     memset(session, 0, offsetof(struct sink_session, line));
     session->sink = sink;
@@ -418,5 +421,10 @@ void sink_session_start(struct sink *sink, int fd, const struct address *peer) {
     sink->stats.sessions++;
     sink->stats.current++;
     conn_init(&session->conn, sink->io, session_on_event);
-    conn_adopt_fd(&session->conn, fd);
+    if (is_slot) {
+        conn_adopt_slot(&session->conn, fd);
+        on_opened(session, 0);
+    } else {
+        conn_adopt_fd(&session->conn, fd);
+    }
 }

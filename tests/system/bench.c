@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* smtp-sink does not serve as root. */
 #define SMTP_SINK "exec smtp-sink -c -u $([ $(id -u) = 0 ] && echo postfix || id -un) 127.0.0.1:%u 100"
@@ -184,5 +185,24 @@ Test(bench, load_says_where_a_session_ended) {
         cr_assert_eq(figure(json_object_get(result, cases[i].at), cases[i].phase), 6, "%s", cases[i].fault);
         json_decref(result);
     }
+    scene_end(&scene);
+}
+
+Test(bench, load_holds_15000_idle_sessions) {
+    struct scene scene;
+    struct test_sink sink;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < 15100)
+        cr_skip_test("RLIMIT_NOFILE is %llu", (unsigned long long)limit.rlim_max);
+    scene_begin(&scene, true);
+    sink_begin(&scene, &sink, "sink", "");
+    scene.port = sink.port;
+    pid_t load =
+        load_begin(&scene, "load.json", "--sessions 15000 --rate 5000 --hold 10 --patience 60 --source 127.0.0.0/16");
+    WAIT_FOR(sink_figure(&sink, "current") == 15000, 30000);
+    json_t *result = load_end(&scene, load, "load.json");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
     scene_end(&scene);
 }
