@@ -62,7 +62,7 @@ sub versions {
 # The current one: {sinks, peers, pin_peers, pin_rest, workers}.
 my $site;
 
-# Two sinks and the peers given (start_peer): kinds => [...], workers => N, pin_peers => CORES, pin_rest => CORES,
+# Two sinks and the peers given (start_peer): peers => [...], workers => N, pin_peers => CORES, pin_rest => CORES,
 # sink_address => ADDRESS:PORT. Returns the peers.
 sub begin_site {
     my (%options) = @_;
@@ -72,7 +72,7 @@ sub begin_site {
             '--listen', $options{sink_address} // '127.0.0.1:0');
         push @{$site->{sinks}}, {name => $name, pid => $pid, address => $address};
     }
-    start_peer($_) for @{$options{kinds}};
+    start_peer($_) for @{$options{peers}};
     return @{$site->{peers}};
 }
 
@@ -84,11 +84,11 @@ sub end_site {
 
 sub sink_addresses { return map { $_->{address} } @{$site->{sinks}} }
 
-# A peer is named by its kind, or given as {kind, name, workers, reputation, backends, …}; `backends` are addresses by
-# name, the two sinks by default.
+# A peer: {kind, name, program, workers, reputation, backends, state}; all but the kind have defaults. `program` is another
+# build than the kind's own, `backends` are addresses by name, the two sinks by default.
 sub start_peer {
     my ($what) = @_;
-    my $peer = ref $what ? {%$what} : {kind => $what};
+    my $peer = {%$what};
     my $kind = $kinds{$peer->{kind}};
     my $name = $peer->{name} //= $peer->{kind};
     push @{$site->{peers}}, $peer;
@@ -100,7 +100,7 @@ sub start_peer {
     $peer->{address} = "127.0.0.1:$peer->{port}";
     $peer->{$_} = 0 for qw(lines log_at sessions);
     my $config = configure($peer);
-    $peer->{pid} = spawn($name, {pin => $site->{pin_peers}}, $kind->{program}->(), $kind->{argv}->($config));
+    $peer->{pid} = spawn($name, {pin => $site->{pin_peers}}, program_of($peer), $kind->{argv}->($config));
     wait_for(START_S, sub {
         waitpid($peer->{pid}, WNOHANG) == 0 or fail("$name did not start", $name);
         return greets($name, $peer->{port}, sub { $peer->{sessions}++ });
@@ -109,6 +109,11 @@ sub start_peer {
         if $peer->{kind} eq 'postern' && ($peer->{reputation} // 'yes') eq 'yes';
     $peer->{pids} = [group_members($peer->{pid})];
     return $peer;
+}
+
+sub program_of {
+    my ($peer) = @_;
+    return $peer->{program} // $kinds{$peer->{kind}}{program}->();
 }
 
 # Writes its configuration.
@@ -156,22 +161,23 @@ sub resident_kb {
 
 # ms from the start of its program until a client is greeted.
 sub start_ms {
-    my ($kind) = @_;
-    my $peer   = {kind => $kind, name => $kind, port => free_port()};
+    my ($what) = @_;
+    my $peer   = {%$what, port => free_port()};
+    my $name   = $peer->{name};
     my $config = configure($peer);
     my $began  = time;
-    my $pid    = spawn($kind, $kinds{$kind}{program}->(), $kinds{$kind}{argv}->($config));
+    my $pid    = spawn($name, program_of($peer), $kinds{$peer->{kind}}{argv}->($config));
     my ($socket, $ms);
     while (!($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $peer->{port}))) {
-        fail("$kind does not serve", $kind) if time - $began > START_S;
+        fail("$name does not serve", $name) if time - $began > START_S;
         sleep 0.0005;
     }
-    local $SIG{ALRM} = sub { fail("$kind accepts, but does not greet", $kind) };
+    local $SIG{ALRM} = sub { fail("$name accepts, but does not greet", $name) };
     alarm START_S;
     my $greeting = <$socket> // '';
     $ms = (time - $began) * 1000;
     alarm 0;
-    fail("$kind greets with: $greeting", $kind) if $greeting !~ /^220/;
+    fail("$name greets with: $greeting", $name) if $greeting !~ /^220/;
     close $socket;
     stop($pid);
     return $ms;
