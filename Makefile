@@ -20,7 +20,7 @@ LDLIBS    = -luring -linih -ljansson -lcares -lpsl -llmdb -lssl -lcrypto -lm
 DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev libc-ares-dev libpsl-dev liblmdb-dev
 DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix amavisd-new spamassassin swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
              perl procps git
-DEPS_BENCH = $(DEPS_BUILD) postfix haproxy nginx unbound libnginx-mod-stream gnuplot-nox
+DEPS_BENCH = $(DEPS_BUILD) perl postfix haproxy nginx unbound libnginx-mod-stream gnuplot-nox
 # Packages a goal needs; see tools in deps below.
 DEPS       = $(DEPS_BUILD)
 
