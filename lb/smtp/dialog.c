@@ -151,20 +151,39 @@ static size_t end_content(struct dialog *dialog, size_t consumed, struct dialog_
     return consumed;
 }
 
-/* Whole lines without a leading dot and without a CR or LF in the wrong place are passed over at memchr's speed.
- * Returns the octets passed over. */
-static size_t skip_lines(const uint8_t *data, size_t length) {
-    size_t done = 0;
-    while (done < length && data[done] != '.') {
-        const uint8_t *lf = memchr(data + done, '\n', length - done);
-        if (lf == NULL)
-            break;
-        const uint8_t *cr = memchr(data + done, '\r', (size_t)(lf - data) - done);
-        if (cr == NULL || cr + 1 != lf)
-            break;
-        done = (size_t)(lf - data) + 1;
+/* Text is looked at in blocks (GCC's and clang's vectors, SSE2 or NEON as the machine has it). */
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+typedef uint64_t words2 __attribute__((vector_size(16)));
+#define TEXT_BLOCK 64u
+
+static octets16 load16(const uint8_t *from) {
+    octets16 octets;
+    memcpy(&octets, from, sizeof octets);
+    return octets;
+}
+
+/* A bare CR or LF, or a dot at a line's start, ends in this block. Reads one octet before it. */
+static bool needs_a_look(const uint8_t *block) {
+    octets16 found = {0};
+    for (unsigned i = 0; i < TEXT_BLOCK; i += 16) {
+        octets16 here = load16(block + i), before = load16(block + i - 1);
+        found |= (octets16)((before == '\r') ^ (here == '\n'));
+        found |= (octets16)((before == '\n') & (here == '.'));
     }
+    words2 words = (words2)found;
+    return (words[0] | words[1]) != 0;
+}
+
+/* Passes over blocks in which nothing happens; an octet stands before `data`. Returns the octets passed over. */
+static size_t skip_text(const uint8_t *data, size_t length) {
+    size_t done = 0;
+    while (length - done >= TEXT_BLOCK && !needs_a_look(data + done))
+        done += TEXT_BLOCK;
     return done;
+}
+
+static enum content_state state_behind(uint8_t octet) {
+    return octet == '\n' ? AT_LINE_START : octet == '\r' ? AFTER_CR : IN_TEXT;
 }
 
 /* Returns the next state, or -1 at a bare CR or LF. */
@@ -186,15 +205,10 @@ static int next_content_state(enum content_state state, uint8_t octet) {
     return -1;
 }
 
-static size_t feed_content(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
-    size_t i = 0;
-    if (length > 0)
-        dialog->has_passed_content = true;
-    while (i < length) {
-        if (dialog->content_state == AT_LINE_START)
-            i += skip_lines(data + i, length - i);
-        if (i == length)
-            break;
+/* One octet at a time, which alone changes what is awaited. Returns the octets up to `length` or the end of the event.
+ */
+static size_t feed_text(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
+    for (size_t i = 0; i < length; i++) {
         int state = next_content_state((enum content_state)dialog->content_state, data[i]);
         if (state < 0) {
             stop_interpreting(dialog, event);
@@ -202,11 +216,27 @@ static size_t feed_content(struct dialog *dialog, const uint8_t *data, size_t le
         }
         bool is_end = dialog->content_state == AFTER_DOT_CR;
         dialog->content_state = (uint8_t)state;
-        i++;
         if (is_end)
-            return end_content(dialog, i, event);
+            return end_content(dialog, i + 1, event);
     }
     return length;
+}
+
+static size_t feed_content(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
+    size_t done = 0;
+    if (length > 0)
+        dialog->has_passed_content = true;
+    while (done < length && event->kind == DIALOG_NONE) {
+        bool is_in_dot = dialog->content_state == AFTER_DOT || dialog->content_state == AFTER_DOT_CR;
+        size_t skipped = done > 0 && !is_in_dot ? skip_text(data + done, length - done) : 0;
+        if (skipped > 0) {
+            done += skipped;
+            dialog->content_state = (uint8_t)state_behind(data[done - 1]);
+        }
+        size_t left = length - done;
+        done += feed_text(dialog, data + done, left < TEXT_BLOCK ? left : TEXT_BLOCK, event);
+    }
+    return done;
 }
 
 static size_t feed_chunk(struct dialog *dialog, size_t length, struct dialog_event *event) {

@@ -55,6 +55,9 @@ static void assert_trace(const char *const *script, const char *wanted, enum dia
     }
 }
 
+#define TEXT_OF_200                                                                                                    \
+    "Lorem ipsum dolor sit amet, consectetur. Adipiscing elit. Sed do eiusmod tempor incididunt ut labore et dolore."  \
+    " Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea com"
 #define SCRIPT(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define GREETED     "S220-mx\r\n220 hello\r\n", "CEHLO c\r\n", "S250-mx\r\n250 PIPELINING\r\n"
 #define RECIPIENT   "CMAIL FROM:<>\r\n", "S250 ok\r\n", "CRCPT TO:<a@b>\r\n", "S250 ok\r\n"
@@ -167,6 +170,24 @@ Test(dialog, what_was_said_can_be_repeated_until_the_first_octet_of_content) {
     cr_assert_not(dialog_is_repeatable(&dialog));
     run(SCRIPT(GREETED, "CAUTH PLAIN x\r\n", "S535 no\r\n"), 100);
     cr_assert(dialog_is_repeatable(&dialog));
+}
+
+/* Content is looked at in blocks: what ends it is found wherever in a block it stands, as octet by octet. */
+Test(dialog, the_end_of_content_is_found_at_every_place) {
+    static const char *const ends[] = {"\r\n.\r\n", "\r\n.\n", "\n", "\r", "\r\n..\r\n", "\r\n.x\r\n", "\r\n\r\n"};
+    static const char *const wanted[] = {"END ", "UNTRUSTED ", "UNTRUSTED ", "UNTRUSTED ", "", "", ""};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        for (int at = 0; at < 200; at++)
+            for (size_t step = 1; step < 1000; step = step * 3 + 1) {
+                char content[600], expected[100];
+                snprintf(content, sizeof content, "C%.*s%s%.*s", at, TEXT_OF_200, ends[i], 200 - at, TEXT_OF_200);
+                snprintf(expected, sizeof expected, "R220 C R250 C R250 C R250 C R354 %s", wanted[i]);
+                run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", content), step);
+                char *behind = strstr(trace, "END ");
+                if (behind != NULL) /* what follows are commands */
+                    behind[strlen("END ")] = '\0';
+                cr_assert_str_eq(trace, expected, "'%s' at %d in steps of %zu: %s", ends[i], at, step, trace);
+            }
 }
 
 /* The first mail's reply must not hide that the second one's content is under way. */
