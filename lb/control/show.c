@@ -95,6 +95,7 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "buffers_in_use", number(sum.io.buffers_in_use));
     json_object_set_new(info, "buffers_total", number(sum.io.buffers_total));
     json_object_set_new(info, "receives_starved", number(sum.io.starved));
+    json_object_set_new(info, "turns", number(sum.io.turns));
     json_object_set_new(info, "completions", number(sum.io.completions));
     json_object_set_new(info, "cq_overflows", number(sum.io.cq_overflows));
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));

@@ -33,6 +33,7 @@ struct conn {
     bool manage_armed : 1;
     bool cancel_armed : 1;
     bool is_closing : 1;
+    bool has_more : 1; /* the last receive left octets in the socket */
 };
 
 /* Not yet open. */
@@ -47,6 +48,8 @@ void conn_adopt_fd(struct conn *conn, int fd);
 int conn_connect(struct conn *conn, const struct address *address, const struct address *source);
 /* One receive; not while one is armed. `data_expected`: try at once instead of polling first. */
 void conn_recv(struct conn *conn, bool data_expected);
+/* The same for up to IO_BULK_SIZE octets, where many are on their way. */
+void conn_recv_bulk(struct conn *conn);
 /* Sends all of it, however many sends that takes; not while one is armed. `data` must live until CONN_SENT. */
 void conn_send(struct conn *conn, const void *data, size_t length);
 void conn_shutdown_write(struct conn *conn);

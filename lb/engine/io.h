@@ -28,11 +28,13 @@ struct recv_op {
     struct op op;
     struct recv_op *next_starved;
     int slot;
+    bool is_bulk;
 };
 
 struct io_options {
     unsigned slots;   /* direct descriptors */
     unsigned buffers; /* receive buffers in all; never touched before use */
+    bool has_bulk;    /* and IO_BULK_BUFFERS large ones */
 };
 
 /* Sets up a ring for a thread that will call io_start(). Returns 0, or -errno with a sentence in `ret_error` that
@@ -62,6 +64,10 @@ void io_install(struct io *io, struct op *op, int *fd);
 void io_connect(struct io *io, struct op *op, int slot, const struct address *address);
 /* The completion's flags hold the buffer: io_buffer_id(flags), owned by the owner of the op when result > 0. */
 void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected);
+/* The same into one of the few large buffers, or into a usual one while none is free. */
+void io_recv_bulk(struct io *io, struct recv_op *op, int slot, bool data_expected);
+/* The socket held more than was received. */
+bool io_socket_has_more(unsigned flags);
 void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length);
 /* Punted to a kernel thread by io_uring: not for the common path (DESIGN §4). */
 void io_shutdown_write(struct io *io, struct op *op, int slot);
@@ -81,7 +87,9 @@ void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events);
 
 unsigned io_buffer_id(unsigned flags);
 uint8_t *io_buffer(struct io *io, unsigned id);
-/* Takes a buffer for text of our own; returns false when the pool is used up. */
+/* IO_BUFFER_SIZE, or IO_BULK_SIZE. */
+size_t io_buffer_size(unsigned id);
+/* Takes a usual buffer for text of our own; returns false when the pool is used up. */
 bool io_buffer_take(struct io *io, unsigned *ret_id);
 void io_buffer_release(struct io *io, unsigned id);
 

@@ -1,13 +1,14 @@
 /* The ring: io.h on io_uring. One thread owns it. Operations are queued in the submission queue and handed to the
  * kernel once a turn; the loop sleeps until a completion or the wheel's next deadline, so timers cost no operation.
  *
- * Receive buffers: the kernel is lent IO_BUFFERS_LENT at a time and each that it uses is replaced at once from a
- * stack, last in, first out, so that only as much memory is touched as is really in use. The pool is sized so that it
- * holds every buffer that sessions can own; a receive ends with -ENOBUFS only when one turn uses up all that are lent,
- * and then waits in a list for the next buffer instead of spinning (DESIGN §4).
+ * Receive buffers come in two sizes. The pool of the usual ones holds every buffer that sessions can own; a receive
+ * ends with -ENOBUFS only when one turn uses up all that are lent, and then waits in a list for the next buffer instead
+ * of spinning (DESIGN §4). Bulk ones are few: a receive that finds none takes a usual one.
  *
  * Fatal here: an error of io_uring_enter(2) other than the transient ones, since no session could go on. */
 #include "lb/engine/io.h"
+
+#include "lb/engine/buffers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,12 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_GROUP   0
+enum { GROUP_USUAL, GROUP_BULK };
 #define CQES_PER_BATCH 64u
 /* Completions handled in one turn before timers get their chance. */
 #define CQES_PER_TURN 4096u
@@ -32,13 +32,8 @@ struct io {
     struct io_uring ring;
     struct timers timers;
     uint64_t now_ms; /* ahead of the wheel's clock while completions run */
-    struct io_uring_buf_ring *lent_ring;
-    size_t lent_ring_bytes;
-    uint8_t *buffers;
-    uint16_t *free_stack;
-    unsigned buffers_count;
-    unsigned free_count;
-    unsigned lent_count;
+    struct buffers usual;
+    struct buffers bulk; /* count 0: none */
     struct recv_op *starved;
     atomic_ulong in_use;
     atomic_ulong turns;
@@ -87,47 +82,29 @@ static int setup_ring(struct io *io) {
     return io_uring_queue_init_params(IO_SQ_ENTRIES, &io->ring, &params);
 }
 
-static void lend_buffer(struct io *io, unsigned id) {
-    io_uring_buf_ring_add(io->lent_ring, io->buffers + (size_t)id * IO_BUFFER_SIZE, IO_BUFFER_SIZE, (unsigned short)id,
-                          io_uring_buf_ring_mask(IO_BUFFERS_LENT), 0);
-    io_uring_buf_ring_advance(io->lent_ring, 1);
-    io->lent_count++;
+static int setup_buffers(struct io *io, const struct io_options *options) {
+    unsigned count = options->buffers < IO_BUFFERS_LENT ? IO_BUFFERS_LENT : options->buffers;
+    io->usual = (struct buffers){
+        .group = GROUP_USUAL,
+        .octets = IO_BUFFER_SIZE,
+        .count = count < IO_BULK_FIRST ? count : IO_BULK_FIRST,
+        .lent_max = IO_BUFFERS_LENT,
+    };
+    int result = buffers_init(&io->usual, &io->ring);
+    if (result < 0 || !options->has_bulk)
+        return result;
+    io->bulk = (struct buffers){
+        .group = GROUP_BULK,
+        .octets = IO_BULK_SIZE,
+        .count = IO_BULK_BUFFERS,
+        .first_id = IO_BULK_FIRST,
+        .lent_max = IO_BULK_LENT,
+    };
+    return buffers_init(&io->bulk, &io->ring);
 }
 
-static int setup_buffers(struct io *io, unsigned buffers) {
-    io->buffers_count = buffers < IO_BUFFERS_LENT ? IO_BUFFERS_LENT : buffers;
-    if (io->buffers_count > IO_BUFFERS_MAX)
-        io->buffers_count = IO_BUFFERS_MAX;
-    io->free_stack = malloc(io->buffers_count * sizeof *io->free_stack);
-    if (io->free_stack == NULL)
-        return -ENOMEM;
-    io->buffers = mmap(NULL, (size_t)io->buffers_count * IO_BUFFER_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (io->buffers == MAP_FAILED) {
-        io->buffers = NULL;
-        return -ENOMEM;
-    }
-    io->lent_ring_bytes = IO_BUFFERS_LENT * sizeof(struct io_uring_buf);
-    io->lent_ring =
-        mmap(NULL, io->lent_ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (io->lent_ring == MAP_FAILED) {
-        io->lent_ring = NULL;
-        return -ENOMEM;
-    }
-    struct io_uring_buf_reg registration = {
-        .ring_addr = (uintptr_t)io->lent_ring,
-        .ring_entries = IO_BUFFERS_LENT,
-        .bgid = BUFFER_GROUP,
-    };
-    int result = io_uring_register_buf_ring(&io->ring, &registration, 0);
-    if (result < 0)
-        return result;
-    io_uring_buf_ring_init(io->lent_ring);
-    for (unsigned id = io->buffers_count; id > IO_BUFFERS_LENT; id--)
-        io->free_stack[io->free_count++] = (uint16_t)(id - 1);
-    for (unsigned id = 0; id < IO_BUFFERS_LENT; id++)
-        lend_buffer(io, id);
-    return 0;
+static struct buffers *buffers_of(struct io *io, unsigned id) {
+    return id < IO_BULK_FIRST ? &io->usual : &io->bulk;
 }
 
 int io_create(const struct io_options *options, struct io **ret_io, char *ret_error, size_t error_size) {
@@ -148,7 +125,7 @@ int io_create(const struct io_options *options, struct io **ret_io, char *ret_er
     result = io_uring_register_files_sparse(&io->ring, options->slots);
     if (result == 0) {
         step = "receive buffers";
-        result = setup_buffers(io, options->buffers);
+        result = setup_buffers(io, options);
     }
     if (result < 0) {
         snprintf(ret_error, error_size, "io_uring: %s: %s (%s)", step, advice(result), strerror(-result));
@@ -163,11 +140,8 @@ void io_destroy(struct io *io) {
     if (io == NULL)
         return;
     io_uring_queue_exit(&io->ring);
-    if (io->lent_ring != NULL)
-        munmap(io->lent_ring, io->lent_ring_bytes);
-    if (io->buffers != NULL)
-        munmap(io->buffers, (size_t)io->buffers_count * IO_BUFFER_SIZE);
-    free(io->free_stack);
+    buffers_finish(&io->usual);
+    buffers_finish(&io->bulk);
     free(io);
 }
 
@@ -213,20 +187,18 @@ static struct io_uring_sqe *get_sqe(struct io *io) {
     return sqe;
 }
 
-/* A buffer that the kernel has used is replaced at once. */
-static void account_used_buffer(struct io *io) {
-    io->lent_count--;
-    count(&io->in_use, 1);
-    if (io->free_count > 0)
-        lend_buffer(io, io->free_stack[--io->free_count]);
-}
-
 static void run_recv(struct io *io, struct recv_op *op, int result, unsigned flags) {
     bool has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
-    if (has_buffer)
-        account_used_buffer(io);
+    if (has_buffer) {
+        buffers_on_used(buffers_of(io, io_buffer_id(flags)));
+        count(&io->in_use, 1);
+    }
     if (has_buffer && result <= 0)
         io_buffer_release(io, io_buffer_id(flags));
+    if (result == -ENOBUFS && op->is_bulk) { /* others were faster; by now there may be one again */
+        io_recv_bulk(io, op, op->slot, false);
+        return;
+    }
     if (result == -ENOBUFS) {
         count(&io->starved_total, 1);
         op->next_starved = io->starved;
@@ -247,7 +219,7 @@ static void run_completion(struct io *io, uint64_t user_data, int result, unsign
 
 /* Receives that found no buffer try again, as many as there are buffers now. */
 static void feed_starved(struct io *io) {
-    unsigned tries = io->lent_count;
+    unsigned tries = io->usual.lent_count;
     while (io->starved != NULL && tries-- > 0) {
         struct recv_op *op = io->starved;
         io->starved = op->next_starved;
@@ -319,16 +291,26 @@ void io_connect(struct io *io, struct op *op, int slot, const struct address *ad
     submit_later(sqe, op);
 }
 
-void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+static void prep_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
     struct io_uring_sqe *sqe = get_sqe(io);
-    io_uring_prep_recv(sqe, slot, NULL, IO_BUFFER_SIZE, 0);
+    io_uring_prep_recv(sqe, slot, NULL, op->is_bulk ? IO_BULK_SIZE : IO_BUFFER_SIZE, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    sqe->buf_group = op->is_bulk ? GROUP_BULK : GROUP_USUAL;
     if (!data_expected)
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
     on_slot(sqe);
     op->slot = slot;
     sqe->user_data = (uintptr_t)op | TAG_RECV;
+}
+
+void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+    op->is_bulk = false;
+    prep_recv(io, op, slot, data_expected);
+}
+
+void io_recv_bulk(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+    op->is_bulk = io->bulk.lent_count > 0;
+    prep_recv(io, op, slot, data_expected);
 }
 
 void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length) {
@@ -391,25 +373,27 @@ unsigned io_buffer_id(unsigned flags) {
     return flags >> IORING_CQE_BUFFER_SHIFT;
 }
 
+bool io_socket_has_more(unsigned flags) {
+    return (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+}
+
 uint8_t *io_buffer(struct io *io, unsigned id) {
-    return io->buffers + (size_t)id * IO_BUFFER_SIZE;
+    return buffers_at(buffers_of(io, id), id);
+}
+
+size_t io_buffer_size(unsigned id) {
+    return id < IO_BULK_FIRST ? IO_BUFFER_SIZE : IO_BULK_SIZE;
 }
 
 bool io_buffer_take(struct io *io, unsigned *ret_id) {
-    if (io->free_count == 0)
-        return false;
-    *ret_id = io->free_stack[--io->free_count];
-    count(&io->in_use, 1);
-    return true;
+    bool taken = buffers_take(&io->usual, ret_id);
+    count(&io->in_use, taken);
+    return taken;
 }
 
 void io_buffer_release(struct io *io, unsigned id) {
-    assert(id < io->buffers_count);
     count(&io->in_use, (unsigned long)-1);
-    if (io->lent_count < IO_BUFFERS_LENT)
-        lend_buffer(io, id);
-    else
-        io->free_stack[io->free_count++] = (uint16_t)id;
+    buffers_release(buffers_of(io, id), id);
 }
 
 void io_read_stats(const struct io *io, struct io_stats *ret_stats) {
@@ -418,7 +402,7 @@ void io_read_stats(const struct io *io, struct io_stats *ret_stats) {
         .completions = atomic_load_explicit(&io->completions, memory_order_relaxed),
         .starved = atomic_load_explicit(&io->starved_total, memory_order_relaxed),
         .cq_overflows = atomic_load_explicit(&io->overflows, memory_order_relaxed),
-        .buffers_total = io->buffers_count,
+        .buffers_total = io->usual.count + io->bulk.count,
         .buffers_in_use = (unsigned)atomic_load_explicit(&io->in_use, memory_order_relaxed),
     };
 }

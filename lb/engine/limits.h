@@ -11,8 +11,15 @@
  * 128 × 16 KiB = 2 MiB; the others wait on a stack, last in, first out. A power of two (io_uring_register_buf_ring). */
 #define IO_BUFFERS_LENT 128u
 
-/* Buffer ids are 16 bits wide in a CQE (io_uring_setup_buf_ring(3)). */
-#define IO_BUFFERS_MAX 65535u
+/* Buffer ids are 16 bits wide in a CQE (io_uring_setup_buf_ring(3)): below this one the usual buffers', above the
+ * bulk ones'. */
+#define IO_BULK_FIRST 65024u
+
+/* A receive in the middle of a large mail: fewer turns, acknowledgements and sends. Measured on 1 MB mails: 64 KiB 0.94
+ * of the CPU that 16 KiB take, 128 KiB 0.79, 256 KiB the same. Together 8 MiB a worker at most. */
+#define IO_BULK_SIZE    131072u
+#define IO_BULK_BUFFERS 64u
+#define IO_BULK_LENT    8u
 
 /* Submission queue of a worker; the completion queue is four times as deep (DESIGN §4). */
 #define IO_SQ_ENTRIES 1024u

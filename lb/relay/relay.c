@@ -115,7 +115,7 @@ static void show_server(struct session *session) {
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
     while (flow->shown < flow->length) {
         struct dialog_event event;
-        flow->shown += (uint16_t)dialog_feed_server(&session->dialog, data + flow->shown,
+        flow->shown += (uint32_t)dialog_feed_server(&session->dialog, data + flow->shown,
                                                     (size_t)(flow->length - flow->shown), &event);
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
         if (is_reply && !on_reply(session, &event, flow->shown))
@@ -124,7 +124,7 @@ static void show_server(struct session *session) {
             flow->cleared = flow->shown;
     }
     /* Too long to be held. */
-    if (flow->shown - flow->cleared > (int)REPLY_HELD_MAX) {
+    if (flow->shown - flow->cleared > REPLY_HELD_MAX) {
         flow->cleared = flow->shown;
         session->is_mid_reply = true;
     }
@@ -145,7 +145,7 @@ static void show_client(struct session *session) {
         struct dialog_event event;
         bool is_content = dialog_is_in_content(&session->dialog);
         flow->shown +=
-            (uint16_t)relay_show_command(session, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
+            (uint32_t)relay_show_command(session, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
         if (event.kind == DIALOG_STARTTLS_BEHIND)
             session->has_talked_behind_starttls = true;
         if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
@@ -171,9 +171,19 @@ static void relay_show(struct session *session, enum direction direction) {
 
 /* --- moving octets --- */
 
+/* Large buffers are few, so they are for what is only passed through. */
+static bool takes_bulk(const struct session *session, enum direction direction) {
+    return session->flows[direction].is_bulk &&
+           (dialog_is_in_content(&session->dialog) || !dialog_is_clear(&session->dialog));
+}
+
 static void rearm(struct session *session, enum direction direction) {
     struct conn *source = source_of(session, direction);
-    if (!source->recv_armed)
+    if (source->recv_armed)
+        return;
+    if (takes_bulk(session, direction))
+        conn_recv_bulk(source);
+    else
         conn_recv(source, false);
 }
 
@@ -196,21 +206,21 @@ void flow_release(struct session *session, struct flow *flow) {
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length) {
     flow->has_buffer = true;
     flow->buffer = buffer;
-    flow->offset = flow->shown = flow->cleared = (uint16_t)offset;
-    flow->length = (uint16_t)length;
+    flow->offset = flow->shown = flow->cleared = (uint32_t)offset;
+    flow->length = length;
 }
 
 bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
     struct io *io = session->worker->io;
     uint8_t *data = io_buffer(io, flow->buffer);
     unsigned held = flow->length - flow->offset;
-    bool fits = held + length <= IO_BUFFER_SIZE;
+    bool fits = held + length <= io_buffer_size(flow->buffer);
     if (fits) {
         memmove(data, data + flow->offset, held);
         memcpy(data + held, io_buffer(io, received), length);
-        flow->shown = (uint16_t)(flow->shown - flow->offset);
-        flow->cleared = (uint16_t)(flow->cleared - flow->offset);
-        flow->length = (uint16_t)(held + length);
+        flow->shown = flow->shown - flow->offset;
+        flow->cleared = flow->cleared - flow->offset;
+        flow->length = held + length;
         flow->offset = 0;
     }
     io_buffer_release(io, received);
@@ -228,7 +238,7 @@ static void forward(struct session *session, enum direction direction) {
     flow->blocked = flow->offset == flow->cleared;
     if (!flow->blocked) {
         struct conn *target = target_of(session, direction);
-        flow->sending = (uint16_t)(flow->cleared - flow->offset);
+        flow->sending = flow->cleared - flow->offset;
         conn_send(target, io_buffer(target->io, flow->buffer) + flow->offset, flow->sending);
     } else if (direction == TO_CLIENT) {
         rearm(session, TO_CLIENT); /* for the rest of the reply */
@@ -288,6 +298,7 @@ void relay_on_received(struct session *session, enum direction direction, int re
         return;
     }
     uint16_t buffer = source_of(session, direction)->received_buffer;
+    flow->is_bulk |= (unsigned)result == IO_BUFFER_SIZE;
     if (!flow->has_buffer)
         flow_fill(flow, buffer, 0, (unsigned)result);
     else if (!flow_append(session, flow, buffer, (unsigned)result)) {

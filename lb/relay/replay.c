@@ -21,7 +21,7 @@ bool replay_is_possible(const struct session *session) {
 /* --- the old backend goes --- */
 
 /* The rest of the client's octets, which the old backend was not sent yet, stays; what is being sent belongs to the
- * attempt until that has ended. Returns false when there is no buffer to part them. */
+ * attempt until that has ended. Returns false when there is no buffer, or none large enough, to part them. */
 static bool part_client_flow(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
     struct attempt *attempt = session->attempt;
@@ -35,7 +35,7 @@ static bool part_client_flow(struct session *session) {
             flow_release(session, flow);
         return true;
     }
-    if (rest > 0 && !io_buffer_take(io, &id))
+    if (rest > IO_BUFFER_SIZE || (rest > 0 && !io_buffer_take(io, &id)))
         return false;
     if (rest > 0)
         memcpy(io_buffer(io, id), io_buffer(io, flow->buffer) + flow->shown, rest);

@@ -44,14 +44,15 @@ enum direction { TO_BACKEND, TO_CLIENT };
  * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded. In the buffer,
  * offset ≤ cleared ≤ shown ≤ length. */
 struct flow {
-    uint64_t bytes; /* sent on so far */
+    uint64_t bytes;   /* sent on so far */
+    uint32_t offset;  /* sent up to here */
+    uint32_t cleared; /* may go on up to here */
+    uint32_t shown;   /* the observer has seen it up to here */
+    uint32_t length;
+    uint32_t sending;
     uint16_t buffer;
-    uint16_t offset;  /* sent up to here */
-    uint16_t cleared; /* may go on up to here */
-    uint16_t shown;   /* the observer has seen it up to here */
-    uint16_t length;
-    uint16_t sending;
     bool has_buffer : 1;
+    bool is_bulk : 1; /* a receive filled its buffer: larger ones pay */
     bool at_end : 1;  /* the source has half-closed */
     bool blocked : 1; /* the rest waits: for the other side to speak, or for the end of a reply */
 };

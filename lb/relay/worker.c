@@ -281,7 +281,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
     unsigned capacity = worker->sessions_share + SLOTS_RESERVED / 2;
     /* A session owns two buffers at most, an attempt one more while it greets: the pool can't run out. */
-    struct io_options options = {.slots = slots, .buffers = 3 * capacity + IO_BUFFERS_LENT};
+    struct io_options options = {.slots = slots, .buffers = 3 * capacity + IO_BUFFERS_LENT, .has_bulk = true};
     int result = io_create(&options, &worker->io, ret_error, error_size);
     if (result < 0) {
         free(worker);

@@ -52,3 +52,17 @@ Test(bulk, fifteen_megabytes_pass_intact_as_fast_as_they_can) {
     begin(&scene, &sink, "");
     expect_intact(&scene, &sink, "");
 }
+
+/* Large buffers are few; who finds none takes a small one. */
+Test(bulk, more_large_mails_at_once_than_large_buffers_pass) {
+    struct scene scene;
+    struct test_sink sink;
+    begin(&scene, &sink, "--read-rate 1000000");
+    json_t *result = load_end(
+        &scene, load_begin(&scene, "load.json", "--size 1500000 --sessions 160 --concurrency 160"), "load.json");
+    ASSERT_ALL_ACCEPTED(result);
+    cr_assert(sink_figure(&sink, "mails") == 160);
+    cr_assert(info_figure(&scene, "buffers_in_use") == 0);
+    json_decref(result);
+    scene_end(&scene);
+}
