@@ -84,8 +84,8 @@ static void on_installed(struct op *op, int result, unsigned flags) {
     conn->manage_armed = false;
     close(conn->fd);
     conn->fd = -1;
-    if (result >= 0)
-        conn->slot = conn->install_fd;
+    if (result < 0)
+        conn->slot = -1;
     if (conn->is_closing) {
         close_when_idle(conn);
         return;
@@ -133,11 +133,10 @@ void conn_adopt_slot(struct conn *conn, int slot) {
 }
 
 void conn_adopt_fd(struct conn *conn, int fd) {
-    conn->fd = fd;
-    conn->install_fd = fd;
+    conn->fd = conn->slot = fd;
     conn->manage_armed = true;
     conn->manage.complete = on_installed;
-    io_install(conn->io, &conn->manage, &conn->install_fd);
+    io_install(conn->io, &conn->manage, &conn->slot);
 }
 
 /* Without IP_BIND_ADDRESS_NO_PORT the kernel would reserve a port at bind(2), for all destinations at once: 28,000
@@ -195,7 +194,7 @@ void conn_close(struct conn *conn) {
     if (conn->is_closing)
         return;
     conn->is_closing = true;
-    if (conn->slot >= 0 && (conn->recv_armed || conn->send_armed || conn->manage_armed)) {
+    if (conn->fd < 0 && conn->slot >= 0 && (conn->recv_armed || conn->send_armed || conn->manage_armed)) {
         conn->cancel_armed = true;
         io_cancel_slot(conn->io, &conn->cancel, conn->slot);
         return;
@@ -204,5 +203,5 @@ void conn_close(struct conn *conn) {
 }
 
 bool conn_is_open(const struct conn *conn) {
-    return conn->slot >= 0 && !conn->is_closing;
+    return conn->fd < 0 && conn->slot >= 0 && !conn->is_closing;
 }

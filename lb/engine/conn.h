@@ -21,12 +21,13 @@ struct conn {
     struct op send;
     struct op manage; /* install, connect, shutdown, close: one at a time */
     struct op cancel;
-    const uint8_t *send_data;
+    union {
+        const uint8_t *send_data;
+        const struct address *connect_address; /* before it is open; NULL: it is connected already */
+    };
     uint32_t send_left;
-    int32_t slot;       /* -1: none */
-    int32_t fd;         /* the normal descriptor while it is being moved into the table; -1: none */
-    int32_t install_fd; /* what the kernel replaces by the slot */
-    const struct address *connect_address;
+    int32_t slot; /* -1: none; while `fd` is moved into the table, the number that the kernel replaces by the slot */
+    int32_t fd;   /* the normal descriptor meanwhile; -1: none */
     uint16_t received_buffer;
     bool recv_armed : 1;
     bool send_armed : 1;

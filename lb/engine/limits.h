@@ -8,8 +8,8 @@
 #define IO_BUFFER_SIZE 16384u
 
 /* Buffers lent to the kernel at a time. Few, so that the same warm ones go round and an idle proxy touches only
- * 128 × 16 KiB = 2 MiB; the others wait on a stack, last in, first out. A power of two (io_uring_register_buf_ring). */
-#define IO_BUFFERS_LENT 128u
+ * 64 × 16 KiB = 1 MiB; the others wait on a stack, last in, first out. A power of two (io_uring_register_buf_ring). */
+#define IO_BUFFERS_LENT 64u
 
 /* Buffer ids are 16 bits wide in a CQE (io_uring_setup_buf_ring(3)): below this one the usual buffers', above the
  * bulk ones'. */

@@ -154,8 +154,9 @@ static int send_proxy_header(struct attempt *attempt) {
     attempt->buffer = (uint16_t)id;
     attempt->has_buffer = true;
     uint8_t *header = io_buffer(attempt->worker->io, id);
-    size_t length = attempt->backend->proxy == PROXY_V1 ? proxy_encode_v1(&session->client, &session->local, header)
-                                                        : proxy_encode_v2(&session->client, &session->local, header);
+    size_t length = attempt->backend->proxy == PROXY_V1
+                        ? proxy_encode_v1(&session->client, session_local(session), header)
+                        : proxy_encode_v2(&session->client, session_local(session), header);
     conn_send(&attempt->conn, header, length);
     return 0;
 }
@@ -177,6 +178,7 @@ static void on_connected(struct attempt *attempt, int result) {
         return;
     }
     attempt->has_connected = true;
+    reply_parser_init(&attempt->parser, GREETING_LINE_MAX, GREETING_BYTES_MAX);
     set_limit(attempt, worker->shared->config->timeouts.greeting_ms);
     if (send_proxy_header(attempt) < 0) {
         attempt_fail(attempt, "no buffer for the PROXY header");
@@ -242,10 +244,8 @@ static const struct address *choose_source(struct attempt *attempt) {
     size_t first = list->count > 0 ? (size_t)worker_random(attempt->worker) % list->count : 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct address *source = &list->items[(first + i) % list->count];
-        if (source->sa.sa_family == attempt->address.sa.sa_family) {
-            attempt->source = *source;
-            return &attempt->source;
-        }
+        if (source->sa.sa_family == attempt->address.sa.sa_family)
+            return source;
     }
     return NULL;
 }
@@ -264,7 +264,6 @@ int attempt_start(struct session *session, const struct view_member *member, str
     attempt->slot_limit = member->sessions_max;
     attempt->address = member->backend->address;
     attempt->deadline.expire = attempt_on_deadline;
-    reply_parser_init(&attempt->parser, GREETING_LINE_MAX, GREETING_BYTES_MAX);
     conn_init(&attempt->conn, worker->io, attempt_on_event);
     int result = conn_connect(&attempt->conn, &attempt->address, choose_source(attempt));
     if (result < 0) {

@@ -56,15 +56,11 @@ static bool has_room(const struct worker *worker) {
     return worker->sessions.in_use < worker->sessions.capacity;
 }
 
-static bool take_local_address(struct session *session, const struct listener *listener, int fd) {
-    session->local = listener->address;
-    if (listener->is_direct)
-        return true;
-    socklen_t length = sizeof session->local;
-    if (getsockname(fd, &session->local.sa, &length) < 0)
-        return false;
-    address_unmap(&session->local);
-    return true;
+static void take_local_address(struct session *session, int fd) {
+    struct address local;
+    socklen_t length = sizeof local;
+    if (getsockname(fd, &local.sa, &length) == 0)
+        session_set_local(session, &local);
 }
 
 /* One of max-sessions, or one that is only told that there are too many. */
@@ -87,10 +83,9 @@ static void take_client(struct listener *listener, const struct acceptor *accept
     counter_add(&worker->counters.sessions, 1);
     session->counts = count_session(worker);
     if (listener->is_direct) {
-        take_local_address(session, listener, -1);
         session_start(session, result, -1);
     } else {
-        take_local_address(session, listener, result);
+        take_local_address(session, result);
         session_start(session, -1, result);
     }
 }

@@ -19,9 +19,8 @@ static void accept_header(struct session *session, const struct proxy_header *he
     struct io *io = session->worker->io;
     if (header->is_proxied) {
         session->client = header->source;
-        session->local = header->destination;
         address_unmap(&session->client);
-        address_unmap(&session->local);
+        session_set_local(session, &header->destination);
     }
     uint8_t *data = io_buffer(io, flow->buffer);
     flow->length -= (uint16_t)header_length;

@@ -70,30 +70,27 @@ struct gate_dialog;
 struct worker;
 
 struct session {
-    void *pool_link; /* overwritten while free */
-    struct worker *worker;
+    struct worker *worker; /* the pool's while free */
     uint64_t id;
-    enum session_state state;
-    enum close_reason reason;
     struct conn client_conn;
     struct timer deadline;
     struct attempt *attempt; /* the current try, in RELAY the backend's connection */
     struct attempt *hedge;   /* a second try beside the first, which is slow */
     struct address client;
-    struct address local;
+    struct address *local; /* worker->locals; NULL: the listener's */
     const struct listener *listener;
-    struct session *queue_next, *queue_previous;
     struct backend_set tried;
     uint64_t accepted_ms;
-    uint64_t search_ms;       /* when the first backend was asked for */
-    uint64_t relay_ms;        /* when a 220 went to the client; 0 = never */
-    uint64_t active_ms;       /* last octet in either direction */
-    uint64_t waits_since_ms;  /* for what its deadline in RELAY is for */
-    uint64_t discarded_bytes; /* of input that nobody gets any more */
-    uint16_t last_words;      /* buffer: our own last reply, or a backend's refusal */
+    uint64_t search_ms;      /* when the first backend was asked for */
+    uint64_t relay_ms;       /* when a 220 went to the client; 0 = never */
+    uint64_t active_ms;      /* last octet in either direction */
+    uint64_t waits_since_ms; /* for what its deadline in RELAY is for */
+    uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
     uint16_t tries;
+    enum session_state state : 8;
+    enum close_reason reason : 8;
     uint8_t queue_tier;
     bool has_last_words : 1;
     bool last_words_are_sent : 1;
@@ -119,9 +116,17 @@ struct session {
     uint8_t replays;
     struct seen seen;
     uint16_t replies_to_compare;
-    struct gate_dialog *gate;          /* until the host behind has taken over; NULL: none */
-    struct replay_position replay_at;  /* the next record to send */
-    struct replay_position compare_at; /* the next whose reply is to be compared */
+    struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
+    union {
+        struct { /* QUEUED */
+            struct session *queue_next, *queue_previous;
+        };
+        struct {                               /* REPLAY */
+            struct replay_position replay_at;  /* the next record to send */
+            struct replay_position compare_at; /* the next whose reply is to be compared */
+        };
+        uint64_t discarded_bytes; /* after session_close(): of input that nobody gets any more */
+    };
     struct flow flows[2];
     struct dialog dialog;
     struct replay_log log;
@@ -131,8 +136,7 @@ struct session {
  * given up by its session it closes by itself, or, connected to a backend that has not greeted yet, stays as an orphan
  * that awaits the greeting and says QUIT, since leaving without a word fills the backend's log. */
 struct attempt {
-    void *pool_link;
-    struct worker *worker;
+    struct worker *worker;   /* the pool's while free */
     struct session *session; /* NULL: given up */
     struct backend *backend;
     uint32_t slot_limit; /* the limit under which its slot was taken */
@@ -150,11 +154,12 @@ struct attempt {
     uint16_t parsed;          /* in REPLAY: the parser has seen it up to here */
     uint64_t started_ms;
     uint64_t limit_ms; /* when it has failed; its deadline may be earlier, for is_slow */
-    struct reply_parser parser;
     struct conn conn;
     struct timer deadline;
-    struct address address;
-    struct address source;
+    union {
+        struct address address;     /* until it is connected */
+        struct reply_parser parser; /* from then on */
+    };
 };
 
 /* --- session.c: its life --- */

@@ -191,6 +191,7 @@ void session_close(struct session *session, enum close_reason reason) {
         return;
     session->reason = reason;
     queue_leave(session);
+    session->discarded_bytes = 0;
     if (reason == CLOSE_DONE)
         counter_add(&attempt_share(session->attempt)->successes, 1);
     log_end(session);

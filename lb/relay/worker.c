@@ -22,8 +22,17 @@ uint64_t worker_random(struct worker *worker) {
 
 /* --- sessions come and go --- */
 
+void session_set_local(struct session *session, const struct address *address) {
+    if (session->local == NULL)
+        session->local = pool_get(&session->worker->locals); /* there are as many as sessions */
+    *session->local = *address;
+    address_unmap(session->local);
+}
+
 void worker_release_session(struct session *session) {
     struct worker *worker = session->worker;
+    if (session->local != NULL)
+        pool_put(&worker->locals, session->local);
     if (session->counts)
         atomic_fetch_sub(&worker->shared->sessions, 1);
     counter_add(&worker->counters.sessions, (unsigned long)-1);
@@ -290,8 +299,10 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     result = pool_init(&worker->sessions, sizeof(struct session), capacity);
     if (result == 0) /* a session's earlier attempts may still be closing */
         result = pool_init(&worker->attempts, sizeof(struct attempt), 2 * capacity);
-    if (result == 0) /* an EHLO line for each, three more for a quarter of them in a transaction, one long log or two */
-        result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 3 / 4 + 256);
+    if (result == 0) /* an EHLO line for each, six more for a quarter of them in a transaction, one long log or two */
+        result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 6 / 4 + 512);
+    if (result == 0)
+        result = pool_init(&worker->locals, sizeof(struct address), capacity);
     if (result == 0)
         result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
     if (result == 0)
@@ -329,6 +340,7 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->sessions);
     pool_finish(&worker->attempts);
     pool_finish(&worker->replay_chunks);
+    pool_finish(&worker->locals);
     pool_finish(&worker->gates);
     pool_finish(&worker->gate_questions);
     spsc_finish(&worker->outcomes);

@@ -47,7 +47,8 @@ struct worker {
     struct pool sessions;
     struct pool attempts;
     struct pool replay_chunks;
-    struct pool gates; /* struct gate_dialog */
+    struct pool locals; /* struct address: of sessions whose own one is not their listener's */
+    struct pool gates;  /* struct gate_dialog */
     struct pool gate_questions;
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
@@ -80,6 +81,13 @@ static inline void counter_add(atomic_ulong *counter, unsigned long by) {
 static inline struct backend_share *attempt_share(const struct attempt *attempt) {
     return &attempt->backend->shares[attempt->worker->index];
 }
+
+/* The address that the client has connected to, here or at the proxy that told us. */
+static inline const struct address *session_local(const struct session *session) {
+    return session->local != NULL ? session->local : &session->listener->address;
+}
+
+void session_set_local(struct session *session, const struct address *address);
 
 /* xorshift64*: balancing and jitter need no better randomness. */
 uint64_t worker_random(struct worker *worker);

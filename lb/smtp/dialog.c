@@ -31,9 +31,11 @@ static void stop_interpreting(struct dialog *dialog, struct dialog_event *event)
 
 /* --- what awaits a reply --- */
 
+_Static_assert(AWAITED_BDAT_LAST < 32, "a verb has room in a run");
+
 static bool can_await(const struct dialog *dialog) {
     return dialog->runs_count < DIALOG_RUNS_MAX &&
-           dialog->runs[dialog->runs_count == 0 ? 0 : dialog->runs_count - 1].count < UINT16_MAX;
+           dialog->runs[dialog->runs_count == 0 ? 0 : dialog->runs_count - 1].count < DIALOG_RUN_MAX;
 }
 
 static void await_reply(struct dialog *dialog, uint8_t verb) {
@@ -42,7 +44,7 @@ static void await_reply(struct dialog *dialog, uint8_t verb) {
         dialog->runs[last - 1].count++;
         return;
     }
-    dialog->runs[last].verb = verb;
+    dialog->runs[last].verb = verb & 31;
     dialog->runs[last].count = 1;
     dialog->runs_count++;
 }

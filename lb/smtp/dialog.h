@@ -63,6 +63,7 @@ enum dialog_client_mode {
 
 /* Commands unanswered are kept as runs of the same verb, so that 1,000 pipelined RCPT are one. */
 #define DIALOG_RUNS_MAX   12
+#define DIALOG_RUN_MAX    2047
 #define DIALOG_PREFIX_MAX 32
 
 struct dialog {
@@ -71,8 +72,8 @@ struct dialog {
     uint32_t mails_accepted;
     uint32_t line_octets;
     struct {
-        uint8_t verb;
-        uint16_t count;
+        uint16_t verb : 5;
+        uint16_t count : 11;
     } runs[DIALOG_RUNS_MAX];
     uint8_t runs_count;
     uint8_t client_mode;

@@ -12,7 +12,7 @@ Test(pool, gives_its_capacity_of_distinct_objects_and_then_none) {
         objects[i] = pool_get(&pool);
         cr_assert_not_null(objects[i]);
         memset(objects[i], (int)i, 100);
-        cr_assert_eq((uintptr_t)objects[i] % 64, 0);
+        cr_assert_eq((uintptr_t)objects[i] % 16, 0);
     }
     cr_assert_null(pool_get(&pool));
     for (unsigned i = 0; i < 10; i++)
