@@ -109,12 +109,25 @@ static void on_shut(struct op *op, int result, unsigned flags) {
         conn->on_event(conn, CONN_SHUT, result);
 }
 
+static bool is_busy(const struct conn *conn) {
+    return conn->recv_armed || conn->send_armed || conn->manage_armed;
+}
+
+static void cancel_all(struct conn *conn) {
+    conn->cancel_armed = true;
+    io_cancel_slot(conn->io, &conn->cancel, conn->slot);
+}
+
+/* -ENOENT: all had completed by themselves, or are about to, or a receive has found no buffer and is not in the kernel
+ * now: it would never be cancelled, so once more. */
 static void on_cancelled(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, cancel);
-    (void)result; /* -ENOENT: all had completed by themselves, or are about to */
     (void)flags;
     conn->cancel_armed = false;
-    close_when_idle(conn);
+    if (result == -ENOENT && is_busy(conn))
+        cancel_all(conn);
+    else
+        close_when_idle(conn);
 }
 
 void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *, enum conn_event, int)) {
@@ -194,9 +207,8 @@ void conn_close(struct conn *conn) {
     if (conn->is_closing)
         return;
     conn->is_closing = true;
-    if (conn->fd < 0 && conn->slot >= 0 && (conn->recv_armed || conn->send_armed || conn->manage_armed)) {
-        conn->cancel_armed = true;
-        io_cancel_slot(conn->io, &conn->cancel, conn->slot);
+    if (conn->fd < 0 && conn->slot >= 0 && is_busy(conn)) {
+        cancel_all(conn);
         return;
     }
     close_when_idle(conn);
