@@ -34,7 +34,7 @@ static const char dns[] = "  local-data: \"sender.test. MX 10 mx.sender.test.\"\
 
 /* `amavis`: the file of conf/postfix/amavis; NULL: the filter is the inner server itself. */
 static void site_begin(struct site *site, const char *reference, const char *amavis) {
-    struct reference_options options = {.back_port = free_port()};
+    struct reference_options options = {.back_port = free_port(), .plain = true};
     memset(site, 0, sizeof *site);
     scene_begin(&site->scene, true);
     sink_begin(&site->scene, &site->inner, "inner", "");
@@ -256,6 +256,9 @@ Test(reference_postfix, the_strict_host_relays_for_nobody, .timeout = 120) {
                     {FROM "<elsewhere.test!user@example.test>\nQUIT", "\n554 5.7.1 "},
                     {FROM "<\"user@elsewhere.test\"@example.test>\nQUIT", "\n554 5.7.1 "},
                     {FROM "<@example.test:user@elsewhere.test>\nQUIT", "\n554 5.7.1 "});
+    char *heard = speak(site.host.plain_port, NULL, FROM "<a@elsewhere.test>\nQUIT");
+    cr_assert_not_null(strstr(heard, "\n554 5.7.1 "), "without a PROXY header: %s", heard);
+    free(heard);
     site_end(&site);
 }
 
