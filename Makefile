@@ -21,6 +21,8 @@ DEPS_BUILD = gcc libc6-dev liburing-dev libinih-dev libjansson-dev libssl-dev li
 DEPS_TEST  = $(DEPS_BUILD) libcriterion-dev postfix amavisd-new spamassassin swaks libnet-ssleay-perl openssl unbound clang libclang-rt-14-dev clang-format clang-tidy cppcheck \
              perl procps git
 DEPS_BENCH = $(DEPS_BUILD) perl postfix haproxy nginx unbound libnginx-mod-stream gnuplot-nox
+# Clients that send mail in tests/system/clients.c; from libnss-wrapper on for Exim (tests/exim).
+DEPS_TEST += curl msmtp python3 nodejs node-nodemailer libnss-wrapper libgnutls-dane0 libidn12 libnsl2
 # Packages a goal needs; see tools in deps below.
 DEPS       = $(DEPS_BUILD)
 
@@ -104,7 +106,7 @@ fuzz-programs: $(FUZZ:%=$(OUT)/tests/fuzz/%)
 
 deps: ## install the Debian packages that a build needs, where missing
 	@./tests/deps $(DEPS)
-deps-test: ; @./tests/deps $(DEPS_TEST)
+deps-test: ; @./tests/deps $(DEPS_TEST) && ./tests/exim
 deps-bench: ; @./tests/deps $(DEPS_BENCH)
 
 run: deps ## the demo: three backends, a strict host and postern on 127.0.0.1:2525; CONFIG=my.ini runs yours
