@@ -6,6 +6,7 @@
 #include "postfix.h"
 #include "talk.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +28,15 @@ static const struct vector {
 };
 #define VECTORS (sizeof vectors / sizeof vectors[0])
 
-/* How the content is said. Split: the vector's octets each in a segment of its own. */
-enum body { IN_DATA, IN_DATA_SPLIT, IN_BDAT, IN_BDAT_SPLIT, BODIES };
-static const char *const body_names[BODIES] = {"DATA", "DATA, split", "BDAT", "BDAT, split"};
+/* How the content is said. Split: the vector's octets each in a segment of its own. Two chunks: cut in the vector.
+ * Group: MAIL, RCPT and the chunk in one segment. */
+enum body { IN_DATA, IN_DATA_SPLIT, IN_CHUNK, IN_CHUNK_SPLIT, IN_TWO_CHUNKS, IN_GROUP, BODIES };
+static const char *const body_names[BODIES] = {"DATA",        "DATA, split", "BDAT",
+                                               "BDAT, split", "two BDAT",    "BDAT, grouped"};
+
+static bool is_in_data(enum body body) {
+    return body == IN_DATA || body == IN_DATA_SPLIT;
+}
 
 enum { SINK, STOCK, NORMALIZING, REJECTING, BACKENDS };
 static const struct {
@@ -55,71 +62,87 @@ static struct test_sink sink;
 static struct test_postfix postfixes[BACKENDS];
 static struct { struct outcome direct, through; } outcomes[BACKENDS][VECTORS][BODIES];
 
-static void begin(const char *tier) {
+static unsigned port_of(unsigned backend) {
+    return backend == SINK ? sink.port : postfixes[backend].port;
+}
+
+/* With the first `count` backends, all in one tier. */
+static void begin(const char *tier, unsigned count) {
+    char backends[400] = "", text[200];
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, kinds[SINK].name, "");
-    for (unsigned i = STOCK; i < BACKENDS; i++) {
-        char main_cf[200];
-        snprintf(main_cf, sizeof main_cf, "smtpd_forbid_bare_newline_exclusions =\n%s", kinds[i].main_cf);
-        postfix_begin(&scene, &postfixes[i], kinds[i].name, false, main_cf);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "smtpd_forbid_bare_newline_exclusions =\n%s", kinds[i].main_cf);
+        if (i != SINK)
+            postfix_begin(&scene, &postfixes[i], kinds[i].name, false, text);
+        size_t length = strlen(backends);
+        snprintf(backends + length, sizeof backends - length, "[backend %s]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                 kinds[i].name, port_of(i));
     }
     free(shell(NULL, "echo example.test > %s/domains", scene.dir));
     postern_begin(&scene,
                   "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
-                  "[tier strict]\n%s[backend sink]\ntier = strict\naddress = 127.0.0.1:%u\n"
-                  "[backend stock]\ntier = strict\naddress = 127.0.0.1:%u\n"
-                  "[backend normalizing]\ntier = strict\naddress = 127.0.0.1:%u\n"
-                  "[backend rejecting]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, tier, sink.port, postfixes[STOCK].port, postfixes[NORMALIZING].port,
-                  postfixes[REJECTING].port);
-    for (unsigned i = 0; i < BACKENDS; i++) {
-        char text[80];
+                  "[tier strict]\n%s%s",
+                  scene.dir, tier, backends);
+    for (unsigned i = 0; i < count; i++) {
         snprintf(text, sizeof text, "server %s health starting -> up", kinds[i].name);
         WAIT_FOR(log_has(&scene, text), 10000);
     }
 }
 
-static void end(void) {
+static void end(unsigned count) {
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
-    for (unsigned i = STOCK; i < BACKENDS; i++)
+    for (unsigned i = STOCK; i < count; i++)
         postfix_end(&postfixes[i]);
     scene_end(&scene);
 }
 
 /* --- one dialog --- */
 
-struct content {
-    char octets[1024];
+struct text {
+    char octets[2048];
     size_t length;
-    size_t vector_at;
 };
 
-/* The whole content; the envelope of the second mail names the dialog as that of the first does. */
-static void write_content(struct content *content, unsigned id, const struct vector *vector, bool is_bdat) {
-    char inner[256], command[32] = "";
-    int inner_length = snprintf(inner, sizeof inner,
-                                "MAIL FROM:<%u@client.test>\r\nRCPT TO:<user@example.test>\r\nDATA\r\n"
-                                "Subject: inner\r\n\r\ninner\r\n.\r\n",
-                                id);
-    static const char outer[] = "Subject: outer\r\n\r\nouter";
-    size_t length = sizeof outer - 1 + vector->length + (size_t)inner_length;
-    if (is_bdat)
-        snprintf(command, sizeof command, "BDAT %zu LAST\r\n", length);
-    content->length = (size_t)snprintf(content->octets, sizeof content->octets, "%s%s", command, outer);
-    content->vector_at = content->length;
-    memcpy(content->octets + content->length, vector->octets, vector->length);
-    memcpy(content->octets + content->length + vector->length, inner, (size_t)inner_length);
-    content->length += vector->length + (size_t)inner_length;
+static void put(struct text *text, const void *octets, size_t length) {
+    cr_assert(text->length + length <= sizeof text->octets);
+    memcpy(text->octets + text->length, octets, length);
+    text->length += length;
 }
 
-static void say_content(struct talk *talk, const struct content *content, const struct vector *vector, bool is_split) {
-    size_t said = 0;
-    if (is_split) {
-        talk_say(talk, content->octets, content->vector_at);
-        for (said = content->vector_at; said < content->vector_at + vector->length; said++)
-            talk_say(talk, content->octets + said, 1);
-    }
-    talk_say(talk, content->octets + said, content->length - said);
+__attribute__((format(printf, 2, 3))) static void put_line(struct text *text, const char *format, ...) {
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    put(text, line, (size_t)vsnprintf(line, sizeof line, format, arguments));
+    va_end(arguments);
+}
+
+static const char outer[] = "Subject: outer\r\n\r\nouter";
+#define VECTOR_AT (sizeof outer - 1)
+
+/* The envelope of the second mail names the dialog, as that of the first does. */
+static struct text content_of(unsigned id, const struct vector *vector) {
+    struct text content = {.length = 0};
+    put(&content, outer, VECTOR_AT);
+    put(&content, vector->octets, vector->length);
+    put_line(
+        &content,
+        "MAIL FROM:<%u@client.test>\r\nRCPT TO:<user@example.test>\r\nDATA\r\nSubject: inner\r\n\r\ninner\r\n.\r\n",
+        id);
+    return content;
+}
+
+static void say(struct talk *talk, const struct text *text, size_t from, size_t to) {
+    talk_say(talk, text->octets + from, to - from);
+}
+
+static void say_split(struct talk *talk, const struct text *content, const struct vector *vector) {
+    size_t behind = VECTOR_AT + vector->length;
+    say(talk, content, 0, VECTOR_AT);
+    for (size_t at = VECTOR_AT; at < behind; at++)
+        say(talk, content, at, at + 1);
+    say(talk, content, behind, content->length);
 }
 
 static void expect(struct talk *talk, const char *line, const char *wanted) {
@@ -128,29 +151,71 @@ static void expect(struct talk *talk, const char *line, const char *wanted) {
     cr_assert(strncmp(reply, wanted, strlen(wanted)) == 0, "%s: %s", line, talk->heard);
 }
 
-static void hold_dialog(unsigned port, const struct vector *vector, enum body body, struct outcome *ret_outcome) {
+/* `envelope`: MAIL and RCPT, which a group holds too. */
+static void say_body(struct talk *talk, const struct text *content, const struct vector *vector, enum body body,
+                     const struct text *envelope) {
+    struct text text = {.length = 0};
+    size_t cut = VECTOR_AT + vector->length / 2;
+    switch (body) {
+    case IN_DATA:
+        expect(talk, "DATA\r\n", "354");
+        say(talk, content, 0, content->length);
+        break;
+    case IN_DATA_SPLIT:
+        expect(talk, "DATA\r\n", "354");
+        say_split(talk, content, vector);
+        break;
+    case IN_CHUNK_SPLIT:
+        put_line(&text, "BDAT %zu LAST\r\n", content->length);
+        say(talk, &text, 0, text.length);
+        say_split(talk, content, vector);
+        break;
+    case IN_TWO_CHUNKS:
+        put_line(&text, "BDAT %zu\r\n", cut);
+        put(&text, content->octets, cut);
+        put_line(&text, "BDAT %zu LAST\r\n", content->length - cut);
+        put(&text, content->octets + cut, content->length - cut);
+        say(talk, &text, 0, text.length);
+        expect(talk, "", "");
+        break;
+    case IN_GROUP:
+        text = *envelope;
+        __attribute__((fallthrough));
+    case IN_CHUNK:
+        put_line(&text, "BDAT %zu LAST\r\n", content->length);
+        put(&text, content->octets, content->length);
+        say(talk, &text, 0, text.length);
+        break;
+    case BODIES:
+        break;
+    }
+}
+
+/* `heard`: what RCPT is answered with. */
+static void hold_dialog(unsigned port, const struct vector *vector, enum body body, const char *recipient,
+                        const char *heard, struct outcome *ret_outcome) {
     static unsigned last_id;
     struct talk talk;
-    struct content content;
-    char mail[64];
-    bool is_bdat = body == IN_BDAT || body == IN_BDAT_SPLIT;
-    ret_outcome->id = ++last_id;
-    snprintf(mail, sizeof mail, "MAIL FROM:<%u@client.test>\r\n", last_id);
-    write_content(&content, last_id, vector, is_bdat);
+    struct text content = content_of(++last_id, vector), envelope = {.length = 0};
+    const char *reply;
+    ret_outcome->id = last_id;
+    put_line(&envelope, "MAIL FROM:<%u@client.test>\r\nRCPT TO:<%s>\r\n", last_id, recipient);
     talk_begin(&talk, NULL, port);
     expect(&talk, "", "220");
     expect(&talk, "EHLO client.example.test\r\n", "250");
-    expect(&talk, mail, "250");
-    expect(&talk, "RCPT TO:<user@example.test>\r\n", "250");
-    if (!is_bdat)
-        expect(&talk, "DATA\r\n", "354");
-    say_content(&talk, &content, vector, body == IN_DATA_SPLIT || body == IN_BDAT_SPLIT);
+    if (body == IN_GROUP)
+        say_body(&talk, &content, vector, body, &envelope);
+    else
+        say(&talk, &envelope, 0, envelope.length);
+    expect(&talk, "", "250");
+    expect(&talk, "", heard);
+    if (body != IN_GROUP)
+        say_body(&talk, &content, vector, body, &envelope);
     snprintf(ret_outcome->reply, sizeof ret_outcome->reply, "%s", talk_hear(&talk, 15000));
     talk_say(&talk, "QUIT\r\n", 6);
-    const char *reply;
     do
         reply = talk_hear(&talk, 15000);
-    while (strncmp(reply, "closed", 6) != 0 && strncmp(reply, "reset", 5) != 0 && strcmp(reply, "silent") != 0);
+    while (strcmp(reply, "closed") != 0 && strcmp(reply, "reset") != 0 && strcmp(reply, "silent") != 0);
     cr_assert_str_neq(reply, "silent", "%s in %s: %s", vector->name, body_names[body], talk.heard);
     talk_end(&talk);
 }
@@ -158,15 +223,12 @@ static void hold_dialog(unsigned port, const struct vector *vector, enum body bo
 /* --- how many mails --- */
 
 /* In chunks, content arrives as it was sent. */
-static void expect_unchanged(const struct outcome *outcome, const struct vector *vector) {
-    struct content content;
+static void expect_unchanged(const struct outcome *outcome, const struct vector *vector, enum body body) {
+    struct text content = content_of(outcome->id, vector);
     char hash[24];
-    write_content(&content, outcome->id, vector, true);
-    size_t begins = (size_t)(strchr(content.octets, '\n') - content.octets) + 1;
-    snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)hash_octets(HASH_START, content.octets + begins, content.length - begins));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)hash_octets(HASH_START, content.octets, content.length));
     char *got = sink_text(&sink, "last_hash");
-    cr_expect_str_eq(got, hash, "%s in BDAT", vector->name);
+    cr_expect_str_eq(got, hash, "%s in %s", vector->name, body_names[body]);
     free(got);
 }
 
@@ -202,7 +264,7 @@ static unsigned postfix_mails(const struct test_postfix *postfix, const struct o
 /* --- all of them --- */
 
 static bool is_said(const struct vector *vector, enum body body) {
-    return !vector->ends_data || body == IN_BDAT || body == IN_BDAT_SPLIT;
+    return !vector->ends_data || !is_in_data(body);
 }
 
 /* Only this backend takes sessions; the others are still probed. */
@@ -218,17 +280,17 @@ static void choose(unsigned backend) {
 static void hold_both(unsigned backend, const struct vector *vector, enum body body, struct outcome *ret_direct,
                       struct outcome *ret_through) {
     static unsigned sink_had;
-    hold_dialog(backend == SINK ? sink.port : postfixes[backend].port, vector, body, ret_direct);
+    hold_dialog(port_of(backend), vector, body, "user@example.test", "250", ret_direct);
     unsigned between = backend == SINK ? (unsigned)sink_figure(&sink, "mails") : 0;
-    hold_dialog(scene.port, vector, body, ret_through);
+    hold_dialog(scene.port, vector, body, "user@example.test", "250", ret_through);
     if (backend != SINK)
         return;
     unsigned has = (unsigned)sink_figure(&sink, "mails");
     ret_direct->mails = between - sink_had;
     ret_through->mails = has - between;
     sink_had = has;
-    if (body == IN_BDAT || body == IN_BDAT_SPLIT)
-        expect_unchanged(ret_through, vector);
+    if (!is_in_data(body))
+        expect_unchanged(ret_through, vector, body);
 }
 
 #define FOR_EACH_SAID(vector, body)                                                                                    \
@@ -284,7 +346,7 @@ static void expect_as_direct(unsigned backend, unsigned vector, enum body body) 
 }
 
 Test(smuggling, the_relay_adds_no_mail_to_those_that_a_backend_would_have_taken_anyway) {
-    begin("gate = off\n");
+    begin("gate = off\n", BACKENDS);
     for (unsigned backend = 0; backend < BACKENDS; backend++) {
         hold_all(backend);
         expect_faults_known(backend);
@@ -292,18 +354,18 @@ Test(smuggling, the_relay_adds_no_mail_to_those_that_a_backend_would_have_taken_
             expect_as_direct(backend, vector, body);
         }
     }
-    end();
+    end(BACKENDS);
 }
 
 /* Even for a backend at fault. In chunks the end is counted, and a bare LF is a mail's own affair. */
 Test(smuggling, through_the_gate_no_backend_takes_a_mail_with_a_bare_line_end_in_data) {
-    begin("gate = on\n");
+    begin("gate = on\n", BACKENDS);
     for (unsigned backend = 0; backend < BACKENDS; backend++) {
         hold_all(backend);
         expect_faults_known(backend);
         FOR_EACH_SAID(vector, body) {
             const struct outcome *through = &outcomes[backend][vector][body].through;
-            if (!vectors[vector].has_bare_end || body == IN_BDAT || body == IN_BDAT_SPLIT)
+            if (!vectors[vector].has_bare_end || !is_in_data(body))
                 expect_as_direct(backend, vector, body);
             else
                 cr_expect(through->mails == 0 && strncmp(through->reply, "421 4.7.0", 9) == 0,
@@ -311,5 +373,21 @@ Test(smuggling, through_the_gate_no_backend_takes_a_mail_with_a_bare_line_end_in
                           body_names[body], through->mails, through->reply);
         }
     }
-    end();
+    end(BACKENDS);
+}
+
+/* Octets that nobody wants are content all the same, and no commands. */
+Test(smuggling, a_chunk_for_a_refused_recipient_is_swallowed_whole) {
+    begin("gate = on\n", 1);
+    FOR_EACH_SAID(vector, body) {
+        struct outcome outcome;
+        if (is_in_data(body))
+            continue;
+        hold_dialog(scene.port, &vectors[vector], body, "user@elsewhere.test", "554 5.7.1", &outcome);
+        cr_expect(strncmp(outcome.reply, "554 5.5.1", 9) == 0, "%s in %s: %.40s", vectors[vector].name,
+                  body_names[body], outcome.reply);
+    }
+    cr_assert_eq(sink_figure(&sink, "mails"), 0);
+    cr_assert_not(log_has(&scene, "takes over from the gate"));
+    end(1);
 }
