@@ -22,6 +22,18 @@ enum smtp_verb command_verb(const uint8_t *line, size_t length) {
     return VERB_OTHER;
 }
 
+bool command_is_ambiguous(const uint8_t *line, size_t length) {
+    if (length > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == '\v' || line[0] == '\f'))
+        return true;
+    for (unsigned verb = VERB_OTHER + 1; verb < VERBS_COUNT; verb++) {
+        size_t verb_length = strlen(verbs[verb]);
+        if (length > verb_length && strncasecmp((const char *)line, verbs[verb], verb_length) == 0 &&
+            (line[verb_length] == '\v' || line[verb_length] == '\f' || line[verb_length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, bool *ret_last) {
     size_t i = strlen(verbs[VERB_BDAT]);
     uint64_t size = 0;
@@ -37,9 +49,10 @@ bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, 
     }
     if (i == digits)
         return false;
+    size_t behind = i;
     while (i < length && line[i] == ' ')
         i++;
-    bool last = length - i >= 4 && strncasecmp((const char *)line + i, "LAST", 4) == 0;
+    bool last = i > behind && length - i >= 4 && strncasecmp((const char *)line + i, "LAST", 4) == 0;
     if (last)
         i += 4;
     while (i < length && (line[i] == ' ' || line[i] == '\r' || line[i] == '\n'))

@@ -108,6 +108,11 @@ static void end_line(struct dialog *dialog, struct dialog_event *event) {
     if (dialog->client_mode != CLIENT_AUTH) {
         verb = command_verb(dialog->prefix, length);
         dialog->is_not_smtp |= verb == VERB_OTHER && command_is_foreign(dialog->prefix, length);
+        bool is_cut = verb == VERB_BDAT && dialog->line_octets > DIALOG_PREFIX_MAX;
+        if (is_cut || command_is_ambiguous(dialog->prefix, length)) {
+            stop_interpreting(dialog, event);
+            return;
+        }
     }
     event->kind = DIALOG_COMMAND;
     event->verb = (uint8_t)verb;

@@ -60,6 +60,7 @@ struct outcome {
 static struct scene scene;
 static struct test_sink sink;
 static struct test_postfix postfixes[BACKENDS];
+static unsigned backends_count;
 static struct { struct outcome direct, through; } outcomes[BACKENDS][VECTORS][BODIES];
 
 static unsigned port_of(unsigned backend) {
@@ -69,6 +70,7 @@ static unsigned port_of(unsigned backend) {
 /* With the first `count` backends, all in one tier. */
 static void begin(const char *tier, unsigned count) {
     char backends[400] = "", text[200];
+    backends_count = count;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, kinds[SINK].name, "");
     for (unsigned i = 0; i < count; i++) {
@@ -90,9 +92,9 @@ static void begin(const char *tier, unsigned count) {
     }
 }
 
-static void end(unsigned count) {
+static void end(void) {
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
-    for (unsigned i = STOCK; i < count; i++)
+    for (unsigned i = STOCK; i < backends_count; i++)
         postfix_end(&postfixes[i]);
     scene_end(&scene);
 }
@@ -267,9 +269,9 @@ static bool is_said(const struct vector *vector, enum body body) {
     return !vector->ends_data || !is_in_data(body);
 }
 
-/* Only this backend takes sessions; the others are still probed. */
+/* Of those begun, only this backend takes sessions; the others are still probed. */
 static void choose(unsigned backend) {
-    for (unsigned i = 0; i < BACKENDS; i++) {
+    for (unsigned i = 0; i < backends_count; i++) {
         int status;
         char *said = ctl(&scene, &status, "set server %s state %s", kinds[i].name, i == backend ? "ready" : "drain");
         cr_assert(status == 0, "%s", said);
@@ -354,7 +356,7 @@ Test(smuggling, the_relay_adds_no_mail_to_those_that_a_backend_would_have_taken_
             expect_as_direct(backend, vector, body);
         }
     }
-    end(BACKENDS);
+    end();
 }
 
 /* Even for a backend at fault. In chunks the end is counted, and a bare LF is a mail's own affair. */
@@ -373,7 +375,7 @@ Test(smuggling, through_the_gate_no_backend_takes_a_mail_with_a_bare_line_end_in
                           body_names[body], through->mails, through->reply);
         }
     }
-    end(BACKENDS);
+    end();
 }
 
 /* Octets that nobody wants are content all the same, and no commands. */
@@ -389,5 +391,68 @@ Test(smuggling, a_chunk_for_a_refused_recipient_is_swallowed_whole) {
     }
     cr_assert_eq(sink_figure(&sink, "mails"), 0);
     cr_assert_not(log_has(&scene, "takes over from the gate"));
-    end(1);
+    end();
+}
+
+/* --- commands that Postfix reads and others do not --- */
+
+#define CONTENT "Subject: x\r\n\r\n"
+#define ODD(octets)                                                                                                    \
+    { octets, sizeof octets - 1 }
+
+static const struct {
+    const char *octets;
+    size_t length;
+} odd[] = {
+    ODD(" DATA\r\n"),
+    ODD("\tDATA\r\n"),
+    ODD("DATA\v\r\n"),
+    ODD("DATA\0x\r\n"),
+    ODD(" BDAT 14 LAST\r\n" CONTENT),
+    ODD("BDAT\f14 LAST\r\n" CONTENT),
+    ODD("BDAT 14 LAST\0\r\n" CONTENT),
+};
+#define ODDS (sizeof odd / sizeof odd[0])
+
+static void say_odd(unsigned port, unsigned which, char ret_code[4]) {
+    struct talk talk;
+    talk_begin(&talk, NULL, port);
+    expect(&talk, "", "220");
+    expect(&talk, "EHLO client.example.test\r\n", "250");
+    expect(&talk, "MAIL FROM:<odd@client.test>\r\n", "250");
+    expect(&talk, "RCPT TO:<user@example.test>\r\n", "250");
+    talk_say(&talk, odd[which].octets, odd[which].length);
+    snprintf(ret_code, 4, "%.3s", talk_hear(&talk, 15000));
+    talk_end(&talk);
+}
+
+/* Else content would be taken for commands, and said once more to another backend when this one dies behind it. */
+Test(smuggling, what_only_the_backend_takes_for_data_ends_all_trust_in_the_relay) {
+    begin("gate = off\n", STOCK + 1);
+    choose(STOCK);
+    for (unsigned i = 0; i < ODDS; i++) {
+        char direct[4], through[4];
+        say_odd(port_of(STOCK), i, direct);
+        say_odd(scene.port, i, through);
+        cr_expect(direct[0] <= '3', "%u: Postfix says %s", i, direct);
+        cr_expect_str_eq(through, direct, "%u", i);
+    }
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    char *untrusted = shell(NULL, "grep -c phase=untrusted %s/postern.log", scene.dir);
+    cr_assert_eq(strtoul(untrusted, NULL, 10), ODDS);
+    free(untrusted);
+    end();
+}
+
+Test(smuggling, what_only_the_backend_takes_for_data_does_not_pass_the_gate) {
+    begin("gate = on\n", STOCK + 1);
+    choose(STOCK);
+    for (unsigned i = 0; i < ODDS; i++) {
+        char code[4];
+        say_odd(scene.port, i, code);
+        cr_expect_str_eq(code, "421", "%u", i);
+    }
+    settle(&postfixes[STOCK]);
+    cr_assert_eq(postfix_log_count(&postfixes[STOCK], "from=<odd@client.test>, size="), 0);
+    end();
 }

@@ -23,6 +23,28 @@ Test(command, verbs_are_known_in_any_case_and_only_whole) {
     cr_assert_eq(verb_of("GET / HTTP/1.1\r\n"), VERB_OTHER);
 }
 
+static bool is_ambiguous(const char *line, size_t length) {
+    return command_is_ambiguous((const uint8_t *)line, length);
+}
+
+#define AMBIGUOUS(line) is_ambiguous(line, sizeof line - 1)
+
+Test(command, what_another_server_may_take_for_data_is_ambiguous) {
+    cr_assert(AMBIGUOUS(" DATA\r\n"));
+    cr_assert(AMBIGUOUS("\tDATA\r\n"));
+    cr_assert(AMBIGUOUS("\vDATA\r\n"));
+    cr_assert(AMBIGUOUS("\fBDAT 5 LAST\r\n"));
+    cr_assert(AMBIGUOUS("DATA\v\r\n"));
+    cr_assert(AMBIGUOUS("bdat\f5 LAST\r\n"));
+    cr_assert(AMBIGUOUS("DATA\0x\r\n"));
+    cr_assert_not(AMBIGUOUS("DATA\r\n"));
+    cr_assert_not(AMBIGUOUS("DATA"));
+    cr_assert_not(AMBIGUOUS("NOOP\tx\r\n"));
+    cr_assert_not(AMBIGUOUS("XDATA\v\r\n"));
+    cr_assert_not(AMBIGUOUS("\r\n"));
+    cr_assert_not(AMBIGUOUS(""));
+}
+
 static bool parse(const char *line, uint64_t *size, bool *last) {
     return command_parse_bdat((const uint8_t *)line, strlen(line), size, last);
 }
@@ -39,6 +61,7 @@ Test(command, a_bdat_count_is_read_exactly_or_not_at_all) {
                                         "BDAT -1\r\n",
                                         "BDAT 1x\r\n",
                                         "BDAT 1 LASTX\r\n",
+                                        "BDAT 1LAST\r\n",
                                         "BDAT 1 LAST 2\r\n",
                                         "BDAT 1 2\r\n",
                                         "BDAT 18446744073709551617\r\n",

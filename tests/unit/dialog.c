@@ -108,6 +108,16 @@ Test(dialog, a_bare_cr_or_lf_ends_all_trust) {
     cr_assert_not(dialog_is_clear(&dialog));
 }
 
+/* Postfix takes these for DATA and BDAT; what follows is content to it. */
+Test(dialog, a_command_that_a_server_may_read_otherwise_ends_all_trust) {
+    assert_trace(SCRIPT(GREETED, "C DATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n"), "R220 C R250 UNTRUSTED ",
+                 PHASE_UNTRUSTED);
+    assert_trace(SCRIPT(GREETED, "CDATA\v\r\n"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
+    assert_trace(SCRIPT(GREETED, "C\tBDAT 5 LAST\r\nQUIT\r"), "R220 C R250 UNTRUSTED ", PHASE_UNTRUSTED);
+    assert_trace(SCRIPT(GREETED, "CBDAT 5                           LAST\r\n"), "R220 C R250 UNTRUSTED ",
+                 PHASE_UNTRUSTED);
+}
+
 Test(dialog, dots_in_content_end_it_only_alone_on_a_line) {
     assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Ca.\r\n..\r\n.x\r\n. \r\n\r\n.\r\nNOOP\r\n",
                         "S250 queued\r\n250 ok\r\n"),
