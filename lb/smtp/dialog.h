@@ -2,8 +2,8 @@
  * passed on, it knows what is going on. Any split of the octets gives the same events. Pure; no allocation.
  *
  * It stops interpreting (dialog_is_clear() is false from then on) inside TLS and when the client sends what two servers
- * may read differently: a bare CR or LF in a command or in DATA (SMTP smuggling, CVE-2023-51764), or octets behind DATA
- * before its reply. */
+ * may read differently: a bare CR or LF in a command or in DATA (SMTP smuggling, CVE-2023-51764), octets behind DATA
+ * before its reply, or a command that is one to some only (command_is_ambiguous()). */
 #ifndef POSTERN_SMTP_DIALOG_H
 #define POSTERN_SMTP_DIALOG_H
 

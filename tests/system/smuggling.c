@@ -28,14 +28,14 @@ static const struct vector {
 };
 #define VECTORS (sizeof vectors / sizeof vectors[0])
 
-/* How the content is said. Split: the vector's octets each in a segment of its own. Two chunks: cut in the vector.
- * Group: MAIL, RCPT and the chunk in one segment. */
-enum body { IN_DATA, IN_DATA_SPLIT, IN_CHUNK, IN_CHUNK_SPLIT, IN_TWO_CHUNKS, IN_GROUP, BODIES };
-static const char *const body_names[BODIES] = {"DATA",        "DATA, split", "BDAT",
+/* How the content is said. Split: the vector's octets each in a segment of its own. Late: behind many octets. Two
+ * chunks: cut in the vector. Group: MAIL, RCPT and the chunk in one segment. */
+enum body { IN_DATA, IN_DATA_SPLIT, IN_DATA_LATE, IN_CHUNK, IN_CHUNK_SPLIT, IN_TWO_CHUNKS, IN_GROUP, BODIES };
+static const char *const body_names[BODIES] = {"DATA",        "DATA, split", "DATA, late",   "BDAT",
                                                "BDAT, split", "two BDAT",    "BDAT, grouped"};
 
 static bool is_in_data(enum body body) {
-    return body == IN_DATA || body == IN_DATA_SPLIT;
+    return body == IN_DATA || body == IN_DATA_SPLIT || body == IN_DATA_LATE;
 }
 
 enum { SINK, STOCK, NORMALIZING, REJECTING, BACKENDS };
@@ -120,6 +120,10 @@ __attribute__((format(printf, 2, 3))) static void put_line(struct text *text, co
     va_end(arguments);
 }
 
+/* More than any buffer of the relay takes at once. */
+#define LATE_LINES 3000u
+#define LATE_LINE  "X-Line: one of many, so that the vector comes late in this mail, and not where it begins\r\n"
+
 static const char outer[] = "Subject: outer\r\n\r\nouter";
 #define VECTOR_AT (sizeof outer - 1)
 
@@ -166,6 +170,12 @@ static void say_body(struct talk *talk, const struct text *content, const struct
     case IN_DATA_SPLIT:
         expect(talk, "DATA\r\n", "354");
         say_split(talk, content, vector);
+        break;
+    case IN_DATA_LATE:
+        expect(talk, "DATA\r\n", "354");
+        for (unsigned i = 0; i < LATE_LINES; i++)
+            talk_say(talk, LATE_LINE, sizeof LATE_LINE - 1);
+        say(talk, content, 0, content->length);
         break;
     case IN_CHUNK_SPLIT:
         put_line(&text, "BDAT %zu LAST\r\n", content->length);
