@@ -133,6 +133,10 @@ void session_refuse(struct session *session) {
  * ends it otherwise is quiet then. */
 static bool looks_like_end(const uint8_t *data, size_t length) {
     static const char *const ends[] = {"\n.\r\n", "\n.\n", "\r.\r", "\r.\r\n"};
+    static const char quit[] = "QUIT\r\n";
+    size_t quit_length = sizeof quit - 1;
+    if (length > quit_length && memcmp(data + length - quit_length, quit, quit_length) == 0)
+        length -= quit_length; /* said in the same breath */
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         size_t end_length = strlen(ends[i]);
         if (length >= end_length && memcmp(data + length - end_length, ends[i], end_length) == 0)

@@ -163,10 +163,6 @@ static bool take_parameter(const char *word, size_t length, struct smtp_paramete
     size_t value_length = length - name - has_value;
     if (name == 4 && strncasecmp(word, "SIZE", 4) == 0)
         return take_size(value, value_length, parameters);
-    if (name == 8 && strncasecmp(word, "SMTPUTF8", 8) == 0)
-        parameters->has_smtputf8 = true;
-    if (name == 4 && strncasecmp(word, "BODY", 4) == 0)
-        parameters->has_8bit = !(value_length == 4 && strncasecmp(value, "7BIT", 4) == 0);
     return true;
 }
 

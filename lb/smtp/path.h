@@ -35,8 +35,6 @@ void path_format(const struct smtp_path *path, char *ret_text, size_t size);
 struct smtp_parameters {
     bool has_size;
     uint64_t size;
-    bool has_smtputf8;
-    bool has_8bit; /* BODY=8BITMIME or BINARYMIME */
 };
 /* " SIZE=100 BODY=8BITMIME SMTPUTF8"; others are left to the server behind. Returns false when malformed. */
 bool parameters_parse(const char *text, size_t length, struct smtp_parameters *ret_parameters);
