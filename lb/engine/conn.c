@@ -34,7 +34,6 @@ static void close_when_idle(struct conn *conn) {
 static void on_recv(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, recv.op);
     conn->recv_armed = false;
-    conn->has_more = io_socket_has_more(flags);
     if (result > 0 && conn->is_closing)
         io_buffer_release(conn->io, io_buffer_id(flags));
     if (conn->is_closing) {
@@ -182,12 +181,12 @@ int conn_connect(struct conn *conn, const struct address *address, const struct 
 
 void conn_recv(struct conn *conn, bool data_expected) {
     conn->recv_armed = true;
-    io_recv(conn->io, &conn->recv, conn->slot, data_expected || conn->has_more);
+    io_recv(conn->io, &conn->recv, conn->slot, data_expected);
 }
 
 void conn_recv_bulk(struct conn *conn) {
     conn->recv_armed = true;
-    io_recv_bulk(conn->io, &conn->recv, conn->slot, conn->has_more);
+    io_recv_bulk(conn->io, &conn->recv, conn->slot);
 }
 
 void conn_send(struct conn *conn, const void *data, size_t length) {

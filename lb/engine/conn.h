@@ -34,7 +34,6 @@ struct conn {
     bool manage_armed : 1;
     bool cancel_armed : 1;
     bool is_closing : 1;
-    bool has_more : 1; /* the last receive left octets in the socket */
 };
 
 /* Not yet open. */

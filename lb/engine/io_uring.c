@@ -196,7 +196,7 @@ static void run_recv(struct io *io, struct recv_op *op, int result, unsigned fla
     if (has_buffer && result <= 0)
         io_buffer_release(io, io_buffer_id(flags));
     if (result == -ENOBUFS && op->is_bulk) { /* others were faster; by now there may be one again */
-        io_recv_bulk(io, op, op->slot, false);
+        io_recv_bulk(io, op, op->slot);
         return;
     }
     if (result == -ENOBUFS) {
@@ -308,9 +308,9 @@ void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
     prep_recv(io, op, slot, data_expected);
 }
 
-void io_recv_bulk(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+void io_recv_bulk(struct io *io, struct recv_op *op, int slot) {
     op->is_bulk = io->bulk.lent_count > 0;
-    prep_recv(io, op, slot, data_expected);
+    prep_recv(io, op, slot, false);
 }
 
 void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length) {
@@ -371,10 +371,6 @@ void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events) {
 
 unsigned io_buffer_id(unsigned flags) {
     return flags >> IORING_CQE_BUFFER_SHIFT;
-}
-
-bool io_socket_has_more(unsigned flags) {
-    return (flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
 }
 
 uint8_t *io_buffer(struct io *io, unsigned id) {
