@@ -1,5 +1,5 @@
 /* One stream socket and its operations. The flags say which of its ops are in flight; while any is, neither the slot
- * nor the memory may go. Closing is: cancel all on the slot, await every completion, close the slot, await that, tell
+ * nor the memory may go. Closing is: cancel what is in flight, await every completion, close the slot, await that, tell
  * the owner (DESIGN §4). */
 #include "lb/engine/conn.h"
 
@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 static void close_when_idle(struct conn *conn);
+
+/* What a close has told to end so far. */
+enum { CANCELS_NOTHING, CANCELS_RECV, CANCELS_SEND, CANCELS_MANAGE };
 
 static void on_closed(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, manage);
@@ -112,21 +115,33 @@ static bool is_busy(const struct conn *conn) {
     return conn->recv_armed || conn->send_armed || conn->manage_armed;
 }
 
-static void cancel_all(struct conn *conn) {
+/* Tells what is in flight to end, one by one: to cancel all on a descriptor the kernel looks at every operation in
+ * flight on the ring, which with 9,000 sessions held was more than half of all CPU (measured). */
+static void cancel_next(struct conn *conn) {
     conn->cancel_armed = true;
-    io_cancel_slot(conn->io, &conn->cancel, conn->slot);
+    if (conn->recv_armed && conn->cancels < CANCELS_RECV) {
+        conn->cancels = CANCELS_RECV;
+        io_cancel_recv(conn->io, &conn->cancel, &conn->recv);
+    } else if (conn->send_armed && conn->cancels < CANCELS_SEND) {
+        conn->cancels = CANCELS_SEND;
+        io_cancel_op(conn->io, &conn->cancel, &conn->send);
+    } else if (conn->manage_armed && conn->cancels < CANCELS_MANAGE) {
+        conn->cancels = CANCELS_MANAGE;
+        io_cancel_op(conn->io, &conn->cancel, &conn->manage);
+    } else {
+        conn->cancel_armed = false;
+        close_when_idle(conn);
+    }
 }
 
-/* -ENOENT: all had completed by themselves, or are about to, or a receive has found no buffer and is not in the kernel
- * now: it would never be cancelled, so once more. */
+/* -ENOENT: it had completed by itself, or is about to, or a receive has found no buffer and is not in the kernel now:
+ * it would never be cancelled, so once more. */
 static void on_cancelled(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, cancel);
     (void)flags;
     conn->cancel_armed = false;
-    if (result == -ENOENT && is_busy(conn))
-        cancel_all(conn);
-    else
-        close_when_idle(conn);
+    conn->cancels = (uint8_t)(conn->cancels - (result == -ENOENT));
+    cancel_next(conn);
 }
 
 void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *, enum conn_event, int)) {
@@ -207,7 +222,7 @@ void conn_close(struct conn *conn) {
         return;
     conn->is_closing = true;
     if (conn->fd < 0 && conn->slot >= 0 && is_busy(conn)) {
-        cancel_all(conn);
+        cancel_next(conn);
         return;
     }
     close_when_idle(conn);

@@ -29,6 +29,7 @@ struct conn {
     int32_t slot; /* -1: none; while `fd` is moved into the table, the number that the kernel replaces by the slot */
     int32_t fd;   /* the normal descriptor meanwhile; -1: none */
     uint16_t received_buffer;
+    uint8_t cancels; /* how far a close has come */
     bool recv_armed : 1;
     bool send_armed : 1;
     bool manage_armed : 1;

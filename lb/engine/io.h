@@ -70,12 +70,11 @@ void io_recv_bulk(struct io *io, struct recv_op *op, int slot);
 void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length);
 /* Punted to a kernel thread by io_uring: not for the common path (DESIGN §4). */
 void io_shutdown_write(struct io *io, struct op *op, int slot);
-/* Cancels everything in flight on that slot. */
-void io_cancel_slot(struct io *io, struct op *op, int slot);
 /* Cancels everything in flight on a normal descriptor. */
 void io_cancel_fd(struct io *io, struct op *op, int fd);
 /* Cancels one operation; both complete. */
 void io_cancel_op(struct io *io, struct op *op, struct op *target);
+void io_cancel_recv(struct io *io, struct op *op, struct recv_op *target);
 void io_close(struct io *io, struct op *op, int slot);
 /* For eventfd and signalfd: a read of a normal descriptor. */
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);

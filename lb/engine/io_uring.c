@@ -327,12 +327,6 @@ void io_shutdown_write(struct io *io, struct op *op, int slot) {
     submit_later(sqe, op);
 }
 
-void io_cancel_slot(struct io *io, struct op *op, int slot) {
-    struct io_uring_sqe *sqe = get_sqe(io);
-    io_uring_prep_cancel_fd(sqe, slot, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
-    submit_later(sqe, op);
-}
-
 void io_cancel_fd(struct io *io, struct op *op, int fd) {
     struct io_uring_sqe *sqe = get_sqe(io);
     io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
@@ -342,6 +336,12 @@ void io_cancel_fd(struct io *io, struct op *op, int fd) {
 void io_cancel_op(struct io *io, struct op *op, struct op *target) {
     struct io_uring_sqe *sqe = get_sqe(io);
     io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)target, 0);
+    submit_later(sqe, op);
+}
+
+void io_cancel_recv(struct io *io, struct op *op, struct recv_op *target) {
+    struct io_uring_sqe *sqe = get_sqe(io);
+    io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)target | TAG_RECV, 0);
     submit_later(sqe, op);
 }
 
