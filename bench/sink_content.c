@@ -34,10 +34,14 @@ static void note_octets(struct sink_session *session, const char *octets, size_t
         session->content_hash = hash_octets(session->content_hash, octets, length);
 }
 
-static void note_header_line(struct sink_session *session, const char *line, size_t length) {
-    note_octets(session, line, length);
+static void note_id(struct sink_session *session, const char *line, size_t length) {
     if (length > 12 && strncasecmp(line, "X-Bench-Id: ", 12) == 0)
         snprintf(session->id, sizeof session->id, "%.*s", (int)(length - 14), line + 12);
+}
+
+static void note_header_line(struct sink_session *session, const char *line, size_t length) {
+    note_octets(session, line, length);
+    note_id(session, line, length);
 }
 
 static void end_content(struct sink_session *session) {
@@ -46,8 +50,10 @@ static void end_content(struct sink_session *session) {
     case FAULT_dot_close:
         sink_die(session);
         break;
-    case FAULT_dot_silent:
+    case FAULT_dot_silent: /* nor at what stands behind it: that would be taken for the dot's reply */
         sink_misbehave(session);
+        session->in_chunk = true;
+        session->chunk_left = UINT64_MAX;
         break;
     case FAULT_dot_550:
         sink_misbehave(session);
@@ -112,13 +118,30 @@ size_t sink_content_body(struct sink_session *session, const char *data, size_t 
     return at;
 }
 
+/* A mail in chunks has its id in its first line, which stands whole in one chunk. */
+static void note_first_line(struct sink_session *session, const char *octets, size_t length) {
+    const char *lf = memchr(octets, '\n', length);
+    size_t taken = lf == NULL ? length : (size_t)(lf - octets) + 1;
+    bool is_over = session->line_length != session->content_octets;
+    if (is_over || session->line_length + taken > sizeof session->line)
+        return;
+    memcpy(session->line + session->line_length, octets, taken);
+    session->line_length += taken;
+    if (lf == NULL)
+        return;
+    note_id(session, session->line, session->line_length);
+    session->line_length = 0;
+}
+
 size_t sink_content_chunk(struct sink_session *session, const char *data, size_t length) {
     size_t taken = length < session->chunk_left ? length : (size_t)session->chunk_left;
+    note_first_line(session, data, taken);
     note_octets(session, data, taken);
     session->chunk_left -= taken;
     if (session->chunk_left > 0)
         return taken;
     session->in_chunk = false;
+    session->line_length = 0;
     if (session->chunk_is_last)
         end_content(session);
     else

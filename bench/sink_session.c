@@ -60,6 +60,7 @@ static void end_with(struct sink_session *session, const char *reply) {
 
 static void on_mail(struct sink_session *session) {
     session->did_mail = true;
+    sink_content_begin(session);
     if (session->fault == FAULT_mail_die || session->fault == FAULT_mail_reset)
         sink_die(session);
     else if (session->fault == FAULT_mail_421)
@@ -78,7 +79,7 @@ static void on_quit(struct sink_session *session) {
         return;
     }
     sink_say(session, "221 2.0.0 Bye\r\n");
-    session->closes_after_send = true;
+    session->closes_after_send = session->fault != FAULT_quit_open;
 }
 
 /* What stands in clear behind the command is thrown away (RFC 3207 §4.2). */
@@ -327,6 +328,10 @@ static void greet(struct sink_session *session) {
         break;
     case FAULT_banner_554_policy:
         end_with(session, "554 5.7.1 you are listed\r\n");
+        break;
+    case FAULT_banner_554_more:
+        sink_say(session, "554 5.7.1 you are listed\r\n%06000d\r\n", 0);
+        end_with(session, "");
         break;
     case FAULT_banner_garbage:
         end_with(session, "hello, this is not SMTP\r\n");
