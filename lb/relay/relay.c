@@ -366,7 +366,7 @@ void relay_on_timeout(struct session *session) {
     if (session->backend_is_lost)
         lose_backend(session, CLOSE_BACKEND_RESET, "took no more");
     else if (session->flows[TO_BACKEND].at_end && dialog_has_quit(&session->dialog))
-        session_close(session, CLOSE_DONE);
+        session_close(session, dialog_only_quit_is_open(&session->dialog) ? CLOSE_QUIT_ANSWERED : CLOSE_DONE);
     else if (dialog_owes_reply(&session->dialog))
         lose_backend(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
     else

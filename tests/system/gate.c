@@ -3,8 +3,10 @@
 #include "talk.h"
 #include "unbound.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static struct scene scene;
 static struct test_sink bastion;
@@ -17,27 +19,29 @@ static struct test_unbound unbound;
     "  local-data: \"plain.test. 300 IN A 127.0.0.9\"\n"                                                               \
     "  local-data: \"null.test. 300 IN MX 0 .\"\n"
 
-/* An outage: only the strict tier is there. `gate`: further options of [gate]; `tier`: of the tier. */
-static void begin_with(const char *gate, const char *tier, const char *sink_options) {
+/* An outage: only the strict tier is there. `global`: further options of [global], `gate`: of [gate]; `tiers`: sections
+ * before it. */
+static void begin_with(const char *global, const char *gate, const char *tiers) {
     scene_begin(&scene, false);
-    sink_begin(&scene, &bastion, "bastion", sink_options);
+    sink_begin(&scene, &bastion, "bastion", "");
     unbound_begin(&scene, &unbound, DNS_DATA);
     free(shell(NULL,
                "cd %s && echo 127.0.60.0/24 > allow && printf 'example.test\\n' > domains && "
                "printf 'user@example.test\\nother@example.test\\n' > recipients && printf '127.0.60.66 REJECT\\n' > "
                "access",
                scene.dir));
-    postern_begin(&scene,
-                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n"
-                  "[gate]\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\naccess-file = %s/access\n"
-                  "%s[tier strict]\nadmit = vetted\ngate = on\n%s"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, gate, tier, bastion.port);
+    postern_begin_with(
+        &scene, global, "",
+        "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n"
+        "[gate]\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\naccess-file = %s/access\n"
+        "%s%s[tier strict]\nadmit = vetted\ngate = on\n"
+        "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+        scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, gate, tiers, bastion.port);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
 }
 
 static void begin(void) {
-    begin_with("pregreet-wait = 50ms\n", "", "");
+    begin_with("", "pregreet-wait = 50ms\n", "");
 }
 
 static void end(void) {
@@ -144,4 +148,28 @@ Test(gate, a_flood_of_junk_never_reaches_the_host_and_a_good_client_s_mail_passe
     cr_assert(file_has(&scene, "junk.json", "\"sessions\":1600,\"late\":0,\"answered\":1600,"));
     cr_assert_eq(sink_figure(&bastion, "mails"), 30);
     WAIT_FOR(sink_figure(&bastion, "sessions") == sink_figure(&bastion, "probes") + 30, 5000);
+}
+
+/* A client in the middle of what `steps` say. */
+static void talk_through(struct talk *talk, const char *const *steps) {
+    talk_begin(talk, "127.0.60.1", scene.port);
+    for (unsigned i = 0; steps[i] != NULL; i++) {
+        if (i % 2 == 1)
+            talk_say(talk, steps[i], strlen(steps[i]));
+        else
+            cr_assert(strncmp(talk_hear(talk, 10000), steps[i], strlen(steps[i])) == 0, "%s", talk->heard);
+    }
+}
+
+#define IN_RELAY  "220", "EHLO client.test\r\n", "250", MAIL_LINE, "250", RCPT, "250"
+#define MAIL_LINE "MAIL FROM:<a@sender.test>\r\n"
+
+Test(gate, a_client_that_half_closes_behind_quit_hears_221_though_the_host_is_silent) {
+    struct talk talk;
+    sink_fault(&bastion, "quit-silent");
+    talk_through(&talk, (const char *const[]){IN_RELAY, "QUIT\r\n", NULL});
+    shutdown(talk.fd, SHUT_WR);
+    cr_assert_eq(strncmp(talk_hear(&talk, 10000), "221", 3), 0, "%s", talk.heard);
+    cr_assert_str_eq(talk_hear(&talk, 10000), "closed");
+    talk_end(&talk);
 }
