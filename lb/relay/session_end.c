@@ -47,8 +47,11 @@ void session_linger(struct session *session) {
 /* In the middle of a reply, behind the client's unfinished content or inside its TLS nothing of ours would be
  * understood (DESIGN §5). */
 static bool may_speak(const struct session *session) {
+    bool has_said_221 = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
     if (session->has_last_words)
         return true;
+    if (has_said_221)
+        return false;
     if (reasons[session->reason].reply[0] == '\0')
         return false;
     bool is_clear = dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END;

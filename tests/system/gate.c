@@ -173,3 +173,12 @@ Test(gate, a_client_that_half_closes_behind_quit_hears_221_though_the_host_is_si
     cr_assert_str_eq(talk_hear(&talk, 10000), "closed");
     talk_end(&talk);
 }
+
+Test(gate, behind_the_221_nothing_more_is_said_by_a_shutdown) {
+    struct talk talk;
+    sink_fault(&bastion, "quit-open");
+    talk_through(&talk, (const char *const[]){IN_RELAY, "RSET\r\n", "250", "QUIT\r\n", "221", NULL});
+    free(ctl(&scene, NULL, "shutdown sessions server bastion"));
+    cr_assert_str_eq(talk_hear(&talk, 10000), "closed", "%s", talk.heard);
+    talk_end(&talk);
+}
