@@ -45,7 +45,7 @@ void session_linger(struct session *session) {
 }
 
 /* In the middle of a reply, behind the client's unfinished content or inside its TLS nothing of ours would be
- * understood (DESIGN §5). */
+ * understood (DESIGN §5); behind the 221 nothing is to be said. */
 static bool may_speak(const struct session *session) {
     bool has_said_221 = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
     if (session->has_last_words)
@@ -54,7 +54,8 @@ static bool may_speak(const struct session *session) {
         return false;
     if (reasons[session->reason].reply[0] == '\0')
         return false;
-    bool is_clear = dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END;
+    bool is_clear =
+        dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END || session->has_bare_content;
     return session->relay_ms == 0 || (is_clear && !session->is_mid_reply);
 }
 
@@ -155,6 +156,7 @@ static void swallow_content(struct session *session) {
     if (flow->has_buffer && flow->shown < flow->length) /* what waited for a new backend */
         dialog_feed_client(&session->dialog, io_buffer(session->worker->io, flow->buffer) + flow->shown,
                            (size_t)(flow->length - flow->shown), &event);
+    session->has_bare_content |= event.kind == DIALOG_UNTRUSTED;
     if (session->has_bare_content && flow->has_buffer &&
         looks_like_end(io_buffer(session->worker->io, flow->buffer), flow->length))
         event.kind = DIALOG_CONTENT_END;
@@ -177,14 +179,13 @@ void session_on_swallowed(struct session *session, int result) {
     }
     const uint8_t *data = io_buffer(conn->io, conn->received_buffer);
     dialog_feed_client(&session->dialog, data, (size_t)result, &event);
+    session->has_bare_content |= event.kind == DIALOG_UNTRUSTED;
     if (session->has_bare_content && looks_like_end(data, (size_t)result))
         event.kind = DIALOG_CONTENT_END;
     io_buffer_release(conn->io, conn->received_buffer);
     session->discarded_bytes += (uint64_t)result;
     uint64_t limit = session->worker->shared->config->gate.message_bytes_max + SWALLOW_EXTRA_BYTES;
-    if (event.kind == DIALOG_UNTRUSTED) {
-        session_linger(session);
-    } else if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit) {
+    if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit) {
         session->discarded_bytes = 0;
         session_refuse(session);
     } else {

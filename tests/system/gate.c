@@ -182,3 +182,13 @@ Test(gate, behind_the_221_nothing_more_is_said_by_a_shutdown) {
     cr_assert_str_eq(talk_hear(&talk, 10000), "closed", "%s", talk.heard);
     talk_end(&talk);
 }
+
+Test(gate, a_host_that_dies_in_content_with_bare_line_ends_is_told_of_at_its_end) {
+    struct talk talk;
+    sink_fault(&bastion, "data-die");
+    talk_through(&talk, (const char *const[]){IN_RELAY, "DATA\r\n", "354", "Subject: x\r\n", NULL});
+    WAIT_FOR(log_has(&scene, "the backend closed in mid-session"), 5000);
+    talk_say(&talk, "\r\nhello\n.\r\n", 11);
+    cr_assert_eq(strncmp(talk_hear(&talk, 10000), "421 4.4.2", 9), 0, "%s", talk.heard);
+    talk_end(&talk);
+}
