@@ -189,7 +189,7 @@ void session_take_host_refusal(struct attempt *attempt, size_t from, size_t leng
 void session_on_verdict(struct attempt *attempt) {
     struct session *session = attempt->session;
     if (session->gate != NULL && attempt->parser.code != 421) { /* another host of the tier would say the same */
-        session_take_host_refusal(attempt, 0, attempt->greeting_length);
+        session_take_host_refusal(attempt, 0, attempt->parser.total_octets); /* what stands behind it is no reply */
         return;
     }
     if (session->relay_ms != 0) { /* the client is in mid-dialog already */

@@ -192,3 +192,10 @@ Test(gate, a_host_that_dies_in_content_with_bare_line_ends_is_told_of_at_its_end
     cr_assert_eq(strncmp(talk_hear(&talk, 10000), "421 4.4.2", 9), 0, "%s", talk.heard);
     talk_end(&talk);
 }
+
+Test(gate, of_a_host_s_greeting_that_refuses_only_the_reply_itself_goes_on) {
+    sink_fault(&bastion, "banner-554-more");
+    SCRIPT("more", HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", "554 5.7.1 you are listed\r\n", "",
+           "554 5.7.1 you are listed\r\n", "NOOP\r\n", "250 2.0.0");
+    sink_fault(&bastion, "none");
+}
