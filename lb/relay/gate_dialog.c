@@ -150,6 +150,10 @@ static void answer(struct session *session, const struct gate_answer *said) {
 /* What the client has said behind the open command stays in its flow, as what it says from now on. */
 static void hand_over(struct session *session) {
     struct flow *input = &session->flows[TO_BACKEND];
+    if (!replay_log_is_complete(&session->log, session->offer != OFFER_NONE)) { /* no room: it can't be told all */
+        end(session, CLOSE_NO_MEMORY);
+        return;
+    }
     if (input->has_buffer && input->offset == input->length)
         flow_release(session, input);
     if (session->flows[TO_CLIENT].has_buffer && !session->client_conn.send_armed)
@@ -221,7 +225,7 @@ static bool take_next(struct session *session, enum gate_next next, const struct
         return false;
     case GATE_HANDS_OVER:
         hand_over(session);
-        return session->state == SESSION_GATE; /* nobody was there */
+        return session->state == SESSION_GATE && !session->gate->is_ending; /* nobody was there */
     case GATE_QUITS:
         end(session, CLOSE_QUIT_ANSWERED);
         return false;

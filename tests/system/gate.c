@@ -199,3 +199,25 @@ Test(gate, of_a_host_s_greeting_that_refuses_only_the_reply_itself_goes_on) {
            "554 5.7.1 you are listed\r\n", "NOOP\r\n", "250 2.0.0");
     sink_fault(&bastion, "none");
 }
+
+Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_so_at_once, .fini = end) {
+    static struct talk talks[48];
+    char mail[2049];
+    begin_with("workers = 1\nmax-sessions = 60\n", "pregreet-wait = 0s\n", "");
+    memset(mail, 'x', sizeof mail);
+    memcpy(mail, "MAIL FROM:<a@sender.test> X=", 28);
+    memcpy(mail + 2046, "\r\n", 3);
+    for (unsigned i = 0; i < 44; i++) {
+        talk_begin(&talks[i], "127.0.60.1", scene.port);
+        talk_hear(&talks[i], 5000);
+        talk_say(&talks[i], "EHLO client.test\r\n", 18);
+        talk_hear(&talks[i], 5000);
+        talk_say(&talks[i], mail, 2048);
+        cr_assert_eq(strncmp(talk_hear(&talks[i], 5000), "250", 3), 0, "%s", talks[i].heard);
+    }
+    talk_say(&talks[43], RCPT, strlen(RCPT));
+    cr_assert_eq(strncmp(talk_hear(&talks[43], 5000), "421 4.3.0", 9), 0, "%s", talks[43].heard);
+    cr_assert_str_eq(talk_hear(&talks[43], 5000), "closed");
+    for (unsigned i = 0; i < 44; i++)
+        talk_end(&talks[i]);
+}
