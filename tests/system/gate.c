@@ -221,3 +221,24 @@ Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_s
     for (unsigned i = 0; i < 44; i++)
         talk_end(&talks[i]);
 }
+
+Test(gate_replay, a_session_that_comes_to_the_strict_host_by_a_replay_can_t_smuggle_either, .fini = end) {
+    struct test_sink vm1;
+    struct talk talk;
+    char tiers[200];
+    unsigned port = free_port();
+    snprintf(tiers, sizeof tiers,
+             "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", port);
+    begin_with("", "pregreet-wait = 50ms\n", tiers);
+    sink_begin_at(&scene, &vm1, "vm1", "127.0.0.1", port, "");
+    talk_through(&talk,
+                 (const char *const[]){"220 vm1", "EHLO client.test\r\n", "250", MAIL_LINE, "250", RCPT, "250", NULL});
+    kill_child(&scene, vm1.pid, SIGKILL);
+    talk_say(&talk, "DATA\r\n", 6);
+    cr_assert_eq(strncmp(talk_hear(&talk, 10000), "354", 3), 0, "%s", talk.heard);
+    talk_say(&talk, "Subject: x\r\n\r\nhello\n.\r\n", 23);
+    cr_assert_eq(strncmp(talk_hear(&talk, 10000), "421 4.7.0", 9), 0, "%s", talk.heard);
+    talk_end(&talk);
+    WAIT_FOR(sink_figure(&bastion, "current") == 0, 5000);
+    cr_assert_eq(sink_figure(&bastion, "mails"), 0);
+}
