@@ -121,7 +121,7 @@ static bool append(char *text, size_t size, const char *what, size_t length, cha
 
 /* One line of a reply, without its code, into words with one space between; false when it is not to be offered. */
 static bool normalise(const uint8_t *text, size_t length, char ret_line[EHLO_LINES_MAX]) {
-    static const char *const ours[] = {"XCLIENT", "XFORWARD", "AUTH"};
+    static const char *const ours[] = {"XCLIENT", "XFORWARD", "AUTH", "PIPECONNECT"};
     size_t used = 0;
     bool in_keyword = true;
     for (size_t i = 0; i < length && used + 1 < EHLO_LINES_MAX; i++) {

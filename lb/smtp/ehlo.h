@@ -28,8 +28,9 @@ bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *
 #define EHLO_LINES_MAX 1024
 
 /* Takes from a complete reply to EHLO what may be offered in the server's name: keywords in capitals, one space between
- * words, each keyword once. Without XCLIENT and XFORWARD, which are for us and for nobody behind us, without AUTH, and
- * without what is no keyword by RFC 5321 §4.1.1.1; what does not fit is left out, since less is always safe. */
+ * words, each keyword once. Without XCLIENT and XFORWARD, which are for us and for nobody behind us, without AUTH,
+ * without PIPECONNECT (Exim: whoever takes it up talks before the greeting), and without what is no keyword by RFC 5321
+ * §4.1.1.1; what does not fit is left out, since less is always safe. */
 void ehlo_lines_read(const uint8_t *reply, size_t length, char ret_lines[EHLO_LINES_MAX]);
 /* Leaves in `lines` what `other` offers too, with the same parameters; of two limits of SIZE (RFC 1870) the smaller. */
 void ehlo_lines_intersect(char lines[EHLO_LINES_MAX], const char *other);

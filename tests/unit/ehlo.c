@@ -50,11 +50,12 @@ static const char *lines_of(const char *reply) {
 }
 
 Test(ehlo, what_is_offered_in_a_hosts_name_is_neither_for_proxies_nor_auth) {
-    cr_assert_str_eq(lines_of("250-vm1 SIZE\r\n250-pipelining\r\n250-Size  15728640 \r\n250-XCLIENT NAME ADDR\r\n"
-                              "250-xforward NAME\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=PLAIN\r\n250-AUTHX\r\n"
-                              "250-X-EXPS gssapi\r\n250-\r\n250-  \r\n250-bad_word\r\n250-DSN \x07\r\n250-SIZE 5\r\n"
-                              "250 CHUNKING\r\n"),
-                     "PIPELINING\nSIZE 15728640\nAUTHX\nX-EXPS gssapi\nCHUNKING\n");
+    cr_assert_str_eq(
+        lines_of("250-vm1 SIZE\r\n250-pipelining\r\n250-Size  15728640 \r\n250-XCLIENT NAME ADDR\r\n250-PIPECONNECT\r\n"
+                 "250-xforward NAME\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=PLAIN\r\n250-AUTHX\r\n"
+                 "250-X-EXPS gssapi\r\n250-\r\n250-  \r\n250-bad_word\r\n250-DSN \x07\r\n250-SIZE 5\r\n"
+                 "250 CHUNKING\r\n"),
+        "PIPELINING\nSIZE 15728640\nAUTHX\nX-EXPS gssapi\nCHUNKING\n");
     cr_assert_str_eq(lines_of("250 vm1\r\n"), "");
 }
 
