@@ -17,6 +17,13 @@ static bool is_rejected_by_filter(const struct dialog_event *event) {
            (event->enhanced.class == 0 || event->enhanced.subject == 6 || event->enhanced.subject == 7);
 }
 
+/* X.1.7 and X.1.8 are about the sender (RFC 3463 §3.2), which Postfix holds against each recipient. */
+static bool is_unknown_recipient(const struct dialog_event *event) {
+    const struct enhanced_code *enhanced = &event->enhanced;
+    bool is_address = enhanced->subject == 1 && enhanced->detail != 7 && enhanced->detail != 8;
+    return event->code == 550 && (enhanced->class == 0 || is_address);
+}
+
 void outcome_note_reply(struct session *session, const struct dialog_event *event) {
     struct seen *seen = &session->seen;
     switch (event->verb) {
@@ -27,8 +34,7 @@ void outcome_note_reply(struct session *session, const struct dialog_event *even
         break;
     case VERB_RCPT:
         seen->recipients += seen->recipients < UINT16_MAX;
-        seen->unknown += event->code == 550 && seen->unknown < UINT16_MAX &&
-                         (event->enhanced.class == 0 || event->enhanced.subject == 1);
+        seen->unknown += is_unknown_recipient(event) && seen->unknown < UINT16_MAX;
         break;
     default:
         break;

@@ -48,3 +48,13 @@ Test(outcome, recipients_are_counted_and_unknown_ones_are_those_that_are_not_the
     cr_assert_eq(note(VERB_RCPT, 550, 5, 7).unknown, 0, "policy");
     cr_assert_eq(note(VERB_RCPT, 450, 4, 1).unknown, 0, "greylisting");
 }
+
+Test(outcome, what_is_wrong_with_a_sender_makes_no_recipient_unknown) {
+    for (uint16_t detail = 7; detail <= 8; detail++) {
+        struct dialog_event event = {
+            .verb = VERB_RCPT, .code = 550, .enhanced = {.class = 5, .subject = 1, .detail = detail}};
+        memset(&session, 0, sizeof session);
+        outcome_note_reply(&session, &event);
+        cr_assert(session.seen.unknown == 0 && session.seen.recipients == 1, "5.1.%u", detail);
+    }
+}
