@@ -96,18 +96,21 @@ static const char *argument_of(const uint8_t *line, size_t length, size_t *ret_l
     return text + from;
 }
 
-/* "250-hostname", then a line each of what the host behind offers. */
+/* "250-hostname", then a line each of what the host behind offers; what has no room is left out, since less is always
+ * safe. */
 static void write_offer(const struct gate_policy *policy, struct gate_answer *answer) {
     const char *line = policy->offer;
-    size_t room = sizeof answer->text;
-    answer->length = (size_t)snprintf(answer->text, room, "250%c%s\r\n", *line == '\0' ? ' ' : '-', policy->hostname);
+    size_t room = sizeof answer->text, last = 0;
+    answer->length = (size_t)snprintf(answer->text, room, "250-%s\r\n", policy->hostname);
     while (*line != '\0') {
         size_t length = strcspn(line, "\n");
-        const char *next = line + length + (line[length] == '\n');
-        answer->length += (size_t)snprintf(answer->text + answer->length, room - answer->length, "250%c%.*s\r\n",
-                                           *next == '\0' ? ' ' : '-', (int)length, line);
-        line = next;
+        if (answer->length + length + strlen("250-\r\n") >= room)
+            break;
+        last = answer->length;
+        answer->length += (size_t)snprintf(answer->text + last, room - last, "250-%.*s\r\n", (int)length, line);
+        line += length + (line[length] == '\n');
     }
+    answer->text[last + 3] = ' ';
 }
 
 static enum gate_next take_hello(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,

@@ -395,3 +395,16 @@ Test(gate, what_is_said_back_holds_no_octet_that_could_break_it) {
     says("MAIL FROM:<>", "250");
     says(GOOD_RCPT, "501 5.5.2 <a?.test>");
 }
+
+Test(gate, an_offer_longer_than_a_reply_is_cut_at_a_line) {
+    static char offer[1024];
+    for (unsigned i = 0; i < 250; i++)
+        snprintf(offer + 4 * i, sizeof offer - 4 * i, "%03u\n", i);
+    policy.offer = offer;
+    says("EHLO client.test", "250-mx.test\r\n250-000\r\n");
+    cr_assert(said.length < sizeof said.text && said.length > sizeof said.text - 20);
+    const char *last = said.text + said.length - strlen("250 000\r\n");
+    cr_assert(strncmp(last, "250 ", 4) == 0 && last[-1] == '\n', "%s", last);
+    policy.offer = "";
+    says("EHLO client.test", "250 mx.test\r\n");
+}
