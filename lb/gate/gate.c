@@ -227,6 +227,16 @@ static const char *content_error(const struct gate *gate) {
                                                     : "503 5.5.1 Error: need RCPT command";
 }
 
+/* The caller throws it away. The last one ends the mail, accepted or not, for the host behind as for us. */
+static enum gate_next take_chunk(struct gate *gate, const uint8_t *line, size_t length, struct gate_answer *answer) {
+    uint64_t size;
+    bool is_last = false;
+    const char *error = content_error(gate);
+    if (command_parse_bdat(line, length, &size, &is_last) && is_last)
+        end_transaction(gate);
+    return err(gate, answer, error);
+}
+
 static enum gate_next take_starttls(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
                                     size_t length, struct gate_answer *answer) {
     size_t argument_length;
@@ -251,8 +261,9 @@ static enum gate_next take_command(struct gate *gate, const struct gate_policy *
     case VERB_RCPT:
         return take_rcpt(gate, policy, line, length, answer);
     case VERB_DATA:
-    case VERB_BDAT: /* the caller throws the chunk away */
         return err(gate, answer, content_error(gate));
+    case VERB_BDAT:
+        return take_chunk(gate, line, length, answer);
     case VERB_STARTTLS:
         return take_starttls(gate, policy, line, length, answer);
     case VERB_RSET:

@@ -408,3 +408,13 @@ Test(gate, an_offer_longer_than_a_reply_is_cut_at_a_line) {
     policy.offer = "";
     says("EHLO client.test", "250 mx.test\r\n");
 }
+
+Test(gate, the_last_chunk_of_a_refused_mail_ends_it) {
+    envelope("client.test", "<a@sender.test>");
+    says("BDAT 3", "503 5.5.1");
+    says("MAIL FROM:<a@sender.test>", "503 5.5.1");
+    says("BDAT 3 LAST", "503 5.5.1");
+    says("RCPT TO:<user@example.test>", "503 5.5.1");
+    says("MAIL FROM:<a@sender.test>", "250");
+    hands_over("RCPT TO:<user@example.test>");
+}
