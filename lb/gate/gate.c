@@ -43,11 +43,17 @@ void gate_on_client_name(struct gate *gate, const char *name) {
     gate->facts[FACT_CLIENT_NAME] = FACT_KNOWN;
 }
 
-void gate_on_sender_domain(struct gate *gate, uint8_t serial, enum mail_domain sender_domain) {
+void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain sender_domain) {
     if (serial != gate->sender_serial || gate->facts[FACT_SENDER_DOMAIN] != FACT_ASKED)
         return;
     gate->sender_domain = sender_domain;
     gate->facts[FACT_SENDER_DOMAIN] = FACT_KNOWN;
+}
+
+void gate_on_no_answer(struct gate *gate) {
+    if (gate->facts[FACT_CLIENT_NAME] == FACT_ASKED)
+        gate_on_client_name(gate, "");
+    gate_on_sender_domain(gate, gate->sender_serial, MAIL_DOMAIN_FAILED);
 }
 
 /* Asked for as soon as it is known, so that most have their answer before it is needed. */

@@ -69,8 +69,8 @@ struct gate {
     struct smtp_parameters parameters;
     enum mail_domain sender_domain;
     uint8_t facts[FACTS_COUNT]; /* enum gate_fact_state */
-    uint8_t sender_serial;      /* an answer about an earlier sender is none about this one */
-    uint8_t rule;               /* enum gate_rule_id of the last refusal; of protocol errors GATE_NO_RULE */
+    uint16_t sender_serial; /* an answer about an earlier sender is none about this one; GATE_COMMANDS_MAX bounds it */
+    uint8_t rule;           /* enum gate_rule_id of the last refusal; of protocol errors GATE_NO_RULE */
     uint16_t commands;
     uint16_t errors;
     uint16_t recipients; /* of this transaction, refused */
@@ -105,7 +105,9 @@ void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, str
 /* A fact whose state is FACT_WANTED is to be asked for; sets FACT_ASKED. FACT_NOTHING: none. */
 enum gate_fact gate_take_wanted(struct gate *gate);
 void gate_on_client_name(struct gate *gate, const char *name);
-void gate_on_sender_domain(struct gate *gate, uint8_t serial, enum mail_domain sender_domain);
+void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain sender_domain);
+/* What has been asked for is awaited no longer. */
+void gate_on_no_answer(struct gate *gate);
 
 /* A TLS record where a command should begin: type handshake (22), version 3.x (RFC 8446 §5.1). */
 bool gate_looks_like_tls(const uint8_t *data, size_t length);

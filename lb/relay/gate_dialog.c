@@ -474,8 +474,7 @@ void gate_dialog_on_timeout(struct session *session) {
         gate_visitor_note(session);
         greet(session);
     } else if (dialog->is_waiting) {
-        gate_on_client_name(&dialog->gate, "");
-        gate_on_sender_domain(&dialog->gate, dialog->gate.sender_serial, MAIL_DOMAIN_FAILED);
+        gate_on_no_answer(&dialog->gate);
         gate_dialog_resume(session);
     } else {
         session_close(session, CLOSE_CLIENT_TIMEOUT);

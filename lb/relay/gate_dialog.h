@@ -24,7 +24,7 @@ struct gate_question {
     struct worker *worker;
     struct session *session;
     uint64_t session_id;
-    uint8_t sender_serial;
+    uint16_t sender_serial;
 };
 
 /* Whether this client has once kept silent until the greeting; and that it has now. */

@@ -418,3 +418,34 @@ Test(gate, the_last_chunk_of_a_refused_mail_ends_it) {
     says("MAIL FROM:<a@sender.test>", "250");
     hands_over("RCPT TO:<user@example.test>");
 }
+
+static enum gate_next take_unanswered(const char *line) {
+    return gate_take(&gate, &policy, (const uint8_t *)line, strlen(line), &said);
+}
+
+Test(gate, a_lost_answer_takes_nothing_back_that_is_known) {
+    take_unanswered("EHLO client.test\r\n");
+    answer_facts();
+    gate_on_client_name(&gate, "a.bad.test");
+    take_unanswered("MAIL FROM:<a@sender.test>\r\n");
+    cr_assert_eq(gate_take_wanted(&gate), FACT_SENDER_DOMAIN);
+    gate_on_no_answer(&gate);
+    cr_assert_eq(take_unanswered("RCPT TO:<user@example.test>\r\n"), GATE_REPLIES);
+    cr_assert_eq(strncmp(said.text, "554 5.7.1 <a.bad.test[", 22), 0, "%s", said.text);
+}
+
+Test(gate, no_number_of_senders_makes_an_old_answer_a_new_one) {
+    take_unanswered("EHLO client.test\r\n");
+    answer_facts();
+    take_unanswered("MAIL FROM:<a@slow.test>\r\n");
+    cr_assert_eq(gate_take_wanted(&gate), FACT_SENDER_DOMAIN);
+    uint16_t first = gate.sender_serial;
+    for (unsigned i = 0; i < 256; i++) {
+        gate.commands = 0;
+        take_unanswered("RSET\r\n");
+        take_unanswered("MAIL FROM:<a@unknown.test>\r\n");
+        (void)gate_take_wanted(&gate);
+        gate_on_sender_domain(&gate, first, MAIL_DOMAIN_TAKES_MAIL);
+        cr_assert_eq(gate.facts[FACT_SENDER_DOMAIN], FACT_ASKED, "%u", i);
+    }
+}
