@@ -320,5 +320,9 @@ void replay_on_received(struct session *session, int result) {
 }
 
 void replay_on_timeout(struct session *session) {
-    fail(session, "replay: no reply in time", true);
+    bool owes_reply = session->awaits_hello || session->replies_to_compare > 0 || session->attempt->conn.send_armed;
+    if (owes_reply || !session->client_conn.send_armed)
+        fail(session, "replay: no reply in time", true);
+    else /* the client does not take what it was told before: not the backend's fault */
+        session_close(session, CLOSE_CLIENT_TIMEOUT);
 }
