@@ -15,12 +15,15 @@ use Harness;
 our @EXPORT = qw($out begin_site end_site start_peer stop_peer start_ms resident_kb reputations_of start_load load_result
     hold_sessions run site_figures sink_addresses versions programs);
 
-# Bounds of waiting: for a start, for the last log line of a run, for idle sessions.
-use constant {START_S => 15, SETTLE_S => 10, HOLD_S => 30};
+# Bounds of waiting: for a start, for the last log line of a run (where one may never
+# come), for idle sessions.
+use constant {START_S => 15, SETTLE_S => 10, DROPPED_S => 1, HOLD_S => 30};
 
 our $out;    # where the programs were built
 
-# `line` is how a session looks in the peer's log.
+# `line` is how a session looks in the peer's log. HAProxy drops a line when another of its threads has held the log's
+# descriptor for too long (fd_write_frag_line()), as on a machine where threads have to wait for a core: `may_drop` is the
+# part of a run's lines that may be missing.
 my %kinds = (
     postern => {
         program  => sub { "$out/postern" },
@@ -34,6 +37,7 @@ my %kinds = (
         template => 'haproxy.cfg',
         argv     => sub { ('-db', '-f', $_[0]) },
         line     => qr{ smtp sinks/},
+        may_drop => 0.005,
         version  => '-v',
     },
     nginx => {
@@ -240,7 +244,8 @@ sub settle {
     my ($peer, $sessions, $mails, $before, $has_lost) = @_;
     my $name = $peer->{name};
     $peer->{sessions} += $sessions if $peer->{pid};
-    wait_for(SETTLE_S, sub { read_log($peer) >= $peer->{sessions} }) if $peer->{pid} && !$has_lost;
+    my $may_drop = $peer->{pid} ? $kinds{$peer->{kind}}{may_drop} // 0 : 0;
+    wait_for($may_drop ? DROPPED_S : SETTLE_S, sub { read_log($peer) >= $peer->{sessions} }) if $peer->{pid} && !$has_lost;
     # Probes come and go; all else must be as before.
     wait_for(SETTLE_S, sub { site_figures()->{current} <= $before->{current} + 2 });
     if ($has_lost) {
@@ -251,7 +256,9 @@ sub settle {
     my $arrived = site_figures()->{mails} - $before->{mails};
     fail("$name: $mails mails sent, $arrived arrived", $name) if $arrived != $mails;
     return if !$peer->{pid};
-    fail("$name: $peer->{sessions} sessions, $peer->{lines} in its log", $name) if read_log($peer) != $peer->{sessions};
+    my $missing = $peer->{sessions} - read_log($peer);
+    fail("$name: of $sessions sessions $missing are not in its log", $name) if $missing < 0 || $missing > $may_drop * $sessions;
+    $peer->{sessions} -= $missing;
     fail("$name: a process of it has died", $name) if "@{$peer->{pids}}" ne join ' ', group_members($peer->{pid});
 }
 
