@@ -6,6 +6,7 @@
 #include "lb/engine/log.h"
 #include "lb/relay/worker_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -43,6 +44,7 @@ int listener_bind(const struct address *address) {
 
 static void arm(struct listener *listener, struct acceptor *acceptor) {
     listener->accepts_in_flight++;
+    listener->worker->accepts_in_flight++;
     io_accept(listener->worker->io, &acceptor->op, listener->fd, listener->is_direct, &acceptor->peer,
               &acceptor->peer_length);
 }
@@ -51,9 +53,10 @@ static void rest(struct listener *listener, struct acceptor *acceptor) {
     listener->idle_acceptors[listener->idle_count++] = acceptor;
 }
 
-/* Room for one session more beyond those in flight. */
+/* Room for one session more beyond those that accepts in flight, of any listener, may become: an accept that is armed
+ * can't refuse its client. */
 static bool has_room(const struct worker *worker) {
-    return worker->sessions.in_use < worker->sessions.capacity;
+    return worker->sessions.in_use + worker->accepts_in_flight < worker->sessions.capacity;
 }
 
 static void take_local_address(struct session *session, int fd) {
@@ -76,6 +79,7 @@ static bool count_session(struct worker *worker) {
 static void take_client(struct listener *listener, const struct acceptor *acceptor, int result) {
     struct worker *worker = listener->worker;
     struct session *session = pool_get(&worker->sessions);
+    assert(session != NULL); /* has_room() */
     session_init(session, worker, listener);
     session->client = acceptor->peer;
     address_unmap(&session->client);
@@ -99,6 +103,7 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     struct listener *listener = acceptor->listener;
     (void)flags;
     listener->accepts_in_flight--;
+    listener->worker->accepts_in_flight--;
     if (result >= 0)
         take_client(listener, acceptor, result);
     if (listener->worker->is_stopping) {
@@ -108,10 +113,10 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
         rest(listener, acceptor);
         if (!timer_is_set(&listener->retry))
             timer_set(io_timers(listener->worker->io), &listener->retry, io_now_ms(listener->worker->io) + RETRY_MS);
-    } else if (listener->worker->sessions.in_use + listener->accepts_in_flight >= listener->worker->sessions.capacity) {
-        rest(listener, acceptor);
-    } else {
+    } else if (has_room(listener->worker)) {
         arm(listener, acceptor);
+    } else {
+        rest(listener, acceptor);
     }
 }
 

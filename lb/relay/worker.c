@@ -288,7 +288,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->queue_tick.expire = queue_on_tick;
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
-    unsigned capacity = worker->sessions_share + SLOTS_RESERVED / 2;
+    /* Beside them, each accept that is armed is a session to be. */
+    unsigned capacity = worker->sessions_share + SLOTS_RESERVED / 2 + listeners_count * ACCEPTS_PER_LISTENER;
     /* A session owns two buffers at most, an attempt one more while it greets: the pool can't run out. */
     struct io_options options = {.slots = slots, .buffers = 3 * capacity + IO_BUFFERS_LENT, .has_bulk = true};
     int result = io_create(&options, &worker->io, ret_error, error_size);

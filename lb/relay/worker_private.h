@@ -54,8 +54,9 @@ struct worker {
     unsigned offers_count;
     bool offers_full_said;
     unsigned hedge_tokens;
-    struct backend_set failed; /* backends that were down or ejected in the last view */
-    unsigned sessions_share;   /* how many of them its descriptor table allows */
+    struct backend_set failed;  /* backends that were down or ejected in the last view */
+    unsigned sessions_share;    /* how many of them its descriptor table allows */
+    unsigned accepts_in_flight; /* of all listeners */
     uint64_t next_id;
     uint64_t random;
     struct listener listeners[LISTENERS_MAX];

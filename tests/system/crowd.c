@@ -1,0 +1,53 @@
+/* Far more clients than there is room for, who neither speak nor leave: each is told 421 in its turn, and who has a
+ * place keeps it. Accepts that were armed for more than there was room had no session for their clients. */
+#include "talk.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CLIENTS  900u
+#define SESSIONS 20u
+
+static int clients[CLIENTS];
+
+/* Looks once at each client that has heard nothing yet; returns how many have now. */
+static unsigned hear(char heard[CLIENTS]) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        char text[200];
+        ssize_t length = heard[i] != 0 ? 0 : recv(clients[i], text, sizeof text, MSG_DONTWAIT);
+        if (length > 3)
+            heard[i] = text[0];
+        count += heard[i] != 0;
+    }
+    return count;
+}
+
+Test(crowd, more_silent_clients_than_there_is_room_for_are_all_told_so) {
+    static char heard[CLIENTS];
+    struct scene scene;
+    struct test_sink sink;
+    struct talk talk;
+    unsigned served = 0;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin_with(&scene, "max-sessions = 20\nworkers = 1\n", "",
+                       "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        talk_begin(&talk, NULL, scene.port);
+        clients[i] = talk.fd;
+    }
+    WAIT_FOR(hear(heard) == CLIENTS, 30000);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        served += heard[i] == '2';
+        cr_assert(heard[i] == '2' || heard[i] == '4');
+        close(clients[i]);
+    }
+    cr_assert_eq(served, SESSIONS);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 10000);
+    scene_end(&scene);
+}
