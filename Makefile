@@ -130,7 +130,7 @@ test-system: ## the real binary against real peers; FILTER='suite/name'
 	@$(MAKE) --no-print-directory programs bench-programs
 	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs
 	@$(MAKE) --no-print-directory build/tests/system
-	build/tests/system -j2 $(if $(FILTER),--filter='$(FILTER)')
+	build/tests/system -j3 $(if $(FILTER),--filter='$(FILTER)')
 
 # Each target alone says little when all is well; when it is not, its input is left in build/fuzz.
 test-fuzz:
