@@ -2,12 +2,21 @@
 #include "harness.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MAILS 20000
 
 static void expect_share(json_int_t got, json_int_t all, double wanted) {
     double share = (double)got / (double)all;
     cr_assert(share > wanted - 0.05 && share < wanted + 0.05, "share %.3f instead of %.3f", share, wanted);
+}
+
+/* Reputations are kept: the store has opened its files. */
+static bool is_kept(struct scene *scene) {
+    char *said = ctl(scene, NULL, "show reputation");
+    bool is = strstr(said, "kept: on\n") != NULL;
+    free(said);
+    return is;
 }
 
 Test(spread, twenty_thousand_mails_are_accepted_by_weight_and_nothing_is_left) {
@@ -21,6 +30,7 @@ Test(spread, twenty_thousand_mails_are_accepted_by_weight_and_nothing_is_left) {
                   "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 50\n"
                   "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 150\n",
                   sinks[0].port, sinks[1].port);
+    WAIT_FOR(is_kept(&scene), 10000);
     json_int_t descriptors = info_figure(&scene, "descriptors");
     free(shell(&status, "smtp-source -s 100 -m %u -l 1000 127.0.0.1:%u 2>&1", MAILS, scene.port));
     cr_assert(status == 0, "smtp-source: %d", status);
