@@ -27,7 +27,9 @@ Test(spread, twenty_thousand_mails_are_accepted_by_weight_and_nothing_is_left) {
     sink_begin(&scene, &sinks[0], "vm1", "");
     sink_begin(&scene, &sinks[1], "vm2", "");
     postern_begin(&scene,
-                  "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 50\n"
+                  /* leastconn would give a sink that has to wait for a core less than its weight, and rightly so */
+                  "[tier primary]\nbalance = roundrobin\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 50\n"
                   "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 150\n",
                   sinks[0].port, sinks[1].port);
     WAIT_FOR(is_kept(&scene), 10000);
