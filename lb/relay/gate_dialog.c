@@ -149,15 +149,17 @@ static void answer(struct session *session, const struct gate_answer *said) {
 
 /* What the client has said behind the open command stays in its flow, as what it says from now on. */
 static void hand_over(struct session *session) {
-    struct flow *input = &session->flows[TO_BACKEND];
+    struct flow *input = &session->flows[TO_BACKEND], *output = &session->flows[TO_CLIENT];
     if (!replay_log_is_complete(&session->log, session->offer != OFFER_NONE)) { /* no room: it can't be told all */
         end(session, CLOSE_NO_MEMORY);
         return;
     }
     if (input->has_buffer && input->offset == input->length)
         flow_release(session, input);
-    if (session->flows[TO_CLIENT].has_buffer && !session->client_conn.send_armed)
+    if (output->length > output->offset && !session->client_conn.send_armed)
         send_output(session);
+    else if (!session->client_conn.send_armed)
+        flow_release(session, output);
     if (!input->has_buffer && !input->at_end && !session->client_conn.recv_armed)
         conn_recv(&session->client_conn, false);
     memset(&session->tried, 0, sizeof session->tried);
