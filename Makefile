@@ -31,14 +31,14 @@ SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard 
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
-BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year $(OUT)/bench/reputations $(OUT)/bench/junk
+BENCH      := $(OUT)/bench/sink $(OUT)/bench/load $(OUT)/bench/year $(OUT)/bench/reputations $(OUT)/bench/junk $(OUT)/bench/rude
 UNIT       := $(sort $(wildcard tests/unit/*.c))
 SYSTEM     := $(sort $(wildcard tests/system/*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-publish bench-failover bench-flood bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-publish bench-failover bench-flood bench-rude bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -78,6 +78,7 @@ LOAD_PURE  := $(OUT)/obj/bench/histogram.o $(OUT)/obj/bench/sizes.o $(OUT)/obj/b
 $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c) bench/tls.c) $(LIBRARY)
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out bench/load_report.c,$(wildcard bench/load*.c)) bench/tls.c) $(LOAD_PURE) $(LIBRARY)
 $(OUT)/bench/junk: $(OUT)/obj/bench/junk.o $(LIBRARY)
+$(OUT)/bench/rude: $(OUT)/obj/bench/rude.o $(LIBRARY)
 $(OUT)/bench/year: $(OUT)/obj/bench/year.o $(LIBRARY)
 $(OUT)/bench/reputations: $(OUT)/obj/bench/reputations.o $(LIBRARY)
 $(BENCH):
@@ -168,6 +169,10 @@ bench-failover: deps-bench ## what sessions meet when a backend fails, side by s
 bench-flood: deps-bench ## junk before the gate, each against one rule, and a good client's mail meanwhile
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/flood $(OUT)
+
+bench-rude: deps-bench ## ten minutes of rude clients before healthy backends, good mail meanwhile, and one that really fails
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/rude-clients $(OUT)
 
 bench-year: deps ## a simulated year of mail: who is vetted, and what the strict host would have met
 	@$(MAKE) --no-print-directory programs bench-programs

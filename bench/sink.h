@@ -26,6 +26,7 @@ enum proxy_expected { EXPECT_NONE, EXPECT_V1, EXPECT_V2 };
 #define SINK_OUTPUT_MAX 8192
 
 struct sink;
+struct manners;
 
 struct sink_session {
     void *pool_link;
@@ -48,6 +49,7 @@ struct sink_session {
     bool has_waited;
     bool did_mail;
     bool has_shaken_hands;
+    unsigned errors; /* unknown commands */
     enum body_state content_state;
     uint64_t chunk_left;
     uint64_t content_octets;
@@ -84,6 +86,7 @@ struct sink {
     bool has_no_hash;        /* content is counted only: a hash costs more than all the rest of a large mail */
     struct tls_context *tls; /* STARTTLS is offered; NULL: it is not */
     FILE *ids;
+    const struct manners *manners; /* NULL: it never hangs up on a client */
     struct pool sessions;
     struct sink_stats stats;
     bool quits;
@@ -110,6 +113,14 @@ size_t sink_content_body(struct sink_session *session, const char *data, size_t 
 size_t sink_content_chunk(struct sink_session *session, const char *data, size_t length);
 /* BDAT with its arguments. */
 void sink_content_bdat(struct sink_session *session, const char *arguments);
+
+/* --- sink_manners.c --- */
+/* NULL: there are none of that name. */
+const struct manners *sink_manners_find(const char *name);
+/* True when this command was refused in words, which end the session. */
+bool sink_refuses(struct sink_session *session, const char *line);
+/* One more unknown command; true when it was one too many, which was said and ends the session. */
+bool sink_has_had_enough(struct sink_session *session);
 
 /* --- sink_control.c --- */
 /* Listens on a UNIX socket for `fault NAME`, `stats`, `quit`. Returns 0 or -errno. */

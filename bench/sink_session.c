@@ -99,6 +99,8 @@ static bool is_verb(const char *line, const char *verb) {
 }
 
 static void on_command(struct sink_session *session, const char *line) {
+    if (sink_refuses(session, line))
+        return;
     if (is_verb(line, "EHLO"))
         sink_say(session,
                  "250-%s\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s250 "
@@ -124,7 +126,7 @@ static void on_command(struct sink_session *session, const char *line) {
         sink_say(session, "250 2.0.0 Ok\r\n");
     else if (is_verb(line, "QUIT"))
         on_quit(session);
-    else
+    else if (!sink_has_had_enough(session))
         sink_say(session, "502 5.5.2 Error: command not recognized\r\n");
 }
 
