@@ -48,7 +48,7 @@ static const struct rule_case cases[] = {
     {"sender-syntax",
      "501 5.1.7",
      "501 5.1.7",
-     {EHLO, "MAIL FROM:a@sender.test\r\n"},
+     {EHLO, "MAIL FROM:<a b@sender.test>\r\n"},
      {EHLO, "MAIL FROM:<\"a b\"@sender.test>\r\n"},
      {0}},
     {"sender-fqdn",

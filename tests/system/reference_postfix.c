@@ -132,8 +132,7 @@ Test(reference_postfix, all_three_have_the_same_rules_but_for_what_their_comment
     expect_to_differ_only_in("strict", "default_process_limit myhostname non_fqdn_reject_code "
                                        "smtpd_client_connection_count_limit smtpd_client_connection_rate_limit "
                                        "smtpd_client_event_limit_exceptions smtpd_error_sleep_time "
-                                       "smtpd_hard_error_limit smtpd_junk_command_limit smtpd_soft_error_limit "
-                                       "strict_rfc821_envelopes ");
+                                       "smtpd_hard_error_limit smtpd_junk_command_limit smtpd_soft_error_limit ");
 }
 
 /* --- a VM --- */
