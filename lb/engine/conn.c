@@ -118,6 +118,8 @@ static bool is_busy(const struct conn *conn) {
 /* Tells what is in flight to end, one by one: to cancel all on a descriptor the kernel looks at every operation in
  * flight on the ring, which with 9,000 sessions held was more than half of all CPU (measured). */
 static void cancel_next(struct conn *conn) {
+    if (conn->recv_armed && io_recv_give_up(conn->io, &conn->recv))
+        conn->recv_armed = false;
     conn->cancel_armed = true;
     if (conn->recv_armed && conn->cancels < CANCELS_RECV) {
         conn->cancels = CANCELS_RECV;
@@ -134,13 +136,12 @@ static void cancel_next(struct conn *conn) {
     }
 }
 
-/* -ENOENT: it had completed by itself, or is about to, or a receive has found no buffer and is not in the kernel now:
- * it would never be cancelled, so once more. */
+/* Whatever the cancel has met, the operation completes: cancelled, or by itself. Both are awaited. */
 static void on_cancelled(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, cancel);
+    (void)result;
     (void)flags;
     conn->cancel_armed = false;
-    conn->cancels = (uint8_t)(conn->cancels - (result == -ENOENT));
     cancel_next(conn);
 }
 

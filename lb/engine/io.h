@@ -23,12 +23,14 @@ struct op {
     void (*complete)(struct op *op, int result, unsigned flags);
 };
 
-/* A receive with buffer selection; while no buffer is free it waits in the ring's list. */
+/* A receive with buffer selection; while no buffer is free it waits in the ring's list, first in, first out. */
 struct recv_op {
     struct op op;
     struct recv_op *next_starved;
+    struct recv_op **starved_link; /* what points to it in that list; NULL: it does not wait */
     int slot;
-    bool is_bulk;
+    bool is_bulk : 1;
+    bool is_unwanted : 1; /* io_recv_give_up() */
 };
 
 struct io_options {
@@ -45,9 +47,10 @@ void io_destroy(struct io *io);
 /* Binds the ring to the calling thread. Must come before any other call below. */
 int io_start(struct io *io);
 
-/* Submits what is queued and waits for a completion or the next timer. */
+/* Submits what is queued, takes what the kernel has completed, and waits for a completion or the next timer while there
+ * is nothing to do. */
 void io_wait(struct io *io);
-/* Runs completions (a bounded number) and due timers. */
+/* Runs the completions that io_wait() has found (a bounded number) and due timers. */
 void io_dispatch(struct io *io);
 
 /* The loop's clock, CLOCK_MONOTONIC in milliseconds, read once a turn. */
@@ -72,9 +75,13 @@ void io_send(struct io *io, struct op *op, int slot, const void *data, size_t le
 void io_shutdown_write(struct io *io, struct op *op, int slot);
 /* Cancels everything in flight on a normal descriptor. */
 void io_cancel_fd(struct io *io, struct op *op, int fd);
-/* Cancels one operation; both complete. */
+/* Cancels one operation; both complete, in any order. The cancel's -ENOENT says that the target has completed by
+ * itself: its completion is on its way, and there is nothing to try again. */
 void io_cancel_op(struct io *io, struct op *op, struct op *target);
 void io_cancel_recv(struct io *io, struct op *op, struct recv_op *target);
+/* A receive in flight that is to end: it does not wait for a buffer from now on. Returns true where it did wait for
+ * one: then it is in flight no more and never completes. Else it is the kernel's, to be cancelled and awaited. */
+bool io_recv_give_up(struct io *io, struct recv_op *op);
 void io_close(struct io *io, struct op *op, int slot);
 /* For eventfd and signalfd: a read of a normal descriptor. */
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);

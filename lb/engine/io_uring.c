@@ -1,9 +1,13 @@
 /* The ring: io.h on io_uring. One thread owns it. Operations are queued in the submission queue and handed to the
  * kernel once a turn; the loop sleeps until a completion or the wheel's next deadline, so timers cost no operation.
  *
- * Receive buffers come in two sizes. The pool of the usual ones holds every buffer that sessions can own; a receive
- * ends with -ENOBUFS only when one turn uses up all that are lent, and then waits in a list for the next buffer instead
- * of spinning (DESIGN §4). Bulk ones are few: a receive that finds none takes a usual one.
+ * With IORING_SETUP_DEFER_TASKRUN the kernel completes what it was waiting for only inside an io_uring_enter(2) that
+ * asks for events. So each turn asks for them, even where completions stand ready: operations that complete while they
+ * are submitted could otherwise keep the loop turning for ever, and nobody else would be heard (io_uring_setup(2)).
+ *
+ * Receive buffers come in two sizes. A receive that finds none of the usual ones, since one turn has used up all that
+ * are lent or since the pool is used up, waits in a list for the next buffer instead of spinning (DESIGN §4). Bulk ones
+ * are few: a receive that finds none takes a usual one.
  *
  * Fatal here: an error of io_uring_enter(2) other than the transient ones, since no session could go on. */
 #include "lb/engine/io.h"
@@ -23,8 +27,6 @@
 
 enum { GROUP_USUAL, GROUP_BULK };
 #define CQES_PER_BATCH 64u
-/* Completions handled in one turn before timers get their chance. */
-#define CQES_PER_TURN 4096u
 /* A receive's user_data carries this bit, since only receives wait for buffers. */
 #define TAG_RECV UINT64_C(1)
 
@@ -33,8 +35,8 @@ struct io {
     struct timers timers;
     uint64_t now_ms; /* ahead of the wheel's clock while completions run */
     struct buffers usual;
-    struct buffers bulk; /* count 0: none */
-    struct recv_op *starved;
+    struct buffers bulk;                    /* count 0: none */
+    struct recv_op *starved, **starved_end; /* first in, first out */
     atomic_ulong in_use;
     atomic_ulong turns;
     atomic_ulong completions;
@@ -114,6 +116,7 @@ int io_create(const struct io_options *options, struct io **ret_io, char *ret_er
         return -ENOMEM;
     }
     io->now_ms = clock_ms();
+    io->starved_end = &io->starved;
     timers_init(&io->timers, io->now_ms);
     int result = setup_ring(io);
     if (result < 0) {
@@ -162,6 +165,7 @@ static bool is_transient(int error) {
     return error == -ETIME || error == -EINTR || error == -EAGAIN || error == -EBUSY;
 }
 
+/* Enters the kernel for events in any case, see above; sleeps only while there is nothing to do. */
 void io_wait(struct io *io) {
     uint64_t next = timers_next_ms(&io->timers);
     uint64_t now = io->now_ms;
@@ -171,21 +175,66 @@ void io_wait(struct io *io) {
         .tv_nsec = (long long)(wait % 1000) * 1000000,
     };
     struct io_uring_cqe *cqe;
-    int result = io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &timeout, NULL);
+    int result = io_uring_cq_ready(&io->ring) > 0
+                     ? io_uring_submit_and_get_events(&io->ring)
+                     : io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &timeout, NULL);
     if (result < 0 && !is_transient(result))
         die("io_uring_enter", result);
 }
 
+/* A full submission queue goes to the kernel at once. Where that has no room for more completions or no memory for more
+ * operations, to take what has completed makes some. */
 static struct io_uring_sqe *get_sqe(struct io *io) {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
     while (sqe == NULL) {
         int result = io_uring_submit(&io->ring);
+        if (is_transient(result))
+            result = io_uring_get_events(&io->ring);
         if (result < 0 && !is_transient(result))
             die("io_uring_enter", result);
         sqe = io_uring_get_sqe(&io->ring);
     }
     return sqe;
 }
+
+/* --- receives without a buffer --- */
+
+static void starve(struct io *io, struct recv_op *op) {
+    count(&io->starved_total, 1);
+    op->next_starved = NULL;
+    op->starved_link = io->starved_end;
+    *io->starved_end = op;
+    io->starved_end = &op->next_starved;
+}
+
+static void leave_starved(struct io *io, struct recv_op *op) {
+    *op->starved_link = op->next_starved;
+    if (op->next_starved != NULL)
+        op->next_starved->starved_link = op->starved_link;
+    else
+        io->starved_end = op->starved_link;
+    op->starved_link = NULL;
+}
+
+bool io_recv_give_up(struct io *io, struct recv_op *op) {
+    op->is_unwanted = true;
+    if (op->starved_link == NULL)
+        return false;
+    leave_starved(io, op);
+    return true;
+}
+
+/* Those that have waited longest try again, as many as there are buffers now. */
+static void feed_starved(struct io *io) {
+    unsigned tries = io->usual.lent_count;
+    while (io->starved != NULL && tries-- > 0) {
+        struct recv_op *op = io->starved;
+        leave_starved(io, op);
+        io_recv(io, op, op->slot, false);
+    }
+}
+
+/* --- completions --- */
 
 static void run_recv(struct io *io, struct recv_op *op, int result, unsigned flags) {
     bool has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
@@ -195,17 +244,12 @@ static void run_recv(struct io *io, struct recv_op *op, int result, unsigned fla
     }
     if (has_buffer && result <= 0)
         io_buffer_release(io, io_buffer_id(flags));
-    if (result == -ENOBUFS && op->is_bulk) { /* others were faster; by now there may be one again */
+    if (result != -ENOBUFS || op->is_unwanted)
+        op->op.complete(&op->op, result, flags);
+    else if (op->is_bulk) /* others were faster; by now there may be one again */
         io_recv_bulk(io, op, op->slot);
-        return;
-    }
-    if (result == -ENOBUFS) {
-        count(&io->starved_total, 1);
-        op->next_starved = io->starved;
-        io->starved = op;
-        return;
-    }
-    op->op.complete(&op->op, result, flags);
+    else
+        starve(io, op);
 }
 
 static void run_completion(struct io *io, uint64_t user_data, int result, unsigned flags) {
@@ -217,34 +261,30 @@ static void run_completion(struct io *io, uint64_t user_data, int result, unsign
     }
 }
 
-/* Receives that found no buffer try again, as many as there are buffers now. */
-static void feed_starved(struct io *io) {
-    unsigned tries = io->usual.lent_count;
-    while (io->starved != NULL && tries-- > 0) {
-        struct recv_op *op = io->starved;
-        io->starved = op->next_starved;
-        io_recv(io, op, op->slot, false);
-    }
-}
-
-void io_dispatch(struct io *io) {
+/* Only those that were there when the turn began: what completes while this turn submits is for the next one, so that
+ * the turn ends. */
+static unsigned run_completions(struct io *io) {
     struct io_uring_cqe *cqes[CQES_PER_BATCH];
+    unsigned there = io_uring_cq_ready(&io->ring);
+    unsigned left = there < CQES_PER_TURN ? there : CQES_PER_TURN;
     unsigned done = 0;
-
-    io->now_ms = clock_ms();
-    count(&io->turns, 1);
-    /* The clock moves before completions run, so that what they time starts from now, and expired timers run after
-     * them: a reply that has come is never overtaken by its own deadline. */
-    while (done < CQES_PER_TURN) {
-        unsigned ready = io_uring_peek_batch_cqe(&io->ring, cqes, CQES_PER_BATCH);
-        if (ready == 0)
-            break;
+    while (left > 0) {
+        unsigned ready = io_uring_peek_batch_cqe(&io->ring, cqes, left < CQES_PER_BATCH ? left : CQES_PER_BATCH);
         for (unsigned i = 0; i < ready; i++)
             run_completion(io, cqes[i]->user_data, cqes[i]->res, cqes[i]->flags);
         io_uring_cq_advance(&io->ring, ready);
         done += ready;
+        left -= ready;
     }
-    count(&io->completions, done);
+    return done;
+}
+
+void io_dispatch(struct io *io) {
+    io->now_ms = clock_ms();
+    count(&io->turns, 1);
+    /* The clock moves before completions run, so that what they time starts from now, and expired timers run after
+     * them: a reply that has come is never overtaken by its own deadline. */
+    count(&io->completions, run_completions(io));
     if (io->starved != NULL)
         feed_starved(io);
     atomic_store_explicit(&io->overflows, *io->ring.cq.koverflow, memory_order_relaxed);
@@ -300,6 +340,7 @@ static void prep_recv(struct io *io, struct recv_op *op, int slot, bool data_exp
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
     on_slot(sqe);
     op->slot = slot;
+    op->is_unwanted = false;
     sqe->user_data = (uintptr_t)op | TAG_RECV;
 }
 
