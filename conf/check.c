@@ -1,12 +1,11 @@
 /* Contradictions between options, each said at the section that has to change. */
 #include "conf/check.h"
 
-#include "conf/limits.h"
+#include "conf/text_form.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 struct check {
     void (*report)(void *context, unsigned line, const char *message);
@@ -45,6 +44,15 @@ static void check_listens(const struct config *config, const struct check *check
                             config->listens[j].name);
 }
 
+static void check_keywords(const struct config_tier *tier, const struct check *check) {
+    for (size_t i = 0; i < tier->check_require.count; i++)
+        if (!text_is_keyword(tier->check_require.items[i]))
+            say(check, tier->line, "[tier %s] check-require: \"%.80s\"; allowed: keywords of EHLO, as STARTTLS",
+                tier->name, tier->check_require.items[i]);
+    if (tier->check_require.count > 0 && tier->check < CHECK_EHLO)
+        say(check, tier->line, "[tier %s] check-require: needs check = ehlo, starttls or mail", tier->name);
+}
+
 static void check_tiers(const struct config *config, const struct check *check) {
     for (size_t i = 0; i < config->tiers_count; i++) {
         const struct config_tier *tier = &config->tiers[i];
@@ -59,6 +67,7 @@ static void check_tiers(const struct config *config, const struct check *check) 
                 tier->up_min, count);
         if (tier->check == CHECK_MAIL && tier->check_rcpt[0] == '\0')
             say(check, tier->line, "[tier %s] check: mail needs check-rcpt", tier->name);
+        check_keywords(tier, check);
         if (tier->gate && tier->check < CHECK_EHLO)
             say(check, tier->line,
                 "[tier %s] gate: needs check = ehlo, starttls or mail: it offers clients what the probe was offered",
@@ -75,33 +84,32 @@ static void check_sources(const struct config_backend *backend, const struct che
     say(check, backend->line, "[backend %s] source: none is of the address family of %s", backend->name, backend->host);
 }
 
-static bool is_same_name(const struct config_backend *a, const struct config_backend *b) {
-    return b->host_is_name && a->port == b->port && strcasecmp(a->host, b->host) == 0;
-}
-
 static void check_backends(const struct config *config, const struct check *check) {
     for (size_t i = 0; i < config->backends_count; i++) {
         const struct config_backend *backend = &config->backends[i];
         check_sources(backend, check);
         for (size_t j = 0; j < i; j++)
-            if (backend->host != NULL && config->backends[j].host != NULL &&
-                (backend->host_is_name ? is_same_name(backend, &config->backends[j])
-                                       : address_equal(&backend->address, &config->backends[j].address)))
-                say(check, backend->line, "[backend %s] address: is that of [backend %s] too", backend->name,
+            if (config_is_same_host(backend, &config->backends[j]) &&
+                strcmp(backend->tier_name, config->backends[j].tier_name) == 0)
+                say(check, backend->line,
+                    "[backend %s] address: is that of [backend %s] too; in one tier each has its own", backend->name,
                     config->backends[j].name);
     }
+}
+
+/* RFC 5782 §2.1: in 127.0.0.0/8. Another one is a typing mistake, and the list would never say anything. */
+static bool is_answer(const char *text) {
+    struct ipv4_range range;
+    return ipv4_range_parse(text, &range) == 0 && range.low >> 24 == 127;
 }
 
 static void check_dnslists(const struct config *config, const struct check *check) {
     for (size_t i = 0; i < config->dnslists_count; i++) {
         const struct config_dnslist *list = &config->dnslists[i];
-        struct ipv4_range range;
         for (size_t a = 0; a < list->answers.count; a++)
-            if (ipv4_range_parse(list->answers.items[a], &range) < 0)
+            if (!is_answer(list->answers.items[a]))
                 say(check, list->line, "[dnslist %s] answers: \"%.80s\"; allowed: as 127.0.0.9 or 127.0.0.2-7",
                     list->name, list->answers.items[a]);
-        if (list->zone != NULL && strlen(list->zone) > CONFIG_ZONE_MAX)
-            say(check, list->line, "[dnslist %s] zone: longer than %u octets", list->name, CONFIG_ZONE_MAX);
     }
 }
 

@@ -3,11 +3,14 @@
 
 #include "conf/limits.h"
 #include "conf/options.h"
+#include "conf/plain_text.h"
+#include "conf/text_form.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* --- the file --- */
@@ -74,9 +77,29 @@ void config_free(struct config *config) {
     free(config);
 }
 
+bool config_is_same_host(const struct config_backend *a, const struct config_backend *b) {
+    if (a->host == NULL || b->host == NULL || a->host_is_name != b->host_is_name)
+        return false;
+    return a->host_is_name ? a->port == b->port && strcasecmp(a->host, b->host) == 0
+                           : address_equal(&a->address, &b->address);
+}
+
 void config_backend_finish(struct config_backend *backend) {
     free(backend->name);
     finish_section(SECTION_BACKEND, backend);
+}
+
+/* Of option and value in turn: what would be another line of the file, or a comment, is a mistake. Returns the word
+ * that is one, or NULL. */
+static const char *wrong_word(char *const *words, size_t words_count) {
+    char fault[PLAIN_TEXT_FAULT_MAX];
+    for (size_t i = 0; i < words_count; i++) {
+        bool is_name = i % 2 == 0;
+        if (plain_text_fault(words[i], strlen(words[i]), fault) || strpbrk(words[i], " \t") != NULL ||
+            words[i][0] == ';' || (is_name && !text_is_keyword(words[i])))
+            return words[i];
+    }
+    return NULL;
 }
 
 int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
@@ -87,10 +110,21 @@ int config_parse_backend(const struct config *config, const char *name, char *co
     struct config *parsed = NULL;
     const struct config_tier *tier = NULL;
     if (!section_name_is_good(name)) {
-        snprintf(ret_error, error_size, "a name has 1 to %u letters, digits, - _ .", CONFIG_NAME_MAX);
+        snprintf(ret_error, error_size, "a name has " SECTION_NAME_FORM, CONFIG_NAME_MAX);
+        return -EINVAL;
+    }
+    if (words_count % 2 != 0) {
+        snprintf(ret_error, error_size, "each option needs a value");
+        return -EINVAL;
+    }
+    const char *wrong = wrong_word(words, words_count);
+    if (wrong != NULL) {
+        snprintf(ret_error, error_size, "\"%.80s\" is wrong; allowed: option and value in turn", wrong);
         return -EINVAL;
     }
     FILE *out = open_memstream(&text, &length);
+    /* Its hostname is known; to find it anew would ask the DNS. */
+    fprintf(out, "[global]\nhostname = %s\n", config->global.hostname);
     fprintf(out, "[listen x]\naddress = 127.0.0.1:25\n[backend %s]\n", name);
     for (size_t i = 0; i + 1 < words_count; i += 2)
         fprintf(out, "%s = %s\n", words[i], words[i + 1]);
@@ -106,12 +140,12 @@ int config_parse_backend(const struct config *config, const char *name, char *co
     }
     fclose(out);
     FILE *errors = open_memstream(&messages, &messages_length);
-    int result = words_count % 2 != 0 ? -EINVAL : config_parse("add server", text, length, errors, &parsed);
+    int result = config_parse("add server", text, length, errors, &parsed);
     fclose(errors);
-    if (words_count % 2 != 0) {
-        snprintf(ret_error, error_size, "each option needs a value");
-    } else if (result < 0) {
-        snprintf(ret_error, error_size, "%.*s", (int)strcspn(messages, "\n"), messages);
+    if (result < 0) {
+        const char *said = strstr(messages, ": "); /* behind the line of a file that nobody has written */
+        said = said == NULL ? messages : said + 2;
+        snprintf(ret_error, error_size, "%.*s", (int)strcspn(said, "\n"), said);
     } else {
         *ret_backend = parsed->backends[0];
         ret_backend->tier = (size_t)(tier - config->tiers);

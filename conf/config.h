@@ -218,6 +218,8 @@ void config_print(const struct config *config, FILE *out);
  * with what is wrong and what is allowed in `ret_error`. Free the result with config_backend_finish(). */
 int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
                          struct config_backend *ret_backend, char *ret_error, size_t error_size);
+/* The same address and port, or the same name and port. */
+bool config_is_same_host(const struct config_backend *a, const struct config_backend *b);
 void config_backend_finish(struct config_backend *backend);
 
 /* The word that the file and the control socket use. */

@@ -2,10 +2,10 @@
 #include "conf/line_file.h"
 
 #include "conf/limits.h"
+#include "conf/plain_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <string.h>
 
 void line_file_say(struct line_file *file, const char *format, ...) {
@@ -17,6 +17,14 @@ void line_file_say(struct line_file *file, const char *format, ...) {
     vfprintf(file->errors, format, arguments);
     fputc('\n', file->errors);
     va_end(arguments);
+}
+
+bool line_file_is_plain(struct line_file *file, const char *text, size_t length) {
+    char fault[PLAIN_TEXT_FAULT_MAX];
+    if (!plain_text_fault(text, length, fault))
+        return true;
+    line_file_say(file, "has %s; allowed: ASCII, or letters in UTF-8", fault);
+    return false;
 }
 
 /* The next line, its end left out; of one that is too long the rest is skipped. Returns false at the end. */
@@ -43,11 +51,20 @@ static int take_line(struct line_file *file, char *text, size_t length, bool is_
         line_file_say(file, "longer than %u octets", CONFIG_LINE_MAX);
         return 0;
     }
-    if (memchr(text, '\0', length) != NULL) {
-        line_file_say(file, "has a NUL octet: this is no text file");
-        return 0;
+    if (file->line == 1 && plain_text_is_utf16(text, length)) {
+        line_file_say(file, "is UTF-16; save it as UTF-8");
+        return -EINVAL; /* each line would have a mistake */
     }
-    return file->take(file, text, length);
+    size_t mark = file->line == 1 ? plain_text_mark_length(text, length) : 0;
+    text += mark;
+    length -= mark;
+    if (memchr(text, '\0', length) != NULL)
+        line_file_say(file, "has a NUL octet: this is no text file");
+    else if (plain_text_has_line_end(text, length))
+        line_file_say(file, "has a line end within (CR, U+0085, U+2028 or U+2029); lines end with LF or CRLF");
+    else
+        return file->take(file, text, length);
+    return 0;
 }
 
 static int read_lines(struct line_file *file, FILE *from) {

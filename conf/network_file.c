@@ -3,6 +3,7 @@
 
 #include "conf/limits.h"
 #include "conf/line_file.h"
+#include "conf/text_form.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 
 /* Each is compared with a client's name, one after the other. */
 #define DOMAINS_MAX 1000u
-#define DOMAIN_MAX  254u
 
 static char *trim_line(char *line) {
     line[strcspn(line, "#;\r\n")] = '\0';
@@ -50,9 +50,7 @@ static int append_domain(struct word_list *list, const char *text) {
 }
 
 static bool is_domain(const char *text) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    size_t length = strspn(text, letters);
-    return *text == '.' && length > 1 && length <= DOMAIN_MAX && text[length] == '\0' && strstr(text, "..") == NULL;
+    return *text == '.' && text_is_domain(text + 1, strlen(text + 1));
 }
 
 /* --- one line, one file --- */
@@ -65,11 +63,15 @@ struct reading {
 
 static int take_line(struct line_file *lines, char *line, size_t length) {
     struct reading *reading = (struct reading *)lines; /* its first member */
-    const char *text = trim_line(line);
+    char *text = trim_line(line);
     struct cidr cidr;
-    (void)length;
-    if (*text == '\0')
+    length = strlen(text);
+    if (length == 0 || !line_file_is_plain(lines, text, length))
         return 0;
+    if (*text == '.' && length > 1 && text[length - 1] == '.') /* names are asked for without it */
+        text[length - 1] = '\0';
+    if (is_domain(text) && reading->file.domains.count == 0)
+        reading->file.domains_line = lines->line;
     if (is_domain(text) && reading->file.domains.count < DOMAINS_MAX)
         return append_domain(&reading->file.domains, text);
     if (is_domain(text))

@@ -8,7 +8,8 @@
 
 struct network_file {
     struct cidr_list networks; /* sorted, none within another */
-    struct word_list domains;  /* as written: ".example.org" */
+    struct word_list domains;  /* in lower case: ".example.org" */
+    unsigned domains_line;     /* of the first of them */
 };
 
 /* Reads networks and `.domain` lines; # and ; begin a comment. Mistakes go to `errors` as "file:line: …", all of them.

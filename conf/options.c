@@ -48,19 +48,19 @@ const struct section_type section_types[SECTIONS_COUNT] = {
 #define NOT_YET          OPTION_NO_EFFECT
 
 const struct option options[] = {
-    {SECTION_GLOBAL, "hostname", OPTION_TEXT, AT(global, hostname), "", 0, 253, NULL, 0, 0,
+    {SECTION_GLOBAL, "hostname", OPTION_HOSTNAME, AT(global, hostname), "", 0, 0, NULL, 0, 0,
      "The name in postern's own replies. Default: the host's full name."},
     {SECTION_GLOBAL, "workers", OPTION_NUMBER, AT(global, workers), "auto", 0, CONFIG_WORKERS_MAX, NULL, OPTION_AUTO, 0,
      "Threads with a ring each; auto = one per CPU."},
-    {SECTION_GLOBAL, "user", OPTION_TEXT, AT(global, user), "postern", 0, 0, NULL, 0, 0,
+    {SECTION_GLOBAL, "user", OPTION_USER, AT(global, user), "postern", 0, 0, NULL, 0, 0,
      "The user to drop to after binding, when started as root; empty = stay."},
     {SECTION_GLOBAL, "max-sessions", OPTION_NUMBER, AT(global, sessions_max), "auto", 0, 1000000, NULL, OPTION_AUTO, 0,
      "Sessions at once over all workers; auto = what RLIMIT_NOFILE allows, 20000 at most."},
-    {SECTION_GLOBAL, "state-dir", OPTION_TEXT, AT(global, state_dir), "/var/lib/postern", 0, 0, NULL, 0, 0,
+    {SECTION_GLOBAL, "state-dir", OPTION_PATH, AT(global, state_dir), "/var/lib/postern", 0, 0, NULL, 0, 0,
      "Where reputations are kept over restarts; empty = nothing is kept."},
     {SECTION_GLOBAL, "drain-time", OPTION_DURATION, AT(global, drain_time_ms), "10m", 0, DAY, NULL, 0, 0,
      "How long `wait drained` waits for sessions to end."},
-    {SECTION_GLOBAL, "log", OPTION_TEXT, AT(global, log), "stderr", 0, 0, NULL, OPTION_REQUIRED, 0,
+    {SECTION_GLOBAL, "log", OPTION_LOG, AT(global, log), "stderr", 0, 0, NULL, OPTION_REQUIRED, 0,
      "stderr, syslog, or the path of a file."},
     {SECTION_GLOBAL, "log-level", OPTION_WORD_OF, AT(global, log_level), "info", 0, 0, log_levels, 0, 0,
      "The least that is logged; info has a line for each session."},
@@ -109,9 +109,9 @@ const struct option options[] = {
      "ehlo or a higher one."},
     {SECTION_TIER, "check-require", OPTION_WORDS, AT(tier, check_require), "", 0, 0, NULL, 0, 0,
      "EHLO keywords a backend must offer, as STARTTLS PIPELINING."},
-    {SECTION_TIER, "check-from", OPTION_TEXT, AT(tier, check_from), "<>", 0, 0, NULL, 0, 0,
+    {SECTION_TIER, "check-from", OPTION_SENDER, AT(tier, check_from), "<>", 0, 0, NULL, 0, 0,
      "The sender of a mail probe."},
-    {SECTION_TIER, "check-rcpt", OPTION_TEXT, AT(tier, check_rcpt), "", 0, 0, NULL, 0, 0,
+    {SECTION_TIER, "check-rcpt", OPTION_MAILBOX, AT(tier, check_rcpt), "", 0, 0, NULL, 0, 0,
      "The recipient of a mail probe."},
     {SECTION_TIER, "check-timeout", OPTION_DURATION, AT(tier, check_timeout_ms), "8s", MS, 10 * MIN, NULL, 0, 0,
      "A whole probe; postscreen lets one wait 6 seconds."},
@@ -137,7 +137,7 @@ const struct option options[] = {
     {SECTION_TIER, "connect-rate", OPTION_RATE, AT(tier, connect_rate), "0", 0, 0, NULL, NOT_YET, 0,
      "Sessions of one client on this tier in a time; 0 = off."},
 
-    {SECTION_BACKEND, "tier", OPTION_TEXT, AT(backend, tier_name), "", 0, 0, NULL, OPTION_REQUIRED, 0, "Its tier."},
+    {SECTION_BACKEND, "tier", OPTION_SECTION, AT(backend, tier_name), "", 0, 0, NULL, OPTION_REQUIRED, 0, "Its tier."},
     {SECTION_BACKEND, "address", OPTION_ENDPOINT, 0, "", 0, 0, NULL, OPTION_REQUIRED, 25,
      "Where it listens, as 192.0.2.11:25."},
     {SECTION_BACKEND, "weight", OPTION_NUMBER, AT(backend, weight), "100", 0, 256, NULL, 0, 0,
@@ -169,14 +169,14 @@ const struct option options[] = {
      NULL, 0, 0, "In which bad evidence fades to half."},
     {SECTION_REPUTATION, "max-entries", OPTION_NUMBER, AT(reputation, entries_max), "1000000", 1000, 100000000, NULL, 0,
      0, "Clients remembered at most."},
-    {SECTION_REPUTATION, "allow-file", OPTION_TEXT, AT(reputation, allow_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_REPUTATION, "allow-file", OPTION_PATH, AT(reputation, allow_file), "", 0, 0, NULL, 0, 0,
      "Networks, and .domains confirmed by reverse DNS, that are always vetted, one a line."},
-    {SECTION_REPUTATION, "deny-file", OPTION_TEXT, AT(reputation, deny_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_REPUTATION, "deny-file", OPTION_PATH, AT(reputation, deny_file), "", 0, 0, NULL, 0, 0,
      "Networks that are never served, one a line."},
     {SECTION_REPUTATION, "require-fcrdns", OPTION_BOOL, AT(reputation, require_fcrdns), "yes", 0, 0, NULL, 0, 0,
      "Whether a vetted client needs forward-confirmed reverse DNS."},
 
-    {SECTION_DNSLIST, "zone", OPTION_TEXT, AT(dnslist, zone), "", 0, 0, NULL, OPTION_REQUIRED, 0,
+    {SECTION_DNSLIST, "zone", OPTION_ZONE, AT(dnslist, zone), "", 0, 0, NULL, OPTION_REQUIRED, 0,
      "The list's DNS zone."},
     {SECTION_DNSLIST, "answers", OPTION_WORDS, AT(dnslist, answers), "", 0, 0, NULL, OPTION_REQUIRED, 0,
      "The answers that count, as 127.0.0.2-7 127.0.0.9."},
@@ -189,19 +189,18 @@ const struct option options[] = {
     {SECTION_GATE, "pregreet-wait", OPTION_DURATION, AT(gate, pregreet_wait_ms), "2s", 0, MIN, NULL, 0, 0,
      "How long a client must keep silent after the first line of the greeting; who talks hears 421 4.7.0. Asked once a "
      "day of a client, a third under stress (more than 80% of max-sessions); 0 = off."},
-    {SECTION_GATE, "relay-domains-file", OPTION_TEXT, AT(gate, relay_domains_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_GATE, "relay-domains-file", OPTION_PATH, AT(gate, relay_domains_file), "", 0, 0, NULL, 0, 0,
      "The file of the domains that are ours, one a line; .example.test takes what is below example.test; # begins a "
      "comment. Mail to others is refused. Read anew by a reload; one that has become unreadable or empty leaves the "
      "last good one in force, and until there is one each recipient is refused with 4xx. Empty = the rule is off."},
-    {SECTION_GATE, "recipients-file", OPTION_TEXT, AT(gate, recipients_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_GATE, "recipients-file", OPTION_PATH, AT(gate, recipients_file), "", 0, 0, NULL, 0, 0,
      "The file of the addresses that exist, one a line, in any case, up to a million and more; @example.test takes all "
      "of a domain; # begins a comment. Other recipients are refused; postmaster of our domains always exists. Read "
      "anew, and missing or empty, as relay-domains-file. Empty = the rule is off."},
-    {SECTION_GATE, "recipient-delimiter", OPTION_TEXT, AT(gate, recipient_delimiter), "+", 0, CONFIG_DELIMITERS_MAX,
-     NULL, 0, 0,
+    {SECTION_GATE, "recipient-delimiter", OPTION_DELIMITERS, AT(gate, recipient_delimiter), "+", 0, 0, NULL, 0, 0,
      "The characters that part an address from its extension, which is left out where recipients-file does not have "
      "the whole address, as Postfix's option of this name. Empty = there are no extensions."},
-    {SECTION_GATE, "access-file", OPTION_TEXT, AT(gate, access_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_GATE, "access-file", OPTION_PATH, AT(gate, access_file), "", 0, 0, NULL, 0, 0,
      "The file of what is done with which client, in the form of Postfix's access(5): a client_access moves over as it "
      "is (its text, not the .db). Clients: an address, 192.0.2 or 192.0.2.0/24, 2001:db8 or 2001:db8::/32, example.org "
      "with what is below it, .example.org for that alone, unknown for those without a confirmed name. Actions: OK, "
@@ -241,10 +240,10 @@ const struct option options[] = {
     {SECTION_DNS, "timeout", OPTION_DURATION, AT(dns, timeout_ms), "2s", MS, MIN, NULL, 0, 0, "One try."},
     {SECTION_DNS, "tries", OPTION_NUMBER, AT(dns, tries), "2", 1, 10, NULL, 0, 0, "Tries of one query."},
 
-    {SECTION_CONTROL, "socket", OPTION_TEXT, AT(control, socket), "/run/postern/control.sock", 0, 107, NULL,
+    {SECTION_CONTROL, "socket", OPTION_PATH, AT(control, socket), "/run/postern/control.sock", 0, 107, NULL,
      OPTION_REQUIRED, 0, "The UNIX socket that posternctl talks to."},
     {SECTION_CONTROL, "mode", OPTION_OCTAL, AT(control, mode), "0660", 0, 0777, NULL, 0, 0, "Its permissions."},
-    {SECTION_CONTROL, "ro-socket", OPTION_TEXT, AT(control, ro_socket), "", 0, 107, NULL, NOT_YET, 0,
+    {SECTION_CONTROL, "ro-socket", OPTION_PATH, AT(control, ro_socket), "", 0, 107, NULL, NOT_YET, 0,
      "A socket that only shows; empty = none."},
 
     {SECTION_STATUS, "listen", OPTION_ADDRESSES, AT(status, listen), "", 0, 0, NULL, NOT_YET | OPTION_ONE, 0,
@@ -252,7 +251,7 @@ const struct option options[] = {
 
     {SECTION_FEEDBACK, "listen", OPTION_ADDRESSES, AT(feedback, listen), "", 0, 0, NULL, OPTION_ONE, 0,
      "Address of the feedback listener, as 192.0.2.1:8026; empty = off."},
-    {SECTION_FEEDBACK, "key-file", OPTION_TEXT, AT(feedback, key_file), "", 0, 0, NULL, 0, 0,
+    {SECTION_FEEDBACK, "key-file", OPTION_PATH, AT(feedback, key_file), "", 0, 0, NULL, 0, 0,
      "The file of the shared key."},
 };
 
@@ -322,5 +321,7 @@ size_t *section_count(struct config *config, enum section section) {
 
 bool section_name_is_good(const char *name) {
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-    return length > 0 && length <= CONFIG_NAME_MAX && name[length] == '\0';
+    bool is_reserved = strcmp(name, "auto") == 0 || strcmp(name, "json") == 0; /* words of the control socket */
+    return !is_reserved && strchr("-_.", name[0]) == NULL && length > 0 && length <= CONFIG_NAME_MAX &&
+           name[length] == '\0';
 }

@@ -11,19 +11,28 @@
 #include <stdio.h>
 
 enum option_type {
-    OPTION_TEXT,      /* char *: one word, or empty */
-    OPTION_BOOL,      /* bool: yes|no|on|off */
-    OPTION_WORD_OF,   /* an enum: one of `words` */
-    OPTION_NUMBER,    /* uint32_t */
-    OPTION_OCTAL,     /* uint32_t: a file mode */
-    OPTION_DURATION,  /* uint64_t milliseconds: 500ms, 2s, 5m, 1h, 7d */
-    OPTION_SIZE,      /* uint64_t octets: 15728640, 512K, 15M, 1G */
-    OPTION_RATE,      /* struct rate: 30/1m; 0 = off */
-    OPTION_ADDRESSES, /* struct address_list, with ports */
-    OPTION_HOSTS,     /* struct address_list, without ports */
-    OPTION_CIDRS,     /* struct cidr_list */
-    OPTION_WORDS,     /* struct word_list */
-    OPTION_ENDPOINT,  /* struct config_backend's host, port and address */
+    /* char *, empty or of a form; see text_form.h */
+    OPTION_HOSTNAME,   /* a domain or an address literal */
+    OPTION_ZONE,       /* a domain that look-ups are made below */
+    OPTION_PATH,       /* absolute */
+    OPTION_LOG,        /* stderr, syslog or a path */
+    OPTION_USER,       /* of the system */
+    OPTION_SECTION,    /* the name of a section */
+    OPTION_MAILBOX,    /* local@domain */
+    OPTION_SENDER,     /* the same, or <> */
+    OPTION_DELIMITERS, /* characters of a local part */
+    OPTION_BOOL,       /* bool: yes|no|on|off */
+    OPTION_WORD_OF,    /* an enum: one of `words` */
+    OPTION_NUMBER,     /* uint32_t */
+    OPTION_OCTAL,      /* uint32_t: a file mode */
+    OPTION_DURATION,   /* uint64_t milliseconds: 500ms, 2s, 5m, 1h, 7d */
+    OPTION_SIZE,       /* uint64_t octets: 15728640, 512K, 15M, 1G */
+    OPTION_RATE,       /* struct rate: 30/1m; 0 = off */
+    OPTION_ADDRESSES,  /* struct address_list, with ports */
+    OPTION_HOSTS,      /* struct address_list, without ports */
+    OPTION_CIDRS,      /* struct cidr_list */
+    OPTION_WORDS,      /* struct word_list */
+    OPTION_ENDPOINT,   /* struct config_backend's host, port and address */
 };
 
 enum section {
@@ -81,8 +90,11 @@ extern const struct section_type section_types[SECTIONS_COUNT];
 /* Of a named section: where the pointer to its array stands, and where the array's count does. */
 void **section_items(struct config *config, enum section section);
 size_t *section_count(struct config *config, enum section section);
-/* Letters, digits, - _ . and of a bounded length: it stands in commands, logs and metrics. */
+/* Letters, digits, - _ . with a letter or digit first, of a bounded length, and no word of the control socket's own: it
+ * stands in commands, logs and metrics. */
 bool section_name_is_good(const char *name);
+/* With CONFIG_NAME_MAX. */
+#define SECTION_NAME_FORM "1 to %u letters, digits, - _ ., a letter or digit first, and is neither auto nor json"
 
 /* The option of that name, or NULL. */
 const struct option *option_find(enum section section, const char *name);

@@ -1,6 +1,8 @@
 /* The table's other uses: the effective configuration for `postern -T`, what is allowed for messages, the man page. */
 #include "conf/options.h"
 
+#include "conf/text_form.h"
+
 #include <string.h>
 
 /* --- one value --- */
@@ -47,7 +49,15 @@ void option_print(const struct option *option, const void *section_data, FILE *o
     const void *field = (const char *)section_data + option->offset;
     char text[ADDRESS_TEXT_MAX];
     switch (option->type) {
-    case OPTION_TEXT:
+    case OPTION_HOSTNAME:
+    case OPTION_ZONE:
+    case OPTION_PATH:
+    case OPTION_LOG:
+    case OPTION_USER:
+    case OPTION_SECTION:
+    case OPTION_MAILBOX:
+    case OPTION_SENDER:
+    case OPTION_DELIMITERS:
         fputs(*(char *const *)field, out);
         break;
     case OPTION_BOOL:
@@ -104,10 +114,18 @@ static void describe_words(const struct option *option, FILE *out) {
 
 static void describe(const struct option *option, FILE *out) {
     switch (option->type) {
-    case OPTION_TEXT:
-        fputs(option->max == 0 ? "a word" : "a word of at most ", out);
+    case OPTION_HOSTNAME:
+    case OPTION_ZONE:
+    case OPTION_PATH:
+    case OPTION_LOG:
+    case OPTION_USER:
+    case OPTION_SECTION:
+    case OPTION_MAILBOX:
+    case OPTION_SENDER:
+    case OPTION_DELIMITERS:
+        fputs(text_form_name(option->type), out);
         if (option->max != 0)
-            fprintf(out, "%llu octets", (unsigned long long)option->max);
+            fprintf(out, ", at most %llu octets", (unsigned long long)option->max);
         break;
     case OPTION_BOOL:
         fputs("yes | no | on | off", out);
@@ -223,7 +241,20 @@ static void print_gate_warnings(const struct config *config, FILE *out) {
               out);
 }
 
+/* In one tier that is a mistake; in two a site may want it: what is left of a tier then serves behind its gate. */
+static void print_shared_hosts(const struct config *config, FILE *out) {
+    for (size_t i = 0; i < config->backends_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (config_is_same_host(&config->backends[i], &config->backends[j]))
+                fprintf(out,
+                        "; warning: backends %s (tier %s) and %s (tier %s) are the same host and port: it gets the "
+                        "probes, sessions and limits of both\n",
+                        config->backends[j].name, config->backends[j].tier_name, config->backends[i].name,
+                        config->backends[i].tier_name);
+}
+
 static void print_warnings(const struct config *config, FILE *out) {
+    print_shared_hosts(config, out);
     for (size_t i = 0; i < config->backends_count; i++)
         if (config->backends[i].proxy == PROXY_NONE)
             fprintf(out,
@@ -265,14 +296,20 @@ static void print_man_option(const struct option *option, FILE *out) {
 }
 
 void options_print_man(FILE *out) {
-    fputs(".\\\" Made from conf/options.c by `make man`; do not edit.\n"
-          ".TH POSTERN.INI 5 \"\" \"postern\"\n.SH NAME\npostern.ini \\- configuration of postern(8)\n"
-          ".SH DESCRIPTION\nSections in brackets, options as\n.IR \"name = value\" ,\none a line. A line that begins "
-          "with "
-          "; or # is a comment, and so is what stands behind a blank and a ;. An empty value means the default. A "
-          "section or an option that is not known, given twice, or has a wrong value is an error; all are reported at "
-          "once, by\n.BR \"postern \\-T\" .\n",
-          out);
+    fputs(
+        ".\\\" Made from conf/options.c by `make man`; do not edit.\n"
+        ".TH POSTERN.INI 5 \"\" \"postern\"\n.SH NAME\npostern.ini \\- configuration of postern(8)\n"
+        ".SH DESCRIPTION\nSections in brackets, options as\n.IR \"name = value\" ,\none a line. A line that begins "
+        "with "
+        "; or # is a comment, and so is what stands behind a blank and a ;, but not behind a #. An empty value means "
+        "the default. A "
+        "section or an option that is not known, given twice, or has a wrong value is an error; all are reported at "
+        "once, by\n.BR \"postern \\-T\" .\n.PP\nThis file and those that it names are text in UTF-8, with lines that "
+        "end "
+        "with LF or CRLF; a byte order mark at the beginning means nothing. Outside of comments a character that is "
+        "not seen or looks like another one (a no\\-break or zero\\-width space, a dash or full\\-width letter beyond "
+        "ASCII) is an error, since it would be part of a name.\n",
+        out);
     for (unsigned section = 0; section < SECTIONS_COUNT; section++) {
         const struct section_type *type = &section_types[section];
         fprintf(out, ".SH [%s%s]\n%s\n", type->name, type->is_named ? " NAME" : "", type->help);

@@ -7,6 +7,8 @@
 #include "conf/check.h"
 #include "conf/limits.h"
 #include "conf/options.h"
+#include "conf/plain_text.h"
+#include "conf/text_form.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -90,7 +92,7 @@ static void add_named_section(struct reader *reader, const char *name) {
     void **items = section_items(reader->config, reader->section);
     size_t *count = section_count(reader->config, reader->section);
     if (!section_name_is_good(name)) {
-        report(reader, reader->line, "[%s %.80s]: needs a name of 1 to %u letters, digits, - _ .", type->name, name,
+        report(reader, reader->line, "[%s %.80s]: needs a name of " SECTION_NAME_FORM, type->name, name,
                CONFIG_NAME_MAX);
         return;
     }
@@ -220,10 +222,27 @@ static void take_header(struct reader *reader, char *text) {
     begin_section(reader, trim(text + 1));
 }
 
+/* Up to a comment behind a blank and a ;, as inih sees it. */
+static size_t length_without_comment(const char *text) {
+    const char *comment = text;
+    do
+        comment = strchr(comment + 1, ';');
+    while (comment != NULL && comment[-1] != ' ' && comment[-1] != '\t');
+    return comment == NULL ? strlen(text) : (size_t)(comment - text);
+}
+
 /* What of a line inih may see; the rest is dealt with here. */
 static bool is_for_inih(struct reader *reader, char *text) {
+    char fault[PLAIN_TEXT_FAULT_MAX];
     if (*text == '\0' || *text == ';' || *text == '#')
         return false;
+    if (plain_text_fault(text, length_without_comment(text), fault)) {
+        report(reader, reader->line, "has %s; allowed: ASCII, or letters in UTF-8", fault);
+        if (*text == '[') /* what follows belongs to no section that is known */
+            reader->data = NULL;
+        reader->has_header |= *text == '[';
+        return false;
+    }
     if (*text == '[') {
         take_header(reader, text);
         return false;
@@ -256,6 +275,10 @@ static char *next_line(char *out, int room, void *stream) {
     }
     if (memchr(start, '\0', length) != NULL) {
         report(reader, reader->line, "a NUL octet; allowed: text");
+        return out;
+    }
+    if (plain_text_has_line_end(start, length - (length > 0 && start[length - 1] == '\r'))) {
+        report(reader, reader->line, "a line end within (CR, U+0085, U+2028 or U+2029); lines end with LF or CRLF");
         return out;
     }
     memcpy(line, start, length);
@@ -305,7 +328,7 @@ static void check_required(struct reader *reader, enum section section, size_t p
         if (option->section != section || !(option->flags & OPTION_REQUIRED) || option->default_text[0] != '\0')
             continue;
         const void *field = (const char *)data + option->offset;
-        bool is_empty = option->type == OPTION_TEXT       ? (*(char *const *)field)[0] == '\0'
+        bool is_empty = option_is_text(option->type)      ? (*(char *const *)field)[0] == '\0'
                         : option->type == OPTION_ENDPOINT ? ((const struct config_backend *)data)->host == NULL
                                                           : ((const struct address_list *)field)->count == 0;
         /* One that was given wrong has been reported. */
@@ -363,6 +386,9 @@ static void fill_hostname(struct reader *reader) {
     *hostname = own_hostname();
     if (*hostname == NULL)
         fail_memory(reader);
+    else if (!text_form_is_good(OPTION_HOSTNAME, *hostname))
+        report(reader, 0, "[global] hostname: is missing, and the host's own name \"%.80s\" is no domain name",
+               *hostname);
 }
 
 static void report_check(void *context, unsigned line, const char *message) {
@@ -385,16 +411,19 @@ int config_parse(const char *path, const char *text, size_t length, FILE *errors
         free(config);
         return -ENOMEM;
     }
-    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
-        text += 3;
-        length -= 3;
-    }
+    size_t mark = plain_text_mark_length(text, length);
+    text += mark;
+    length -= mark;
     *reader = (struct reader){.path = path, .text = text, .length = length, .errors = errors, .config = config};
     for (unsigned section = 0; section < SECTIONS_COUNT; section++)
         if (!section_types[section].is_named)
             set_defaults(reader, (enum section)section, (char *)config + section_types[section].offset);
-    parse_lines(reader);
-    finish(reader);
+    if (plain_text_is_utf16(text, length)) {
+        report(reader, 1, "is UTF-16; save it as UTF-8");
+    } else {
+        parse_lines(reader);
+        finish(reader);
+    }
     int result = reader->errors_count == 0 ? 0 : -EINVAL;
     free(reader);
     if (result < 0)

@@ -2,6 +2,7 @@
  * What is allowed is said by option_describe(), so that every message about an option says the same. */
 #include "conf/limits.h"
 #include "conf/options.h"
+#include "conf/text_form.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -189,30 +190,18 @@ static void free_words(struct word_list *words) {
 
 /* --- a backend's address --- */
 
-static bool is_name(const char *text, size_t length) {
-    if (length == 0 || length > 253)
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_letter && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_')
-            return false;
-    }
-    return true;
-}
-
 /* "vm1.example.net:25", or without the port. What ends in a number is an address with a mistake. */
 static bool parse_name(const struct option *option, const char *text, struct config_backend *backend) {
     const char *colon = strrchr(text, ':');
     size_t length = colon != NULL ? (size_t)(colon - text) : strlen(text);
     uint64_t port = option->default_port;
     const char *rest = "";
-    if (!is_name(text, length) || (colon != NULL && !take_number(colon + 1, &port, &rest)))
+    if (!text_is_domain(text, length) || (colon != NULL && !take_number(colon + 1, &port, &rest)))
         return false;
     size_t last = length;
     while (last > 0 && text[last - 1] != '.')
         last--;
-    bool is_number = strspn(text + last, "0123456789") >= length - last;
+    bool is_number = strspn(text + last, "0123456789") >= length - last; /* 192.0.2.300 */
     if (is_number || *rest != '\0' || port == 0 || port > UINT16_MAX)
         return false;
     char *copy = strndup(text, length);
@@ -245,7 +234,7 @@ static bool parse_endpoint(const struct option *option, const char *text, struct
 /* --- all types --- */
 
 static bool parse_text(const struct option *option, const char *text, char **field) {
-    if (option->max != 0 && strlen(text) > option->max)
+    if ((option->max != 0 && strlen(text) > option->max) || !text_form_is_good(option->type, text))
         return false;
     char *copy = strdup(text);
     if (copy == NULL)
@@ -316,7 +305,15 @@ static bool parse_list(const struct option *option, const char *text, void *fiel
 static bool parse_any(const struct option *option, const char *text, void *section_data) {
     void *field = field_of(option, section_data);
     switch (option->type) {
-    case OPTION_TEXT:
+    case OPTION_HOSTNAME:
+    case OPTION_ZONE:
+    case OPTION_PATH:
+    case OPTION_LOG:
+    case OPTION_USER:
+    case OPTION_SECTION:
+    case OPTION_MAILBOX:
+    case OPTION_SENDER:
+    case OPTION_DELIMITERS:
         return parse_text(option, text, field);
     case OPTION_BOOL:
         return parse_bool(text, field);
@@ -346,7 +343,7 @@ static bool parse_any(const struct option *option, const char *text, void *secti
 int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error,
                  size_t error_size) {
     /* An empty value is the documented default; an empty text is off (`user =`: stay), unless there must be one. */
-    if (*text == '\0' && (option->type != OPTION_TEXT || (option->flags & OPTION_REQUIRED)))
+    if (*text == '\0' && (!option_is_text(option->type) || (option->flags & OPTION_REQUIRED)))
         text = option->default_text;
     bool is_missing = *text == '\0' && (option->flags & OPTION_REQUIRED);
     if (!is_missing && *text == '\0' && option->type == OPTION_ENDPOINT)
@@ -358,14 +355,23 @@ int option_parse(const struct option *option, const char *text, void *section_da
     if (is_missing)
         snprintf(ret_error, error_size, "is missing; allowed: %s", allowed);
     else
-        snprintf(ret_error, error_size, "\"%.100s\" is wrong; allowed: %s", text, allowed);
+        snprintf(ret_error, error_size, "\"%.100s\" is wrong; allowed: %s%s", text, allowed,
+                 strstr(text, " #") != NULL ? "; behind a value a comment begins with ;" : "");
     return -EINVAL;
 }
 
 void option_finish(const struct option *option, void *section_data) {
     void *field = field_of(option, section_data);
     switch (option->type) {
-    case OPTION_TEXT:
+    case OPTION_HOSTNAME:
+    case OPTION_ZONE:
+    case OPTION_PATH:
+    case OPTION_LOG:
+    case OPTION_USER:
+    case OPTION_SECTION:
+    case OPTION_MAILBOX:
+    case OPTION_SENDER:
+    case OPTION_DELIMITERS:
         free(*(char **)field);
         *(char **)field = NULL;
         break;

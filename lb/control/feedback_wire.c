@@ -1,6 +1,8 @@
 /* Lines and their codes; OpenSSL does the arithmetic. */
 #include "lb/control/feedback_wire.h"
 
+#include "conf/plain_text.h"
+
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -17,6 +19,23 @@ static void to_hex(const unsigned char *octets, unsigned count, char *text) {
         snprintf(text + 2 * i, 3, "%02x", octets[i]);
 }
 
+/* Without what an editor leaves around it: a byte order mark, blanks, line ends. */
+static void trim_key(struct feedback_key *key) {
+    size_t mark = plain_text_mark_length((const char *)key->octets, key->length);
+    key->length -= (unsigned)mark;
+    memmove(key->octets, key->octets + mark, key->length);
+    while (key->length > 0 && memchr(" \t\r\n", key->octets[key->length - 1], 4) != NULL)
+        key->length--;
+}
+
+/* The first that is not seen, so that two keys that look the same would differ; or -1. */
+static int strange_octet(const struct feedback_key *key) {
+    for (unsigned i = 0; i < key->length; i++)
+        if (key->octets[i] <= ' ' || key->octets[i] > '~')
+            return key->octets[i];
+    return -1;
+}
+
 int feedback_key_read(const char *path, FILE *errors, struct feedback_key *ret_key) {
     struct feedback_key key = {.length = 0};
     FILE *file = fopen(path, "re");
@@ -31,8 +50,13 @@ int feedback_key_read(const char *path, FILE *errors, struct feedback_key *ret_k
     key.length = (unsigned)fread(key.octets, 1, sizeof key.octets, file);
     bool is_whole = !ferror(file) && fgetc(file) == EOF;
     fclose(file);
-    while (key.length > 0 && (key.octets[key.length - 1] == '\n' || key.octets[key.length - 1] == '\r'))
-        key.length--;
+    trim_key(&key);
+    int octet = strange_octet(&key);
+    if (octet >= 0) {
+        fprintf(errors, "%s:1: the key has octet 0x%02x; allowed: letters, digits and signs of ASCII, in one line\n",
+                path, (unsigned)octet);
+        return -EINVAL;
+    }
     if (!is_whole || key.length < FEEDBACK_KEY_MIN) {
         fprintf(errors, "%s: is no key; allowed: %u to %u octets, as from `openssl rand -hex 32`\n", path,
                 FEEDBACK_KEY_MIN, FEEDBACK_KEY_MAX);

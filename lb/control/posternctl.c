@@ -1,5 +1,6 @@
 /* posternctl: sends its words to the control socket and prints the answer. Exit status: 0; 1 when the answer is an
  * error (printed on stderr); 2 for wrong usage or when no postern answers. */
+#include "conf/plain_text.h"
 #include "lb/control/feed.h"
 
 #include <errno.h>
@@ -105,7 +106,8 @@ static int run_import(FILE *stream, const char *path) {
         return 2;
     }
     while (getline(&line, &room, file) > 0) {
-        number++;
+        size_t mark = ++number == 1 ? plain_text_mark_length(line, strlen(line)) : 0; /* as spreadsheets write it */
+        memmove(line, line + mark, strlen(line + mark) + 1);
         line[strcspn(line, "\r\n")] = '\0';
         if (line[0] == '\0' || line[0] == '#' || strncmp(line, "client,", 7) == 0)
             continue;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct backend *find_server(struct command *command, const char *name) {
     struct roster *roster = command->manager->roster;
@@ -81,6 +82,19 @@ void set_tier(struct command *command, char **arguments, unsigned count) {
     command_reply_done(command, "tiers serve by priority and health");
 }
 
+/* A server of this tier at the same host and port, or NULL: the rule of the file. */
+static const struct backend *find_same_host(const struct roster *roster, const struct config_backend *config) {
+    for (unsigned i = 0; i < roster_count(roster); i++) {
+        const struct backend *backend = roster_at(roster, i);
+        bool is_name = backend->host_name[0] != '\0';
+        bool is_same = is_name ? strcasecmp(backend->host_name, config->host) == 0 && backend->host_port == config->port
+                               : !config->host_is_name && address_equal(&backend->address, &config->address);
+        if (is_same && backend->tier == config->tier)
+            return backend;
+    }
+    return NULL;
+}
+
 void add_server(struct command *command, char **arguments, unsigned count) {
     struct manager *manager = command->manager;
     struct config_backend config;
@@ -89,6 +103,12 @@ void add_server(struct command *command, char **arguments, unsigned count) {
     if (config_parse_backend(manager->config, arguments[0], arguments + 1, count - 1, &config, error, sizeof error) <
         0) {
         command_fail(command, "%s", error);
+        return;
+    }
+    const struct backend *same = find_same_host(manager->roster, &config);
+    if (same != NULL && strcmp(same->name, arguments[0]) != 0) {
+        config_backend_finish(&config);
+        command_fail(command, "server %s of the same tier has this address", same->name);
         return;
     }
     int result = roster_add(manager->roster, &config, io_now_ms(manager->io), &backend);

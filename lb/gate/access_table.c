@@ -153,6 +153,8 @@ static int take_entry(struct reading *reading, const char *written, const char *
         key[length] = (char)tolower((unsigned char)written[length]);
     key[length] = '\0';
     enum key_kind kind = written[length] != '\0' ? KEY_WRONG : parse_key(key, &cidr);
+    if (!line_file_is_plain(&reading->lines, written, strlen(written)))
+        return 0;
     if (kind == KEY_WRONG)
         line_file_say(
             &reading->lines,

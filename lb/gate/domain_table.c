@@ -19,7 +19,7 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
     line += strspn(line, " \t");
     for (length = strlen(line); length > 0 && strchr(" \t", line[length - 1]) != NULL;)
         line[--length] = '\0';
-    if (length == 0)
+    if (length == 0 || !line_file_is_plain(lines, line, length))
         return 0;
     bool has_dot = *line == '.';
     if (!domain_is_valid(line + has_dot, length - has_dot, true) && !domain_is_literal(line, length)) {

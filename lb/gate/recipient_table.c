@@ -78,6 +78,9 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
         return 0;
     size_t word = word_length(line);
     const char *rest = line + word + strspn(line + word, " \t");
+    size_t written = *rest == '#' ? word : strlen(line);
+    if (!line_file_is_plain(lines, line, written))
+        return 0;
     if (*rest != '\0' && *rest != '#') {
         line_file_say(lines, "\"%.80s\" stands behind an address; allowed: one address a line, and a comment", rest);
         return 0;

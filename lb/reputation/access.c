@@ -15,8 +15,8 @@ int access_load(const struct config_reputation *config, FILE *errors, struct acc
     int result = read_file(config->allow_file, errors, &access->allowed);
     int denied = read_file(config->deny_file, errors, &access->denied);
     if (denied == 0 && access->denied.domains.count > 0) {
-        fprintf(errors, "%s: \"%s\": domains are allowed in allow-file only; here: networks and addresses\n",
-                config->deny_file, access->denied.domains.items[0]);
+        fprintf(errors, "%s:%u: \"%s\": domains are allowed in allow-file only; here: networks and addresses\n",
+                config->deny_file, access->denied.domains_line, access->denied.domains.items[0]);
         denied = -EINVAL;
     }
     if (result == 0)

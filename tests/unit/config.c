@@ -282,6 +282,23 @@ Test(config, a_backends_address_may_be_a_name_but_no_mistyped_number) {
                  "is that of [backend b] too");
 }
 
+Test(config, one_host_may_serve_two_tiers_but_not_one_twice) {
+    struct config *config =
+        parse(LISTEN TIER "[tier strict]\n" BACKEND "[backend again]\ntier = strict\naddress = 192.0.2.11:25\n");
+    char *text = NULL;
+    size_t length;
+    cr_assert_not_null(config, "%s", messages);
+    FILE *out = open_memstream(&text, &length);
+    config_print(config, out);
+    fclose(out);
+    cr_assert_not_null(strstr(text, "; warning: backends vm1 (tier primary) and again (tier strict) are the same host"),
+                       "%s", text);
+    free(text);
+    config_free(config);
+    assert_wrong(MINIMAL "[backend again]\ntier = primary\naddress = 192.0.2.11:25\n",
+                 "[backend again] address: is that of [backend vm1] too; in one tier each has its own");
+}
+
 Test(config, contradictions_are_said) {
     assert_wrong(TIER BACKEND, "there is no [listen NAME]");
     assert_wrong(LISTEN, "there is no [tier NAME]");
@@ -374,6 +391,13 @@ Test(config, a_backend_added_by_command_is_read_by_the_files_rules) {
     cr_assert_not_null(
         strstr(add(config, "vm9", "tier primary address 192.0.2.99 weight"), "each option needs a value"));
     cr_assert_not_null(strstr(add(config, "vm9", "tier primary address 192.0.2.99 wieght 3"), "did you mean weight?"));
+    static const char *const wrong[] = {
+        "tier primary address 192.0.2.99 #weight 3", "tier primary address 192.0.2.99 [x y",
+        "tier primary address 192.0.2.99 weight ;", "tier=x primary address 192.0.2.99"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        cr_assert_not_null(strstr(add(config, "vm9", wrong[i]), "allowed: option and value in turn"), "%zu", i);
+    cr_assert_eq(strncmp(add(config, "vm9", "tier primary address 192.0.2.99 weight 300"), "[backend vm9] weight", 20),
+                 0);
     cr_assert_not_null(strstr(add(config, "v/9", "tier primary address 192.0.2.99"), "a name has"));
     config_free(config);
 }
@@ -396,6 +420,7 @@ Test(config, answers_of_a_dns_list_and_the_key_of_a_feed_are_checked) {
 #define LIST LISTEN TIER BACKEND "[dnslist zen]\nzone = zen.test\nanswers = "
     assert_good(LIST "127.0.0.2-7 127.0.0.9\n");
     assert_wrong(LIST "127.0.0.9-4\n", "[dnslist zen] answers: \"127.0.0.9-4\"");
+    assert_wrong(LIST "27.0.0.2\n", "[dnslist zen] answers: \"27.0.0.2\"");
     assert_wrong(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
     assert_wrong(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
 }

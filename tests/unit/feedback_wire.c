@@ -79,6 +79,18 @@ Test(feedback_wire, a_key_is_the_file_without_its_line_end) {
     fclose(errors);
 }
 
+Test(feedback_wire, a_key_holds_nothing_that_is_not_seen) {
+    struct feedback_key read;
+    cr_assert_eq(read_key("\xef\xbb\xbf"
+                          "0123456789abcdef \t\r\n\n",
+                          &read),
+                 0);
+    cr_assert(read.length == 16 && memcmp(read.octets, "0123456789abcdef", 16) == 0);
+    cr_assert_lt(read_key("0123456789abcdef\xc2\xa0\n", &read), 0);
+    cr_assert_lt(read_key("0123456789abcdef\n# the key\n", &read), 0);
+    cr_assert_lt(read_key("01234567 89abcdef\n", &read), 0);
+}
+
 Test(feedback_wire, nonces_are_new) {
     char one[FEEDBACK_NONCE_LENGTH + 1], two[FEEDBACK_NONCE_LENGTH + 1];
     cr_assert(feedback_nonce_make(one) && feedback_nonce_make(two));

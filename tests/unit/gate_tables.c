@@ -244,6 +244,41 @@ Test(gate_tables, every_mistake_in_every_file_is_said_and_nothing_is_taken) {
     cr_assert(says("one address a line") && says("is too long: 64 octets") && says("access:1: \"MAYBE\" is no action"));
 }
 
+Test(gate_tables, a_byte_order_mark_bounces_no_domain_and_no_recipient) {
+    put(domains_path, "\xef\xbb\xbf"
+                      "example.test\r\n");
+    put(recipients_path, "\xef\xbb\xbfuser@example.test\r\n");
+    put(access_path, "\xef\xbb\xbf"
+                     "192.0.2.1 REJECT\r\n");
+    struct gate_tables *tables = load_good(NULL);
+    enum access_kind kind;
+    cr_assert_eq(gate_tables_relays(tables, "example.test"), TABLE_YES);
+    cr_assert_eq(gate_tables_has_recipient(tables, "user", "example.test"), TABLE_YES);
+    cr_assert(ask_access(tables, "192.0.2.1", &kind) == TABLE_YES && kind == ACCESS_REJECT);
+    gate_tables_free(tables);
+}
+
+Test(gate_tables, what_is_not_seen_is_no_part_of_a_name) {
+    static const char *const blanks[] = {"\xc2\xa0",     "\xe2\x80\x8b", "\xef\xbb\xbf", "\xe2\x81\xa0",
+                                         "\xe3\x80\x80", "\xe2\x80\xaf", "\x7f",         "\xa0"};
+    struct gate_tables *tables = NULL;
+    for (size_t i = 0; i < sizeof blanks / sizeof blanks[0]; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "a.test\nexample.test%s # M\xfcller\n", blanks[i]);
+        put(domains_path, text);
+        snprintf(text, sizeof text, "# M\xfcller\n\nus%ser@example.test\n", blanks[i]);
+        put(recipients_path, text);
+        snprintf(text, sizeof text, "# M\xfcller\n192.0.2.1%sREJECT M\xfcller\n", blanks[i]);
+        put(access_path, text);
+        cr_assert_eq(load(NULL, &tables), -EINVAL, "%zu", i);
+        cr_assert(says("domains:2: has ") && says("recipients:3: has ") && says("access:2: has "), "%s", said);
+    }
+    put(domains_path, "\xef\xbd\x85xample.test\n"); /* its first letter is a wide one */
+    put(recipients_path, "user@example.test\xc2\xa0# a comment\n");
+    cr_assert_eq(load(NULL, &tables), -EINVAL);
+    cr_assert(says("domains:1: has U+FF45") && says("recipients:1: has U+00A0"), "%s", said);
+}
+
 Test(gate_tables, an_empty_option_turns_its_rule_off) {
     enum access_kind kind;
     struct gate_tables *tables = load_good(NULL);

@@ -112,3 +112,37 @@ Test(line_file, what_cannot_be_read_is_the_errno_and_says_nothing) {
     cr_assert_eq(length, 0);
     free(text);
 }
+
+Test(line_file, a_byte_order_mark_is_no_part_of_the_first_name) {
+    struct seen seen;
+    cr_assert_eq(read_octets("\xef\xbb\xbf"
+                             "a.test",
+                             9, 10, &seen),
+                 0);
+    cr_assert_str_eq(seen.last, "a.test");
+    cr_assert_eq(read_octets("\xef\xbb\xbf", 3, 10, &seen), 0);
+    cr_assert_str_eq(seen.last, "");
+}
+
+Test(line_file, a_file_of_utf_16_is_said_once) {
+    struct seen seen;
+    cr_assert_eq(read_octets("\xff\xfe"
+                             "a\0\n\0b\0\n\0",
+                             10, 10, &seen),
+                 -EINVAL);
+    cr_assert_not_null(strstr(said, ":1: is UTF-16; save it as UTF-8\n"), "%s", said);
+    cr_assert_eq(strchr(said, '\n')[1], '\0', "%s", said);
+    cr_assert_eq(seen.count, 0);
+}
+
+Test(line_file, a_line_end_of_another_kind_hides_no_name_in_a_comment) {
+    struct seen seen;
+    static const char *const texts[] = {"# old\ra.test\rb.test",
+                                        "# x\xe2\x80\xa8"
+                                        "a.test",
+                                        "# x\xe2\x80\xa9y", "# x\xc2\x85y", "a\r\r\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        cr_assert_eq(read_octets(texts[i], strlen(texts[i]), 10, &seen), -EINVAL, "%zu", i);
+        cr_assert_not_null(strstr(said, ":1: has a line end within"), "%s", said);
+    }
+}

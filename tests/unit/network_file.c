@@ -96,3 +96,20 @@ Test(network_file, a_domain_stands_for_itself_and_all_below_it) {
     network_file_finish(&list);
     cr_assert_eq(read_text(".\n.a..b\n.a b\n", &list), -EINVAL);
 }
+
+Test(network_file, what_is_not_seen_is_no_part_of_a_network_or_domain) {
+    struct network_file list = {0};
+    static const char *const wrong[] = {"192.0.2.1\xc2\xa0", "\xe2\x80\x8b.example.org",   ".exam\xc2\xadple.org",
+                                        ".example.org\x0c",  "\xef\xbc\x91\x39\x32.0.2.1", ".ex\xe4mple.org"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "192.0.2.0/24\n%s\n", wrong[i]);
+        cr_assert_eq(read_text(text, &list), -EINVAL, "%zu", i);
+        cr_assert_not_null(strstr(said, ":2: has "), "%s", said);
+    }
+    cr_assert_eq(read_text("\xef\xbb\xbf.Example.org. # M\xfcller's\n192.0.2.7 ; \xc2\xa0\n", &list), 0, "%s", said);
+    cr_assert(network_file_has_name(&list, "mx.example.org") && list.networks.count == 1 && list.domains_line == 1);
+    network_file_finish(&list);
+    cr_assert_eq(read_text(".-x.org\n.x-.org\n.12.34\n", &list), -EINVAL);
+    cr_assert_not_null(strstr(said, ":1: ") && strstr(said, ":2: ") && strstr(said, ":3: "), "%s", said);
+}
