@@ -358,6 +358,11 @@ static void on_reply_to(struct dialog *dialog, uint8_t verb, uint16_t code, stru
             event->kind = DIALOG_TLS;
         }
         break;
+    case VERB_OTHER: /* 334 asks for lines that are no commands, as Exchange does behind X-EXPS */
+        dialog->has_unknown_state |= is_good || code / 100 == 3;
+        if (code == 334 && dialog->client_mode == CLIENT_COMMANDS)
+            dialog->client_mode = CLIENT_AUTH;
+        break;
     default:
         break;
     }
@@ -428,7 +433,7 @@ bool dialog_takes_commands(const struct dialog *dialog) {
 
 bool dialog_is_repeatable(const struct dialog *dialog) {
     return dialog_is_clear(dialog) && !dialog->has_passed_content && !dialog->is_authenticated &&
-           dialog->client_mode != CLIENT_AUTH;
+           !dialog->has_unknown_state && dialog->client_mode != CLIENT_AUTH;
 }
 
 bool dialog_is_in_content(const struct dialog *dialog) {

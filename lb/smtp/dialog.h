@@ -84,6 +84,7 @@ struct dialog {
     bool has_quit : 1;
     bool is_in_transaction : 1;
     bool is_authenticated : 1;
+    bool has_unknown_state : 1; /* the server took a command that is not known here (XCLIENT, XFORWARD, X-EXPS …) */
     bool chunk_is_last : 1;
     bool has_pipelined : 1;      /* behind EHLO, HELO, DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
     bool is_not_smtp : 1;        /* a line that no mail client says */
@@ -112,8 +113,9 @@ bool dialog_has_quit(const struct dialog *dialog);
 bool dialog_only_quit_is_open(const struct dialog *dialog);
 /* The client's next octets are commands; they may begin in the middle of one. */
 bool dialog_takes_commands(const struct dialog *dialog);
-/* No octet of content has been passed on since the last mail's end, and no TLS or AUTH has begun: all that the server
- * knows can be told to another one (DESIGN §5, the point of no return). */
+/* No octet of content has been passed on since the last mail's end, no TLS or AUTH has begun, and the server has taken
+ * no command that is not known here: all that it knows can be told to another one (DESIGN §5, the point of no return).
+ */
 bool dialog_is_repeatable(const struct dialog *dialog);
 /* The client is in the middle of a mail's content: a reply would not be read before its end. */
 bool dialog_is_in_content(const struct dialog *dialog);

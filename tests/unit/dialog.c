@@ -264,3 +264,34 @@ Test(dialog, between_transactions_means_a_421_costs_no_mail) {
     run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Chalf"), 100);
     cr_assert(dialog_is_in_content(&dialog) && dialog.has_passed_content);
 }
+
+Test(dialog, what_a_server_took_that_is_not_known_here_can_not_be_told_again) {
+    static const char *const taken[][3] = {{"CXCLIENT ADDR=192.0.2.1\r\n", "S220 mx\r\n", NULL},
+                                           {"CXFORWARD ADDR=192.0.2.1\r\n", "S250 ok\r\n", NULL},
+                                           {"CX-EXPS GSSAPI\r\n", "S334 x\r\n", NULL},
+                                           {"CETRN example.org\r\n", "S250 ok\r\n", NULL}};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        run(SCRIPT(GREETED, taken[i][0]), 7);
+        cr_assert(dialog_is_repeatable(&dialog), "%s: not answered yet", taken[i][0]);
+        run(SCRIPT(GREETED, taken[i][0], taken[i][1]), 7);
+        cr_assert_not(dialog_is_repeatable(&dialog), "%s", taken[i][0]);
+        run(SCRIPT(GREETED, taken[i][0], "S550 no\r\n", RECIPIENT), 7);
+        cr_assert(dialog_is_repeatable(&dialog), "%s refused", taken[i][0]);
+    }
+    run(SCRIPT(GREETED, "CXCLIENT ADDR=192.0.2.1\r\n", "S220 mx\r\n", "CEHLO c\r\n", "S250 mx\r\n", "CRSET\r\n",
+               "S250 ok\r\n", RECIPIENT),
+        7);
+    cr_assert_not(dialog_is_repeatable(&dialog), "EHLO and RSET take nothing of it back");
+    run(SCRIPT(GREETED, "CNOOP\r\n", "S250 ok\r\n", "CHELP\r\n", "S214 x\r\n", "CVRFY a\r\n", "S252 x\r\n",
+               "CEXPN a\r\n", "S250 x\r\n"),
+        7);
+    cr_assert(dialog_is_repeatable(&dialog), "those leave nothing behind");
+}
+
+Test(dialog, lines_that_334_asks_for_are_no_commands_whatever_began_it) {
+    assert_trace(SCRIPT(GREETED, "CX-EXPS GSSAPI\r\n", "S334 x\r\n", "CDATA\r\n", "S334 y\r\n", "CQUIT\r\n",
+                        "S235 ok\r\n", "CNOOP\r\n", "S250 ok\r\n"),
+                 "R220 C R250 C? R334 C R334 C R235 C R250 ", PHASE_EHLO);
+    cr_assert(!dialog_has_quit(&dialog) && dialog.is_authenticated && !dialog.is_not_smtp);
+    cr_assert_not(dialog_is_repeatable(&dialog));
+}
