@@ -3,6 +3,7 @@
 
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
+#include "lb/smtp/verdict.h"
 
 void outcome_failed(struct session *session, const struct attempt *attempt) {
     struct worker *worker = session->worker;
@@ -11,30 +12,20 @@ void outcome_failed(struct session *session, const struct attempt *attempt) {
         mailbox_wake(worker->shared->manager);
 }
 
-/* A mailbox that is full or a mail that is too large says nothing about its sender (RFC 3463 §3). */
-static bool is_rejected_by_filter(const struct dialog_event *event) {
-    return event->code / 100 == 5 &&
-           (event->enhanced.class == 0 || event->enhanced.subject == 6 || event->enhanced.subject == 7);
-}
-
-/* X.1.7 and X.1.8 are about the sender (RFC 3463 §3.2), which Postfix holds against each recipient. */
-static bool is_unknown_recipient(const struct dialog_event *event) {
-    const struct enhanced_code *enhanced = &event->enhanced;
-    bool is_address = enhanced->subject == 1 && enhanced->detail != 7 && enhanced->detail != 8;
-    return event->code == 550 && (enhanced->class == 0 || is_address);
-}
-
-void outcome_note_reply(struct session *session, const struct dialog_event *event) {
+void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply,
+                        size_t length) {
     struct seen *seen = &session->seen;
     switch (event->verb) {
     case AWAITED_DOT:
     case AWAITED_BDAT_LAST:
         seen->clean += event->code / 100 == 2 && seen->clean < UINT16_MAX;
-        seen->rejected += is_rejected_by_filter(event) && seen->rejected < UINT16_MAX;
+        seen->rejected +=
+            verdict_is_on_content(event->code, &event->enhanced, reply, length) && seen->rejected < UINT16_MAX;
         break;
     case VERB_RCPT:
         seen->recipients += seen->recipients < UINT16_MAX;
-        seen->unknown += is_unknown_recipient(event) && seen->unknown < UINT16_MAX;
+        seen->unknown +=
+            verdict_is_unknown_recipient(event->code, &event->enhanced, reply, length) && seen->unknown < UINT16_MAX;
         break;
     default:
         break;

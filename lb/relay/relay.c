@@ -66,7 +66,7 @@ static void note_reply(struct session *session, const struct dialog_event *event
         counter_add(&attempt_share(session->attempt)->mails, 1);
         counter_add(&attempt_share(session->attempt)->successes, 1);
     }
-    outcome_note_reply(session, event);
+    outcome_note_reply(session, event, reply, length);
     if (event->verb == VERB_EHLO && event->code / 100 == 2)
         session->offer = worker_intern_offer(session->worker, reply, length);
     if (event->verb == VERB_HELO && event->code / 100 == 2)

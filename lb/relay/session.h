@@ -283,7 +283,8 @@ void gate_dialog_end(struct session *session);
 /* --- outcome.c: what sessions tell about backends and clients --- */
 
 void outcome_failed(struct session *session, const struct attempt *attempt);
-void outcome_note_reply(struct session *session, const struct dialog_event *event);
+/* A reply that has ended; its text, of which the beginning may be missing when it was very long. */
+void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length);
 /* At the session's end. */
 void outcome_of_client(struct session *session);
 
