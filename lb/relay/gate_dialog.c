@@ -143,6 +143,7 @@ static void answer(struct session *session, const struct gate_answer *said) {
     }
     add_output(session, said);
     relay_note_own_reply(session, said->text, said->length);
+    session->last_code = (uint16_t)strtoul(said->text, NULL, 10);
 }
 
 /* --- the handover --- */

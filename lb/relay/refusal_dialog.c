@@ -5,6 +5,7 @@
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define OUTPUT_OFFSET 4096u
@@ -19,8 +20,15 @@ static char *output_of(struct session *session) {
     return (char *)dialog_of(session) + OUTPUT_OFFSET;
 }
 
+/* Of the last of these replies. */
+static uint16_t last_code(const char *replies, size_t length) {
+    const char *at = memrchr(replies, '\n', length - 1);
+    return (uint16_t)strtoul(at == NULL ? replies : at + 1, NULL, 10);
+}
+
 static void send_output(struct session *session, size_t length) {
     struct io *io = session->worker->io;
+    session->last_code = last_code(output_of(session), length);
     session->flows[TO_CLIENT].bytes += length;
     timer_set(io_timers(io), &session->deadline, io_now_ms(io) + REFUSAL_IDLE_MS);
     conn_send(&session->client_conn, output_of(session), length);
@@ -66,7 +74,6 @@ void refusal_dialog_begin(struct session *session) {
     flow_fill(output, (uint16_t)buffer, 0, 0);
     refusal_init(dialog_of(session));
     session_enter(session, SESSION_REFUSAL_DIALOG);
-    session->last_code = 450;
     counter_add(&session->worker->counters.refused, 1);
     send_output(session, refusal_greet(session->worker->shared->config->global.hostname, output_of(session),
                                        IO_BUFFER_SIZE - OUTPUT_OFFSET));

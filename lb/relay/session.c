@@ -267,15 +267,19 @@ static void on_sent(struct session *session, int result) {
         refusal_dialog_on_sent(session, result);
         break;
     case SESSION_REFUSING:
-        if (!session->last_words_are_sent)
-            session_send_last_words(session);
-        else
+        if (session->last_words_are_sent) {
             session_linger(session);
+            break;
+        }
+        session_note_late_sent(session, result);
+        session_send_last_words(session);
+        break;
+    case SESSION_SWALLOWING:
+        session_note_late_sent(session, result);
         break;
     case SESSION_FREE:
     case SESSION_ACCEPTED:
     case SESSION_PROXY_IN:
-    case SESSION_SWALLOWING:
     case SESSION_LINGERING:
     case SESSION_CLOSING:
         break;

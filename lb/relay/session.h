@@ -125,7 +125,13 @@ struct session {
             struct replay_position replay_at;  /* the next record to send */
             struct replay_position compare_at; /* the next whose reply is to be compared */
         };
-        uint64_t discarded_bytes; /* after session_close(): of input that nobody gets any more */
+        struct {                      /* after session_close() */
+            uint64_t discarded_bytes; /* of input that nobody gets any more */
+            uint64_t closed_ms;
+            char *last_server; /* for the log line; a chunk of the replay log's pool; NULL: the line is written */
+            uint8_t last_tier;
+            uint8_t last_phase; /* enum dialog_phase */
+        };
     };
     struct flow flows[2];
     struct dialog dialog;
@@ -199,6 +205,11 @@ void session_take_host_refusal(struct attempt *attempt, size_t from, size_t leng
 
 /* --- session_end.c: steps of the end, for session.c's events --- */
 
+/* Writes the session's log line, once: after session_close(), when nothing more will be said to the client. */
+void session_log_end(struct session *session);
+
+/* What was on its way to the client at session_close() has gone: result 0, or -errno. */
+void session_note_late_sent(struct session *session, int result);
 void session_refuse(struct session *session);
 void session_send_last_words(struct session *session);
 void session_linger(struct session *session);

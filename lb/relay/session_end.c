@@ -20,26 +20,57 @@ static const struct {
 #undef REASON
 };
 
-static void log_end(const struct session *session) {
+static const char *last_tier_name(const struct session *session) {
+    return session->last_tier == UINT8_MAX ? "-" : session->worker->shared->config->tiers[session->last_tier].name;
+}
+
+static void write_line(const struct session *session, const char *server, const char *tier) {
     char client[ADDRESS_TEXT_MAX];
-    const struct attempt *attempt = session->attempt;
-    uint64_t now = io_now_ms(session->worker->io);
-    const struct config *config = session->worker->shared->config;
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
         "mails=%u code=%u phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",
         (unsigned long long)session->id, address_format(&session->client, client), session->listener->config->name,
-        attempt != NULL ? attempt->backend->name : "-",
-        attempt != NULL ? config->tiers[attempt->backend->tier].name : "-", session->tries,
+        server, tier, session->tries,
         session->relay_ms != 0 ? (long long)(session->relay_ms - session->accepted_ms) : -1,
-        (unsigned long long)(now - session->accepted_ms), (unsigned long long)session->flows[TO_BACKEND].bytes,
-        (unsigned long long)session->flows[TO_CLIENT].bytes, dialog_mails_accepted(&session->dialog),
-        session->last_code, session->relay_ms != 0 ? dialog_phase_name(dialog_phase(&session->dialog)) : "-",
+        (unsigned long long)(session->closed_ms - session->accepted_ms),
+        (unsigned long long)session->flows[TO_BACKEND].bytes, (unsigned long long)session->flows[TO_CLIENT].bytes,
+        dialog_mails_accepted(&session->dialog), session->last_code,
+        session->relay_ms != 0 ? dialog_phase_name((enum dialog_phase)session->last_phase) : "-",
         session->is_vetted ? "yes" : "no", session->replays, reasons[session->reason].code,
         reasons[session->reason].text);
 }
 
+_Static_assert(sizeof(struct replay_chunk) >= BACKEND_NAME_MAX, "a chunk holds a backend's name");
+
+/* What the line tells of this moment, of which nothing is left when the client has heard the last. */
+static void keep_for_log(struct session *session) {
+    const struct attempt *attempt = session->attempt;
+    session->closed_ms = io_now_ms(session->worker->io);
+    session->last_tier = attempt != NULL ? (uint8_t)attempt->backend->tier : UINT8_MAX;
+    session->last_phase = (uint8_t)dialog_phase(&session->dialog);
+    session->last_server = pool_get(&session->worker->replay_chunks);
+    if (session->last_server != NULL)
+        snprintf(session->last_server, BACKEND_NAME_MAX, "%s", attempt != NULL ? attempt->backend->name : "-");
+    else /* the line is written now, without what is still to be said */
+        write_line(session, attempt != NULL ? attempt->backend->name : "-", last_tier_name(session));
+}
+
+void session_log_end(struct session *session) {
+    if (session->last_server == NULL)
+        return;
+    write_line(session, session->last_server, last_tier_name(session));
+    pool_put(&session->worker->replay_chunks, session->last_server);
+    session->last_server = NULL;
+}
+
+void session_note_late_sent(struct session *session, int result) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    if (result == 0)
+        flow->bytes += flow->sending;
+}
+
 void session_linger(struct session *session) {
+    session_log_end(session);
     session_enter(session, SESSION_LINGERING);
     conn_shutdown_write(&session->client_conn);
 }
@@ -85,6 +116,7 @@ void session_send_last_words(struct session *session) {
     session->last_words_are_sent = true;
     session->flows[TO_CLIENT].bytes += session->last_words_length;
     conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
+    session_log_end(session);
 }
 
 /* What the attempt is still sending belongs to it from now on. */
@@ -202,9 +234,10 @@ void session_close(struct session *session, enum close_reason reason) {
     session->discarded_bytes = 0;
     if (reason == CLOSE_DONE)
         counter_add(&attempt_share(session->attempt)->successes, 1);
-    log_end(session);
+    keep_for_log(session);
     outcome_of_client(session);
     if (closes_plainly(session)) {
+        session_log_end(session);
         session_enter(session, SESSION_CLOSING);
         conn_close(&session->client_conn);
     } else if (session->relay_ms != 0 && (dialog_is_in_content(&session->dialog) || session->has_bare_content)) {
@@ -228,6 +261,7 @@ void session_shut_down(struct session *session, enum close_reason reason) {
 
 void session_finish(struct session *session) {
     struct worker *worker = session->worker;
+    session_log_end(session);
     flow_release(session, &session->flows[TO_BACKEND]);
     flow_release(session, &session->flows[TO_CLIENT]);
     if (session->has_last_words)

@@ -229,6 +229,11 @@ static void *worker_run(void *argument) {
         io_dispatch(worker->io);
     }
     snapshots_offline(worker->shared->views, worker->index);
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session != NULL && session->state >= SESSION_SWALLOWING)
+            session_log_end(session); /* it was about to say something */
+    }
     atomic_store(&worker->has_ended, true);
     return NULL;
 }
