@@ -97,8 +97,12 @@ uint64_t backend_mails(const struct backend *backend) {
     SUM_OF_SHARES(mails);
 }
 
-uint64_t backend_successes(const struct backend *backend) {
-    SUM_OF_SHARES(successes);
+uint64_t backend_passed(const struct backend *backend, enum backend_step step) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < backend->shares_count; i++)
+        for (unsigned j = step; j < STEPS_COUNT; j++)
+            sum += atomic_load_explicit(&backend->shares[i].passed[j], memory_order_relaxed);
+    return sum;
 }
 
 bool backend_has_failed(const struct backend *backend) {
@@ -113,4 +117,9 @@ bool backend_is_usable(const struct backend *backend) {
 const char *backend_health_name(enum backend_health health) {
     static const char *const names[] = {"starting", "up", "going-down", "down", "going-up", "ejected"};
     return names[health];
+}
+
+const char *backend_step_name(enum backend_step step) {
+    static const char *const names[] = {"the greeting", "EHLO", "MAIL", "RCPT", "DATA", "content"};
+    return names[step];
 }

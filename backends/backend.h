@@ -23,17 +23,30 @@ enum backend_health {
     HEALTH_EJECTED,    /* not usable for a time, since it fails sessions; its probes may pass */
 };
 
+/* How far a session comes with a backend. Who fails at one step may be good at those before it, and who came no further
+ * than one step says nothing about those behind it. */
+enum backend_step {
+    STEP_GREETING, /* connect, PROXY header, 220 */
+    STEP_HELLO,    /* EHLO, and what may be said outside a transaction */
+    STEP_MAIL,
+    STEP_RCPT,
+    STEP_DATA,    /* the reply to DATA */
+    STEP_CONTENT, /* content, its end, and the reply to that: nothing of it can be told to another backend */
+    STEPS_COUNT
+};
+
 /* What one worker keeps about one backend. Written by that worker alone, so that no cache line is shared; others read
  * the counters and add them up. */
 struct backend_share {
     _Alignas(64) int32_t current_weight; /* smooth weighted round robin */
     atomic_uint sessions;                /* now, committed or being tried */
     atomic_ulong sessions_total;         /* that it greeted and that were relayed */
-    atomic_ulong failures_total;         /* tries that ended before a 220 reached the client */
+    atomic_ulong failures_total;         /* tries without a 220, and sessions lost by its own doing afterwards */
     atomic_ulong bytes_in;               /* client to backend */
     atomic_ulong bytes_out;
-    atomic_ulong successes; /* sessions and mails that came to a good end: what makes failures no row */
-    atomic_ulong mails;     /* accepted after the final dot, as far as can be seen in clear */
+    atomic_ulong passed[STEPS_COUNT]; /* good ends of sessions and mails, by the last step that they passed */
+    uint64_t doubted_ms; /* when the worker last told that something was amiss with it; no other thread reads it */
+    atomic_ulong mails;  /* accepted after the final dot, as far as can be seen in clear */
 };
 
 struct backend {
@@ -89,7 +102,8 @@ uint64_t backend_failures_total(const struct backend *backend);
 uint64_t backend_bytes_in(const struct backend *backend);
 uint64_t backend_bytes_out(const struct backend *backend);
 uint64_t backend_mails(const struct backend *backend);
-uint64_t backend_successes(const struct backend *backend);
+/* Good ends that passed this step, by now. */
+uint64_t backend_passed(const struct backend *backend, enum backend_step step);
 
 /* `ready`, up, and with an address (DESIGN §6). */
 bool backend_is_usable(const struct backend *backend);
@@ -98,5 +112,7 @@ bool backend_has_failed(const struct backend *backend);
 /* "starting", "up", "going-down", "down", "going-up", "ejected"; "-" for a tier that is not checked is said by the
  * caller. */
 const char *backend_health_name(enum backend_health health);
+/* "the greeting", "EHLO", "MAIL" … for a sentence. */
+const char *backend_step_name(enum backend_step step);
 
 #endif

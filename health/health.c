@@ -28,6 +28,7 @@ struct check {
     uint64_t hurried_ms; /* when a session's failure last brought a probe forward */
     uint64_t certificate_warned_ms;
     struct outlier outlier;
+    uint64_t content_lost; /* sessions, since the start */
     struct timer ejection; /* its end */
 };
 
@@ -94,32 +95,66 @@ static bool is_last_usable(const struct health *health, const struct backend *ba
     return others == 0;
 }
 
-static void eject(struct check *check) {
+static void eject(struct check *check, enum backend_step step) {
     struct backend *backend = check->backend;
-    char reason[100];
+    char reason[140];
     uint64_t now = io_now_ms(check->health->io);
     if (!backend_is_usable(backend) || is_last_usable(check->health, backend))
         return;
     outlier_eject(&check->outlier, now);
-    snprintf(reason, sizeof reason, "%u sessions failed in a row; ejection %u, for %llus", check->outlier.row,
-             check->outlier.times, (unsigned long long)(outlier_end_ms(&check->outlier) - now) / 1000);
+    snprintf(reason, sizeof reason,
+             "%u sessions failed in a row, this one at %s, where others served; ejection %u, for %llus",
+             outlier_count(&check->outlier), backend_step_name(step), check->outlier.times,
+             (unsigned long long)(outlier_end_ms(&check->outlier) - now) / 1000);
     roster_set_health(check->health->roster, backend, HEALTH_EJECTED, reason, now);
     set_ejection_timer(check);
 }
 
-void health_on_session_failed(struct health *health, struct backend *backend, uint32_t client) {
+void health_on_doubt(struct health *health, struct backend *backend) {
     struct check *check = backend->check;
-    const struct config_tier *tier = &health->config->tiers[backend->tier];
     uint64_t now = io_now_ms(health->io);
+    if (check == NULL || !is_probed(check) || check->probe.state != PROBE_IDLE || backend->admin == BACKEND_MAINT ||
+        now - check->hurried_ms < health->config->tiers[backend->tier].fastinter_ms)
+        return;
+    check->hurried_ms = now;
+    schedule(check, 0);
+}
+
+void health_on_conviction(struct health *health, struct backend *backend, enum backend_step step, uint32_t client) {
+    struct check *check = backend->check;
+    uint64_t passed[STEPS_COUNT];
+    if (check == NULL || step >= STEP_CONTENT)
+        return;
+    for (unsigned i = 0; i < STEPS_COUNT; i++)
+        passed[i] = backend_passed(backend, (enum backend_step)i);
+    if (outlier_on_failure(&check->outlier, step, client, passed, io_now_ms(health->io),
+                           health->config->tiers[backend->tier].outlier))
+        eject(check, step);
+}
+
+static struct outlier_rest rest_of_tier(const struct health *health, const struct backend *backend) {
+    struct outlier_rest rest = {0};
+    for (unsigned i = 0; i < roster_count(health->roster); i++) {
+        const struct backend *other = roster_at(health->roster, i);
+        const struct check *check = other->check;
+        if (other == backend || other->tier != backend->tier || check == NULL)
+            continue;
+        rest.mails += backend_mails(other);
+        rest.failed += check->content_lost;
+    }
+    return rest;
+}
+
+void health_on_content_lost(struct health *health, struct backend *backend, uint32_t client) {
+    struct check *check = backend->check;
     if (check == NULL)
         return;
-    if (is_probed(check) && check->probe.state == PROBE_IDLE && backend->admin != BACKEND_MAINT &&
-        now - check->hurried_ms >= tier->fastinter_ms) {
-        check->hurried_ms = now;
-        schedule(check, 0);
-    }
-    if (outlier_on_failure(&check->outlier, client, backend_successes(backend), tier->outlier))
-        eject(check);
+    struct outlier_rest rest = rest_of_tier(health, backend);
+    check->content_lost++;
+    health_on_doubt(health, backend);
+    if (outlier_on_content_failure(&check->outlier, client, backend_mails(backend), &rest, io_now_ms(health->io),
+                                   health->config->tiers[backend->tier].outlier))
+        eject(check, STEP_CONTENT);
 }
 
 /* --- probes --- */

@@ -6,6 +6,7 @@
 
 #include "backends/proxy.h"
 #include "lb/engine/log.h"
+#include "lb/engine/shortage.h"
 #include "lb/smtp/ehlo.h"
 
 #include <errno.h>
@@ -20,6 +21,13 @@ static void finish(struct probe *probe) {
     probe_tls_destroy(probe->tls);
     probe->tls = NULL;
     conn_close(&probe->conn);
+}
+
+/* Without a verdict: what went wrong is our own want, and says nothing about the backend. */
+static void give_up(struct probe *probe, const char *want) {
+    log_warning("server %s: not probed for want of our own: %s", probe->backend->name, want);
+    probe->has_verdict = true;
+    finish(probe);
 }
 
 static void give_verdict(struct probe *probe, bool has_passed, const char *reason) {
@@ -209,8 +217,7 @@ static void on_starttls(struct probe *probe) {
     probe->state = PROBE_HANDSHAKE;
     probe->tls = probe->tls_context == NULL ? NULL : probe_tls_create(probe->tls_context);
     if (probe->tls == NULL) {
-        fail(probe, "TLS: out of memory");
-        finish(probe);
+        give_up(probe, "no memory for TLS");
         return;
     }
     (void)probe_tls_handshake(probe->tls); /* the client's hello */
@@ -300,8 +307,7 @@ static void on_octets(struct probe *probe, const uint8_t *data, size_t length) {
 static void on_tls_octets(struct probe *probe, const uint8_t *data, size_t length) {
     uint8_t clear[GREETING_BYTES_MAX];
     if (!probe_tls_feed(probe->tls, data, length)) {
-        fail(probe, "TLS: out of memory");
-        finish(probe);
+        give_up(probe, "no memory for TLS");
         return;
     }
     if (probe->state == PROBE_HANDSHAKE) {
@@ -335,6 +341,10 @@ static void send_proxy_header(struct probe *probe) {
 }
 
 static void on_connected(struct probe *probe, int result) {
+    if (is_shortage(result)) {
+        give_up(probe, strerror(-result));
+        return;
+    }
     if (result < 0) {
         fail(probe, "connect: %s", strerror(-result));
         finish(probe);
@@ -437,7 +447,9 @@ void probe_start(struct probe *probe) {
         return;
     }
     int result = conn_connect(&probe->conn, &probe->address, choose_source(probe));
-    if (result < 0) {
+    if (is_shortage(result)) {
+        give_up(probe, strerror(-result));
+    } else if (result < 0) {
         fail(probe, "socket: %s", strerror(-result));
         finish(probe);
     }

@@ -61,6 +61,20 @@ static void on_removed(void *context, struct backend *backend) {
 
 /* --- what sessions say of backends --- */
 
+static void take_outcome(struct health *health, struct backend *backend, const struct outcome *outcome) {
+    switch ((enum outcome_kind)outcome->kind) {
+    case OUTCOME_DOUBT:
+        health_on_doubt(health, backend);
+        break;
+    case OUTCOME_CONVICTION:
+        health_on_conviction(health, backend, (enum backend_step)outcome->step, outcome->client_key);
+        break;
+    case OUTCOME_CONTENT_LOST:
+        health_on_content_lost(health, backend, outcome->client_key);
+        break;
+    }
+}
+
 static void on_outcomes(void *receiver) {
     struct manager *manager = receiver;
     struct outcome outcome;
@@ -68,7 +82,7 @@ static void on_outcomes(void *receiver) {
         while (worker_take_outcome(manager->shared.workers[i], &outcome)) {
             struct backend *backend = roster_find_serial(manager->roster, outcome.backend_serial);
             if (backend != NULL)
-                health_on_session_failed(manager->health, backend, outcome.client_key);
+                take_outcome(manager->health, backend, &outcome);
         }
     }
 }

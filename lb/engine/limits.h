@@ -65,6 +65,28 @@
 /* A session whose backend has gone down waits this long for a reply before it is replayed (DESIGN §5). */
 #define REPLY_FROM_FAILED_MS 1000u
 
+/* A backend that hangs up so soon behind a refusal means both: the end comes with the reply, or when a process has
+ * gone. */
+#define LAST_WORD_MS 1000u
+
+/* A backend that says 421 unasked after so much quiet was tired of the client, and the client hears it; sooner it is
+ * going down. Servers wait 5 minutes (RFC 5321 §4.5.3.2.7), or less when they are busy. */
+#define IDLE_421_MS 60000u
+
+/* One that ends without a word, with nothing owed, after so much quiet may have been tired of the client, too: Postfix
+ * under stress waits 10 s. */
+#define SILENT_END_MS 5000u
+
+/* Backends that failed a session and are remembered until its mail is accepted elsewhere; of more, these first ones. */
+#define BLAMED_MAX 8u
+
+/* A backend is put in doubt so often at most by one worker: the health module asks no more often either. */
+#define DOUBT_MS 100u
+
+/* Attempts of a worker that outlive their sessions, to leave politely; with more the oldest closes without a word. From
+ * the descriptors in reserve (SLOTS_RESERVED), a quarter of them. */
+#define ORPHANS_MAX 128u
+
 /* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
 #define SEARCH_TIME_MAX_MS 60000u
 

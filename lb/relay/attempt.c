@@ -3,6 +3,7 @@
  * attempt holds its slot on the backend until its descriptor is closed, orphan or not, so that `max-sessions` counts
  * what the backend really has to carry. */
 #include "backends/proxy.h"
+#include "lb/engine/shortage.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -27,12 +28,51 @@ static void attempt_free(struct attempt *attempt) {
         queue_on_slot_freed(worker, tier);
 }
 
-/* Tells the session, or, for an orphan, ends it. */
-static void attempt_fail(struct attempt *attempt, const char *why) {
+/* Tells the session; an orphan ends, and nobody's session was failed. */
+static void attempt_fail(struct attempt *attempt, enum attempt_failure failure, const char *why) {
     if (attempt->session != NULL)
-        session_on_attempt_failed(attempt, why, true);
+        session_on_attempt_failed(attempt, failure, why);
     else
         attempt_close(attempt);
+}
+
+/* Whose failure an error of the socket is. To one address a host has 28,000 ports by default (ip(7)). */
+static enum attempt_failure failure_of(int error) {
+    if (is_shortage(error))
+        return FAILURE_SHORTAGE;
+    if (error == -ETIMEDOUT)
+        return FAILURE_SILENCE;
+    return error == -EADDRNOTAVAIL || error == -EAGAIN ? FAILURE_OF_NOBODY : FAILURE_OF_BACKEND;
+}
+
+/* --- orphans, the oldest first --- */
+
+static void leave_orphans(struct attempt *attempt) {
+    struct worker *worker = attempt->worker;
+    struct attempt *previous = attempt->orphan_previous, *next = attempt->orphan_next;
+    if (!attempt->is_orphan)
+        return;
+    attempt->is_orphan = false;
+    worker->orphans--;
+    *(previous != NULL ? &previous->orphan_next : &worker->orphan_oldest) = next;
+    *(next != NULL ? &next->orphan_previous : &worker->orphan_newest) = previous;
+}
+
+void attempt_spare_orphan(struct worker *worker) {
+    if (worker->orphan_oldest != NULL)
+        attempt_close(worker->orphan_oldest);
+}
+
+static void join_orphans(struct attempt *attempt) {
+    struct worker *worker = attempt->worker;
+    if (worker->orphans == ORPHANS_MAX)
+        attempt_spare_orphan(worker);
+    attempt->is_orphan = true;
+    attempt->orphan_next = NULL;
+    attempt->orphan_previous = worker->orphan_newest;
+    *(worker->orphan_newest != NULL ? &worker->orphan_newest->orphan_next : &worker->orphan_oldest) = attempt;
+    worker->orphan_newest = attempt;
+    worker->orphans++;
 }
 
 const char *socket_error(int error) {
@@ -99,7 +139,7 @@ static void on_greeting_complete(struct attempt *attempt) {
         release_greeting(attempt);
         say_quit(attempt);
     } else if (attempt->conn.send_armed) {
-        attempt_fail(attempt, "greeted before it had the PROXY header");
+        attempt_fail(attempt, FAILURE_OF_BACKEND, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
         note_greeted(attempt);
         session_on_greeting(attempt);
@@ -108,7 +148,7 @@ static void on_greeting_complete(struct attempt *attempt) {
     } else {
         reply_excerpt(io_buffer(attempt->worker->io, attempt->greeting), attempt->greeting_length, excerpt,
                       sizeof excerpt);
-        attempt_fail(attempt, excerpt);
+        attempt_fail(attempt, FAILURE_OF_BACKEND, excerpt);
     }
 }
 
@@ -119,7 +159,7 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
     reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
     bool fits = attempt_gather(attempt, buffer, length);
     if (status == REPLY_INVALID || !fits)
-        attempt_fail(attempt, "the greeting is not SMTP");
+        attempt_fail(attempt, FAILURE_OF_BACKEND, "the greeting is not SMTP");
     else if (status == REPLY_COMPLETE)
         on_greeting_complete(attempt);
     else
@@ -138,7 +178,7 @@ static void on_received(struct attempt *attempt, int result) {
     } else if (result > 0) {
         on_greeting_octets(attempt, (unsigned)result);
     } else {
-        attempt_fail(attempt, result == 0 ? "closed before its greeting" : socket_error(result));
+        attempt_fail(attempt, failure_of(result), result == 0 ? "closed before its greeting" : socket_error(result));
     }
 }
 
@@ -174,14 +214,14 @@ static void set_limit(struct attempt *attempt, uint64_t limit_ms) {
 static void on_connected(struct attempt *attempt, int result) {
     struct worker *worker = attempt->worker;
     if (result < 0) {
-        attempt_fail(attempt, socket_error(result));
+        attempt_fail(attempt, failure_of(result), socket_error(result));
         return;
     }
     attempt->has_connected = true;
     reply_parser_init(&attempt->parser, GREETING_LINE_MAX, GREETING_BYTES_MAX);
     set_limit(attempt, worker->shared->config->timeouts.greeting_ms);
     if (send_proxy_header(attempt) < 0) {
-        attempt_fail(attempt, "no buffer for the PROXY header");
+        attempt_fail(attempt, FAILURE_SHORTAGE, "no buffer for the PROXY header");
         return;
     }
     if (attempt->session->attempt == attempt)
@@ -202,7 +242,7 @@ static void on_sent(struct attempt *attempt, int result) {
     else if (attempt->has_quit && result == 0)
         conn_recv(&attempt->conn, false);
     else if (result < 0)
-        attempt_fail(attempt, socket_error(result));
+        attempt_fail(attempt, failure_of(result), socket_error(result));
 }
 
 static void attempt_on_event(struct conn *conn, enum conn_event event, int result) {
@@ -235,7 +275,8 @@ static void attempt_on_deadline(struct timer *timer) {
             session_on_slow(attempt);
         return;
     }
-    attempt_fail(attempt, attempt->has_connected ? "no complete greeting in time" : "no connection in time");
+    attempt_fail(attempt, FAILURE_SILENCE,
+                 attempt->has_connected ? "no complete greeting in time" : "no connection in time");
 }
 
 /* Sources take turns, those of the backend's own family only. */
@@ -282,16 +323,19 @@ void attempt_leave(struct attempt *attempt) {
     attempt->session = NULL;
     attempt->is_committed = false;
     if (conn_is_open(&attempt->conn) && !attempt->conn.send_armed && !attempt->has_buffer &&
-        !attempt->worker->is_stopping)
+        !attempt->worker->is_stopping) {
+        join_orphans(attempt);
         say_quit(attempt);
-    else
+    } else {
         attempt_close(attempt);
+    }
 }
 
 void attempt_close(struct attempt *attempt) {
     if (attempt == NULL)
         return;
     attempt->session = NULL;
+    leave_orphans(attempt);
     timer_cancel(&attempt->deadline);
     conn_close(&attempt->conn);
 }
@@ -303,4 +347,6 @@ void attempt_give_up(struct attempt *attempt) {
     bool awaits_greeting = attempt->has_connected && !attempt->is_committed && attempt->conn.recv_armed;
     if (!awaits_greeting || attempt->worker->is_stopping)
         attempt_close(attempt);
+    else
+        join_orphans(attempt);
 }

@@ -4,6 +4,7 @@
  * descriptor. When no memory is left for another session, accepts stay unarmed and the kernel's backlog holds clients
  * until one ends. */
 #include "lb/engine/log.h"
+#include "lb/engine/shortage.h"
 #include "lb/relay/worker_private.h"
 
 #include <assert.h>
@@ -92,10 +93,6 @@ static void take_client(struct listener *listener, const struct acceptor *accept
         take_local_address(session, result);
         session_start(session, -1, result);
     }
-}
-
-static bool is_shortage(int error) {
-    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
 static void on_accepted(struct op *op, int result, unsigned flags) {

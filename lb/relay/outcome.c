@@ -1,20 +1,96 @@
-/* What sessions tell. Successes of backends need no message: they are counted in the backend's shares. */
+/* What sessions tell: of backends, whose failures are told only when the same dialog has come to a good end elsewhere;
+ * and of clients. */
 #include "lb/relay/outcome.h"
 
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 #include "lb/smtp/verdict.h"
 
-void outcome_failed(struct session *session, const struct attempt *attempt) {
-    struct worker *worker = session->worker;
-    struct outcome outcome = {attempt->backend->serial, (uint32_t)client_key(&session->client)};
-    if (spsc_put(&worker->outcomes, &outcome) && worker->shared->manager != NULL)
+static void tell(struct worker *worker, const struct outcome *outcome) {
+    if (spsc_put(&worker->outcomes, outcome) && worker->shared->manager != NULL)
         mailbox_wake(worker->shared->manager);
 }
+
+/* --- backends --- */
+
+void outcome_doubted(const struct attempt *attempt) {
+    struct backend_share *share = attempt_share(attempt);
+    uint64_t now = io_now_ms(attempt->worker->io);
+    struct outcome outcome = {.backend_serial = attempt->backend->serial, .kind = OUTCOME_DOUBT};
+    if (share->doubted_ms != 0 && now - share->doubted_ms < DOUBT_MS)
+        return;
+    share->doubted_ms = now;
+    tell(attempt->worker, &outcome);
+}
+
+void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step) {
+    const struct backend *backend = attempt->backend;
+    outcome_doubted(attempt);
+    for (unsigned i = 0; i < session->blamed_count; i++)
+        if (session->blamed[i].serial == backend->serial)
+            return;
+    if (session->blamed_count < BLAMED_MAX)
+        session->blamed[session->blamed_count++] =
+            (struct blamed){backend->serial, (uint8_t)step, (uint8_t)backend->tier};
+}
+
+void outcome_content_lost(struct session *session, const struct attempt *attempt) {
+    struct outcome outcome = {attempt->backend->serial, (uint32_t)client_key(&session->client), OUTCOME_CONTENT_LOST,
+                              STEP_CONTENT};
+    tell(session->worker, &outcome);
+}
+
+/* The mail was accepted by another one: who failed it is at fault. Only peers of the same tier are held to each other.
+ */
+static void convict(struct session *session) {
+    const struct backend *better = session->attempt->backend;
+    for (unsigned i = 0; i < session->blamed_count; i++) {
+        const struct blamed *blamed = &session->blamed[i];
+        struct outcome outcome = {blamed->serial, (uint32_t)client_key(&session->client), OUTCOME_CONVICTION,
+                                  blamed->step};
+        if (blamed->serial != better->serial && blamed->tier == better->tier)
+            tell(session->worker, &outcome);
+    }
+    session->blamed_count = 0;
+}
+
+/* The transaction came to nothing: perhaps it was what the others failed at. */
+static void acquit_of_transaction(struct session *session) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < session->blamed_count; i++)
+        if (session->blamed[i].step < STEP_MAIL)
+            session->blamed[kept++] = session->blamed[i];
+    session->blamed_count = (uint8_t)kept;
+}
+
+static void judge(struct session *session, const struct dialog_event *event) {
+    bool is_good = event->code / 100 == 2;
+    switch (event->verb) {
+    case AWAITED_DOT:
+    case AWAITED_BDAT_LAST:
+        if (is_good)
+            convict(session);
+        else
+            acquit_of_transaction(session);
+        break;
+    case VERB_EHLO:
+    case VERB_HELO:
+    case VERB_RSET:
+        if (is_good)
+            acquit_of_transaction(session);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- clients --- */
 
 void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply,
                         size_t length) {
     struct seen *seen = &session->seen;
+    if (session->blamed_count > 0)
+        judge(session, event);
     switch (event->verb) {
     case AWAITED_DOT:
     case AWAITED_BDAT_LAST:

@@ -57,15 +57,29 @@ static bool is_quiet(const struct session *session) {
     return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
 }
 
+/* What the backend has passed with a good reply. A mail is a good end of its own; so is the beginning of TLS, behind
+ * which no other will be seen. */
+static void note_step(struct session *session, const struct dialog_event *event) {
+    static const uint8_t steps[VERBS_COUNT] = {
+        [VERB_HELO] = STEP_HELLO, [VERB_EHLO] = STEP_HELLO, [VERB_STARTTLS] = STEP_HELLO,
+        [VERB_MAIL] = STEP_MAIL,  [VERB_RCPT] = STEP_RCPT,  [VERB_DATA] = STEP_DATA,
+    };
+    bool ends_content = (event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST) && event->code / 100 == 2;
+    if (ends_content || event->kind == DIALOG_TLS) {
+        struct backend_share *share = attempt_share(session->attempt);
+        counter_add(&share->passed[ends_content ? STEP_CONTENT : STEP_HELLO], 1);
+        counter_add(&share->mails, ends_content);
+    } else if (event->verb < VERBS_COUNT && steps[event->verb] > session->passed_step) {
+        session->passed_step = steps[event->verb];
+    }
+}
+
 static void note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
     session->last_code = event->code;
-    bool ends_content = event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST;
     if (event->is_unsolicited)
         return;
-    if (ends_content && event->code / 100 == 2) {
-        counter_add(&attempt_share(session->attempt)->mails, 1);
-        counter_add(&attempt_share(session->attempt)->successes, 1);
-    }
+    if (event->code / 100 == 2 || event->code == 354)
+        note_step(session, event);
     outcome_note_reply(session, event, reply, length);
     if (event->verb == VERB_EHLO && event->code / 100 == 2)
         session->offer = worker_intern_offer(session->worker, reply, length);
@@ -74,32 +88,18 @@ static void note_reply(struct session *session, const struct dialog_event *event
     replay_log_on_reply(&session->log, event->verb, event->code, is_quiet(session));
 }
 
-/* A 421 that is meant for this client, or for which there is no help, goes on; any other is the backend's end. */
-static bool takes_421(struct session *session, const struct dialog_event *event) {
-    bool is_verdict = event->enhanced.class == 4 && event->enhanced.subject == 7;
-    /* x.4.2 with nothing owed is a server that is tired of a silent client. */
-    bool is_idle = event->is_unsolicited && event->enhanced.subject == 4 && event->enhanced.detail == 2;
-    if (!is_verdict && !is_idle)
-        outcome_failed(session, session->attempt);
-    if (!is_verdict && replay_is_possible(session)) {
-        session->has_said_421 = true;
-        session->said_421_idle = is_idle;
-        return false;
-    }
-    session->last_code = 421;
-    dialog_accept_421(&session->dialog);
-    return true;
-}
-
 /* The reply that ends at `end`; false: it must not go on. */
 static bool on_reply(struct session *session, const struct dialog_event *event, size_t end) {
     struct flow *flow = &session->flows[TO_CLIENT];
     const uint8_t *reply = io_buffer(session->worker->io, flow->buffer) + flow->cleared;
-    if (event->kind == DIALOG_421 && !takes_421(session, event))
+    bool is_farewell = event->kind == DIALOG_421 || (event->is_unsolicited && event->code == 451);
+    if (is_farewell && !loss_takes_421(session, event))
         return false;
-    if (event->kind != DIALOG_421)
+    if (!is_farewell)
         note_reply(session, event, reply, end - flow->cleared);
     session->is_mid_reply = false;
+    session->has_replied = true;
+    session->replied_ms = io_now_ms(session->worker->io);
     return true;
 }
 
@@ -254,31 +254,6 @@ static void unblock(struct session *session, enum direction direction) {
 
 /* --- ends --- */
 
-static void lose_backend(struct session *session, enum close_reason reason, const char *why) {
-    if (dialog_only_quit_is_open(&session->dialog) && !session->is_mid_reply) {
-        session_close(session, CLOSE_QUIT_ANSWERED);
-        return;
-    }
-    outcome_failed(session, session->attempt);
-    if (replay_is_possible(session))
-        replay_begin(session, why);
-    else
-        session_close(session, reason);
-}
-
-static void on_backend_end(struct session *session, int result) {
-    if (dialog_has_quit(&session->dialog) && session->last_code == 221)
-        session_close(session, CLOSE_DONE);
-    else if (session->last_code == 421)
-        session_close(session, CLOSE_BACKEND_ENDED);
-    else if (result < 0)
-        lose_backend(session, CLOSE_BACKEND_RESET, socket_error(result));
-    else if (session->flows[TO_BACKEND].at_end && !dialog_owes_reply(&session->dialog))
-        session_close(session, CLOSE_CLIENT_CLOSED);
-    else
-        lose_backend(session, CLOSE_BACKEND_CLOSED, "closed");
-}
-
 static void on_client_end(struct session *session, int result) {
     if (result < 0) {
         session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
@@ -292,12 +267,13 @@ void relay_on_received(struct session *session, enum direction direction, int re
     struct flow *flow = &session->flows[direction];
     if (result <= 0) {
         if (direction == TO_CLIENT)
-            on_backend_end(session, result);
+            loss_on_backend_end(session, result);
         else
             on_client_end(session, result);
         return;
     }
     uint16_t buffer = source_of(session, direction)->received_buffer;
+    session->client_spoke_last = direction == TO_BACKEND;
     flow->is_bulk |= (unsigned)result == IO_BUFFER_SIZE;
     if (!flow->has_buffer)
         flow_fill(flow, buffer, 0, (unsigned)result);
@@ -362,17 +338,6 @@ void relay_on_sent(struct session *session, enum direction direction, int result
         restart_deadline(session);
 }
 
-void relay_on_timeout(struct session *session) {
-    if (session->backend_is_lost)
-        lose_backend(session, CLOSE_BACKEND_RESET, "took no more");
-    else if (session->flows[TO_BACKEND].at_end && dialog_has_quit(&session->dialog))
-        session_close(session, dialog_only_quit_is_open(&session->dialog) ? CLOSE_QUIT_ANSWERED : CLOSE_DONE);
-    else if (dialog_owes_reply(&session->dialog))
-        lose_backend(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
-    else
-        session_close(session, CLOSE_CLIENT_TIMEOUT);
-}
-
 static void begin_flow(struct session *session, enum direction direction) {
     if (session->state != SESSION_RELAY)
         return;
@@ -387,7 +352,8 @@ static void begin_flow(struct session *session, enum direction direction) {
 /* The flows hold what is to go on: at the beginning the greeting and what the client said too early, after a replay
  * what the new backend has said and the client said meanwhile. */
 void relay_begin(struct session *session) {
-    session->backend_is_lost = false;
+    session->backend_is_lost = session->has_replied = false;
+    session->passed_step = STEP_GREETING;
     session_enter(session, SESSION_RELAY);
     begin_flow(session, TO_CLIENT);
     begin_flow(session, TO_BACKEND);

@@ -67,23 +67,24 @@ void replay_begin(struct session *session, const char *why) {
     struct attempt *lost = session->attempt;
     log_info("session id=%llu server=%s lost in phase=%s: %s; it is replayed", (unsigned long long)session->id,
              lost->backend->name, dialog_phase_name(dialog_phase(&session->dialog)), why);
-    counter_add(&attempt_share(lost)->failures_total, 1);
     session->has_said_421 = false;
     session->backend_is_lost = false;
     drop_unfinished_reply(session);
     if (!part_client_flow(session)) {
-        session_close(session, CLOSE_BACKEND_CLOSED);
+        session_close(session, CLOSE_NO_ROOM);
         return;
     }
-    if (session->said_421_idle) /* nothing is wrong with it */
+    if (session->lost_in_silence)
         memset(&session->tried, 0, sizeof session->tried);
-    session->said_421_idle = false;
+    session->lost_in_silence = false;
     session->attempt = NULL;
     attempt_close(lost);
     if (dialog_only_quit_is_open(&session->dialog))
         session_close(session, CLOSE_QUIT_ANSWERED);
     else if (dialog_owes_reply(&session->dialog) || session->flows[TO_BACKEND].has_buffer)
         search(session);
+    else if (session->flows[TO_BACKEND].at_end) /* no command will come any more */
+        session_close(session, CLOSE_CLIENT_CLOSED);
     else
         session_enter(session, SESSION_PARKED);
 }
@@ -125,8 +126,8 @@ void replay_on_client_sent(struct session *session, int result) {
 
 /* --- the new backend is told --- */
 
-static void fail(struct session *session, const char *why, bool is_fault) {
-    session_on_attempt_failed(session->attempt, why, is_fault);
+static void fail(struct session *session, enum attempt_failure failure, const char *why) {
+    session_on_attempt_failed(session->attempt, failure, why);
 }
 
 static void send_octets(struct session *session, uint16_t buffer, size_t length) {
@@ -178,7 +179,7 @@ static void step(struct session *session) {
         return;
     if (!session->replay_has_ended) {
         if (!io_buffer_take(session->worker->io, &id)) {
-            fail(session, "no buffer for the replay", false);
+            fail(session, FAILURE_SHORTAGE, "no buffer for the replay");
             return;
         }
         size_t length = gather_records(session, io_buffer(session->worker->io, id), &compared);
@@ -195,9 +196,24 @@ static void step(struct session *session) {
     finish(session);
 }
 
+/* What the next reply answers, of those that are compared. */
+static enum backend_step compared_step(const struct session *session) {
+    uint8_t line[REPLAY_LINE_MAX];
+    unsigned code;
+    size_t length;
+    struct replay_position position = session->compare_at;
+    while ((length = replay_log_next(&session->log, &position, line, &code)) > 0) {
+        enum smtp_verb verb = command_verb(line, length);
+        if (code != REPLAY_OPEN && code != REPLAY_REFUSED)
+            return verb == VERB_MAIL ? STEP_MAIL : verb == VERB_RCPT ? STEP_RCPT : STEP_DATA;
+    }
+    return STEP_HELLO;
+}
+
 static void begin_records(struct session *session) {
     session->replay_at = replay_log_first(&session->log);
     session->compare_at = session->replay_at;
+    session->attempt->step = (uint8_t)compared_step(session);
     step(session);
 }
 
@@ -208,6 +224,7 @@ void replay_on_greeting(struct session *session) {
     session->replay_has_ended = false;
     session->replies_to_compare = 0;
     session->new_offer = session->offer;
+    attempt->step = STEP_HELLO;
     attempt->greeting_offset = attempt->parsed = attempt->greeting_length; /* the client has a greeting */
     reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
     session_enter(session, SESSION_REPLAY);
@@ -217,7 +234,7 @@ void replay_on_greeting(struct session *session) {
         return;
     }
     if (!io_buffer_take(session->worker->io, &id)) {
-        fail(session, "no buffer for the replay", false);
+        fail(session, FAILURE_SHORTAGE, "no buffer for the replay");
         return;
     }
     session->awaits_hello = true;
@@ -239,6 +256,12 @@ static unsigned expected_code(struct session *session) {
         if (code != REPLAY_OPEN && code != REPLAY_REFUSED)
             return code;
     return 0;
+}
+
+/* A 421 says that it is going down, in whatever place; any other reply than the first backend's may be right. */
+static enum attempt_failure failure_of(const struct reply_parser *reply, bool is_invalid) {
+    bool is_going_down = reply->code == 421 && !reply_is_verdict_on_client(reply);
+    return is_invalid || is_going_down ? FAILURE_OF_BACKEND : FAILURE_OF_NOBODY;
 }
 
 /* Returns what is wrong with it, NULL if nothing is. */
@@ -280,15 +303,18 @@ static bool look(struct session *session) {
         }
         bool was_hello = session->awaits_hello;
         bool is_invalid = status == REPLY_INVALID;
+        enum attempt_failure failure = failure_of(&attempt->parser, is_invalid);
         if (status == REPLY_COMPLETE) {
             wrong = compare(session, data + attempt->greeting_offset, attempt->parsed - attempt->greeting_offset);
             attempt->greeting_offset = attempt->parsed;
+            if (wrong == NULL && !was_hello)
+                attempt->step = (uint8_t)compared_step(session);
             reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
         } else if (is_invalid) {
             wrong = "replay: its reply is not SMTP";
         }
         if (wrong != NULL) {
-            fail(session, wrong, is_invalid);
+            fail(session, failure, wrong);
             return false;
         }
         if (was_hello && !session->awaits_hello)
@@ -302,11 +328,11 @@ static bool look(struct session *session) {
 void replay_on_received(struct session *session, int result) {
     struct attempt *attempt = session->attempt;
     if (result <= 0) {
-        fail(session, result == 0 ? "replay: closed" : socket_error(result), true);
+        fail(session, FAILURE_OF_BACKEND, result == 0 ? "replay: closed" : socket_error(result));
         return;
     }
     if (!attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result)) {
-        fail(session, "replay: its replies are too long", true);
+        fail(session, FAILURE_OF_BACKEND, "replay: its replies are too long");
         return;
     }
     if (!look(session))
@@ -322,7 +348,7 @@ void replay_on_received(struct session *session, int result) {
 void replay_on_timeout(struct session *session) {
     bool owes_reply = session->awaits_hello || session->replies_to_compare > 0 || session->attempt->conn.send_armed;
     if (owes_reply || !session->client_conn.send_armed)
-        fail(session, "replay: no reply in time", true);
+        fail(session, FAILURE_OF_BACKEND, "replay: no reply in time");
     else /* the client does not take what it was told before: not the backend's fault */
         session_close(session, CLOSE_CLIENT_TIMEOUT);
 }

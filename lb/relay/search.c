@@ -2,6 +2,7 @@
  * only asks for the next choice, whose attempt answers in a later turn of the loop; until a complete 220 the client
  * notices nothing of it. */
 #include "lb/engine/log.h"
+#include "lb/engine/shortage.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -19,22 +20,34 @@ static enum choice choose_in(struct session *session, const struct view_tier *ti
     return view_choose(tier, &chooser, ret_member);
 }
 
-/* Connects to a member of the tier. Anything but CHOICE_FOUND: nobody was there. */
-static enum choice try_tier(struct session *session, const struct view_tier *tier, bool takes_suspects,
-                            struct attempt **ret_attempt) {
+enum trial {
+    TRIAL_BEGUN,
+    TRIAL_WAITS,    /* some are full, or may come up at once */
+    TRIAL_NONE,     /* every usable one was tried */
+    TRIAL_SHORTAGE, /* our own: with no backend it would be otherwise */
+};
+
+/* Connects to a member of the tier. */
+static enum trial try_tier(struct session *session, const struct view_tier *tier, bool takes_suspects,
+                           struct attempt **ret_attempt) {
+    struct worker *worker = session->worker;
     const struct view_member *member;
     enum choice choice;
     while ((choice = choose_in(session, tier, takes_suspects, &member)) == CHOICE_FOUND) {
         backend_set_add(&session->tried, member->backend);
         session->tries++;
-        counter_add(&session->worker->counters.tries, 1);
+        counter_add(&worker->counters.tries, 1);
         int result = attempt_start(session, member, ret_attempt);
         if (result == 0)
-            break;
+            return TRIAL_BEGUN;
         log_warning("session id=%llu server=%s not tried: %s", (unsigned long long)session->id, member->backend->name,
                     strerror(-result));
+        if (is_shortage(result)) {
+            attempt_spare_orphan(worker);
+            return TRIAL_SHORTAGE;
+        }
     }
-    return choice;
+    return choice == CHOICE_NONE ? TRIAL_NONE : TRIAL_WAITS;
 }
 
 void session_give_up_search(struct session *session, enum close_reason reason) {
@@ -68,14 +81,14 @@ void session_choose(struct session *session) {
             return;
         }
         bool waits = needs_gate || queue_must_yield(session, tier);
-        enum choice choice = waits ? CHOICE_FULL : try_tier(session, tier, true, &session->attempt);
-        if (choice == CHOICE_FOUND) {
-            session_enter(session, SESSION_CONNECT);
-            return;
-        }
-        if (choice == CHOICE_NONE)
+        enum trial trial = waits ? TRIAL_WAITS : try_tier(session, tier, true, &session->attempt);
+        if (trial == TRIAL_NONE)
             continue;
-        if (!queue_join(session, tier, i))
+        if (trial == TRIAL_BEGUN)
+            session_enter(session, SESSION_CONNECT);
+        else if (trial == TRIAL_SHORTAGE)
+            session_give_up_search(session, CLOSE_NO_ROOM);
+        else if (!queue_join(session, tier, i))
             session_close(session, CLOSE_QUEUE_FULL);
         return;
     }
@@ -91,7 +104,7 @@ void session_choose(struct session *session) {
 static void hedge(struct session *session) {
     const struct view_tier *tier = &session->worker->view->tiers[session->attempt->backend->tier];
     struct attempt *added;
-    if (try_tier(session, tier, false, &added) != CHOICE_FOUND)
+    if (try_tier(session, tier, false, &added) != TRIAL_BEGUN)
         return;
     if (session->hedge != NULL) {
         struct attempt *oldest = session->attempt;
@@ -108,7 +121,7 @@ void session_on_slow(struct attempt *attempt) {
     bool greets_others = atomic_load(&backend->greeted_ms) >= attempt->started_ms;
     if (!greets_others) {
         if (!attempt->has_greeting) /* a 220- teaser is a sign of life, as postscreen gives it */
-            outcome_failed(session, attempt);
+            outcome_doubted(attempt);
         if (!atomic_exchange(&backend->is_suspect, true))
             log_warning("server %s is suspect: it has greeted nobody for %llums", backend->name,
                         (unsigned long long)worker->shared->config->timeouts.hedge_after_ms);
@@ -121,20 +134,42 @@ void session_on_slow(struct attempt *attempt) {
         hedge(session);
 }
 
-void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault) {
+/* Keeps in mind whose failure it was. */
+static void note_failure(struct attempt *attempt, enum attempt_failure failure) {
     struct session *session = attempt->session;
-    counter_add(&attempt_share(attempt)->failures_total, 1);
+    counter_add(&attempt_share(attempt)->failures_total, failure != FAILURE_SHORTAGE);
+    switch (failure) {
+    case FAILURE_OF_BACKEND:
+        outcome_failed(session, attempt, (enum backend_step)attempt->step);
+        break;
+    case FAILURE_SILENCE:
+        outcome_doubted(attempt);
+        break;
+    case FAILURE_SHORTAGE:
+        attempt_spare_orphan(attempt->worker);
+        break;
+    case FAILURE_OF_NOBODY:
+        break;
+    }
+}
+
+void session_on_attempt_failed(struct attempt *attempt, enum attempt_failure failure, const char *why) {
+    struct session *session = attempt->session;
     log_info("session id=%llu server=%s try=%u failed: %s", (unsigned long long)session->id, attempt->backend->name,
              session->tries, why);
-    if (is_fault)
-        outcome_failed(session, attempt);
+    note_failure(attempt, failure);
     if (session->attempt == attempt)
         session->attempt = session->hedge;
     session->hedge = NULL;
     attempt->session = NULL;
     attempt_close(attempt);
-    if (session->attempt != NULL)
-        hedge(session);
+    if (session->attempt != NULL) {
+        if (failure != FAILURE_SHORTAGE)
+            hedge(session);
+        return;
+    }
+    if (failure == FAILURE_SHORTAGE)
+        session_give_up_search(session, CLOSE_NO_ROOM);
     else if (session->replays == REPLAYS_MAX)
         session_close(session, CLOSE_NO_REPLAY);
     else
@@ -194,7 +229,7 @@ void session_on_verdict(struct attempt *attempt) {
         return;
     }
     if (session->relay_ms != 0) { /* the client is in mid-dialog already */
-        session_on_attempt_failed(attempt, "it refuses this client", false);
+        session_on_attempt_failed(attempt, FAILURE_OF_NOBODY, "it refuses this client");
         return;
     }
     commit_to(attempt);

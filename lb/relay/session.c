@@ -114,7 +114,7 @@ static void session_on_deadline(struct timer *timer) {
         gate_dialog_on_timeout(session);
         break;
     case SESSION_RELAY:
-        relay_on_timeout(session);
+        loss_on_timeout(session);
         break;
     case SESSION_PARKED:
     case SESSION_REFUSAL_DIALOG:

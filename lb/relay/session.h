@@ -65,6 +65,13 @@ struct seen {
     uint16_t clean, rejected, recipients, unknown;
 };
 
+/* A backend that failed this session, and at which step. */
+struct blamed {
+    uint32_t serial;
+    uint8_t step; /* enum backend_step */
+    uint8_t tier;
+};
+
 struct attempt;
 struct gate_dialog;
 struct worker;
@@ -85,6 +92,7 @@ struct session {
     uint64_t relay_ms;       /* when a 220 went to the client; 0 = never */
     uint64_t active_ms;      /* last octet in either direction */
     uint64_t waits_since_ms; /* for what its deadline in RELAY is for */
+    uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
     uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
@@ -99,8 +107,10 @@ struct session {
     bool is_early_talker : 1;
     bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
     bool has_talked_behind_starttls : 1;
-    bool has_said_421 : 1;     /* the backend, in this turn: it is replayed */
-    bool said_421_idle : 1;    /* that was for the client's silence, not the backend's fault */
+    bool has_said_421 : 1;    /* the backend, in this turn: it is replayed */
+    bool lost_in_silence : 1; /* the backend left a silent client: nothing is wrong with it, it may be asked again */
+    bool has_replied : 1;     /* the backend that the session is committed to now */
+    bool client_spoke_last : 1;
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
     bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
     bool replay_has_ended : 1; /* all records have been sent */
@@ -114,6 +124,9 @@ struct session {
     uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
     uint8_t new_offer;         /* in REPLAY: by the new backend */
     uint8_t replays;
+    uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
+    uint8_t blamed_count;
+    struct blamed blamed[BLAMED_MAX]; /* convicted once the mail is accepted elsewhere */
     struct seen seen;
     uint16_t replies_to_compare;
     struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
@@ -146,13 +159,15 @@ struct attempt {
     struct session *session; /* NULL: given up */
     struct backend *backend;
     uint32_t slot_limit; /* the limit under which its slot was taken */
+    uint8_t step;        /* enum backend_step: what it is to answer next, up to RELAY */
     bool is_counted : 1; /* in the backend's share of sessions */
     bool has_connected : 1;
     bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
     bool has_greeting : 1;
     bool is_committed : 1;
-    bool has_quit : 1; /* an orphan that has said QUIT */
-    bool is_slow : 1;  /* `hedge-after` has passed, its session was told */
+    bool has_quit : 1;  /* an orphan that has said QUIT */
+    bool is_slow : 1;   /* `hedge-after` has passed, its session was told */
+    bool is_orphan : 1; /* in worker->orphans */
     uint16_t buffer;
     uint16_t greeting; /* buffer: the greeting, in REPLAY what is said after it */
     uint16_t greeting_length;
@@ -160,6 +175,7 @@ struct attempt {
     uint16_t parsed;          /* in REPLAY: the parser has seen it up to here */
     uint64_t started_ms;
     uint64_t limit_ms; /* when it has failed; its deadline may be earlier, for is_slow */
+    struct attempt *orphan_next, *orphan_previous;
     struct conn conn;
     struct timer deadline;
     union {
@@ -190,9 +206,15 @@ const char *session_state_name(enum session_state state);
 void session_choose(struct session *session);
 /* Nobody was found, for this reason: ends the session, or, in the gate, answers what is open, and it may go on. */
 void session_give_up_search(struct session *session, enum close_reason reason);
-/* From the attempt: it failed before it was of use; the next one is tried at once. `why` for the log; `is_fault`: the
- * backend's. */
-void session_on_attempt_failed(struct attempt *attempt, const char *why, bool is_fault);
+/* Whose failure it is that an attempt came to nothing. */
+enum attempt_failure {
+    FAILURE_OF_BACKEND, /* refused, hung up, answered wrongly: its own, once another one does better */
+    FAILURE_SILENCE,    /* no answer in time: its probe decides */
+    FAILURE_OF_NOBODY,  /* it answers this client otherwise than another backend */
+    FAILURE_SHORTAGE,   /* our own want of descriptors, buffers or memory: no other backend would help */
+};
+/* From the attempt: it failed before it was of use; the next one is tried at once. `why` for the log. */
+void session_on_attempt_failed(struct attempt *attempt, enum attempt_failure failure, const char *why);
 /* From the attempt: `hedge-after` has passed without a complete greeting. */
 void session_on_slow(struct attempt *attempt);
 /* From the attempt: a complete 220 is in its greeting buffer. */
@@ -236,6 +258,8 @@ void attempt_give_up(struct attempt *attempt);
 void attempt_leave(struct attempt *attempt);
 /* Cuts the tie and closes. Accepts NULL. */
 void attempt_close(struct attempt *attempt);
+/* The oldest orphan closes, if there is one: its descriptor is wanted. */
+void attempt_spare_orphan(struct worker *worker);
 /* The error of a socket in the words of a log line. */
 const char *socket_error(int error);
 
@@ -244,7 +268,6 @@ const char *socket_error(int error);
 void relay_begin(struct session *session);
 void relay_on_received(struct session *session, enum direction direction, int result);
 void relay_on_sent(struct session *session, enum direction direction, int result);
-void relay_on_timeout(struct session *session);
 /* The backend has gone down: its reply is not awaited much longer. */
 void relay_on_backend_failed(struct session *session);
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length);
@@ -255,6 +278,16 @@ size_t relay_show_command(struct session *session, const uint8_t *data, size_t l
 /* The same for a complete reply that is postern's own. */
 void relay_note_own_reply(struct session *session, const char *text, size_t length);
 void flow_release(struct session *session, struct flow *flow);
+
+/* --- loss.c: what a backend's end means --- */
+
+/* A 421 of the backend, or a 451 that nobody asked for, is complete and not passed on yet. False: it must not go on,
+ * the session is to be replayed. */
+bool loss_takes_421(struct session *session, const struct dialog_event *event);
+/* The backend's stream has ended, `result` 0 or -errno. */
+void loss_on_backend_end(struct session *session, int result);
+/* The deadline of the relay is over. */
+void loss_on_timeout(struct session *session);
 
 /* --- replay.c: from one backend to another in mid-dialog --- */
 
@@ -293,8 +326,15 @@ void gate_dialog_end(struct session *session);
 
 /* --- outcome.c: what sessions tell about backends and clients --- */
 
-void outcome_failed(struct session *session, const struct attempt *attempt);
-/* A reply that has ended; its text, of which the beginning may be missing when it was very long. */
+/* Something is amiss with the attempt's backend, be it by the client's doing: it is probed. */
+void outcome_doubted(const struct attempt *attempt);
+/* The attempt's backend failed the session at this step, before content: it is probed, and convicted where the
+ * session's mail is accepted by another one of its tier. */
+void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step);
+/* It failed the session in content, which can't be carried over. */
+void outcome_content_lost(struct session *session, const struct attempt *attempt);
+/* A reply has been passed on: what it tells of the client, and of the backends that failed before. Its text, of which
+ * the beginning may be missing when it was very long. */
 void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length);
 /* At the session's end. */
 void outcome_of_client(struct session *session);

@@ -26,16 +26,22 @@ static const char *last_tier_name(const struct session *session) {
 
 static void write_line(const struct session *session, const char *server, const char *tier) {
     char client[ADDRESS_TEXT_MAX];
+    /* What was seen; where nothing more could be read, of that nothing is said. */
+    char mails[12] = "-", code[8] = "-";
+    bool is_clear = dialog_is_clear(&session->dialog);
+    if (is_clear || dialog_mails_accepted(&session->dialog) > 0)
+        snprintf(mails, sizeof mails, "%u", dialog_mails_accepted(&session->dialog));
+    if (is_clear || session->last_words_are_sent)
+        snprintf(code, sizeof code, "%u", session->last_code);
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
-        "mails=%u code=%u phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",
+        "mails=%s code=%s phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",
         (unsigned long long)session->id, address_format(&session->client, client), session->listener->config->name,
         server, tier, session->tries,
         session->relay_ms != 0 ? (long long)(session->relay_ms - session->accepted_ms) : -1,
         (unsigned long long)(session->closed_ms - session->accepted_ms),
         (unsigned long long)session->flows[TO_BACKEND].bytes, (unsigned long long)session->flows[TO_CLIENT].bytes,
-        dialog_mails_accepted(&session->dialog), session->last_code,
-        session->relay_ms != 0 ? dialog_phase_name((enum dialog_phase)session->last_phase) : "-",
+        mails, code, session->relay_ms != 0 ? dialog_phase_name((enum dialog_phase)session->last_phase) : "-",
         session->is_vetted ? "yes" : "no", session->replays, reasons[session->reason].code,
         reasons[session->reason].text);
 }
@@ -149,6 +155,8 @@ static bool closes_plainly(const struct session *session) {
     case CLOSE_PROXY_CLOSED:
     case CLOSE_PROXY_UNLISTED:
         return true;
+    case CLOSE_OPAQUE_ENDED:
+        return session->flows[TO_BACKEND].at_end || !conn_is_open(&session->client_conn);
     default:
         return !conn_is_open(&session->client_conn);
     }
@@ -233,7 +241,7 @@ void session_close(struct session *session, enum close_reason reason) {
     queue_leave(session);
     session->discarded_bytes = 0;
     if (reason == CLOSE_DONE)
-        counter_add(&attempt_share(session->attempt)->successes, 1);
+        counter_add(&attempt_share(session->attempt)->passed[session->passed_step], 1);
     keep_for_log(session);
     outcome_of_client(session);
     if (closes_plainly(session)) {

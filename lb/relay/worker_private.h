@@ -54,6 +54,8 @@ struct worker {
     unsigned offers_count;
     bool offers_full_said;
     unsigned hedge_tokens;
+    struct attempt *orphan_oldest, *orphan_newest; /* attempts that outlive their sessions, to leave politely */
+    unsigned orphans;
     struct backend_set failed;  /* backends that were down or ejected in the last view */
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */

@@ -419,6 +419,10 @@ bool dialog_owes_reply(const struct dialog *dialog) {
     return dialog->runs_count > 0;
 }
 
+unsigned dialog_next_answer(const struct dialog *dialog) {
+    return dialog->runs_count > 0 ? dialog->runs[0].verb : VERB_OTHER;
+}
+
 bool dialog_has_quit(const struct dialog *dialog) {
     return dialog->has_quit;
 }

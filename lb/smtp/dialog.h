@@ -108,6 +108,8 @@ void dialog_forget_partial_reply(struct dialog *dialog);
 /* Octets can be interpreted, and a reply of our own would be understood. */
 bool dialog_is_clear(const struct dialog *dialog);
 bool dialog_owes_reply(const struct dialog *dialog);
+/* What the next reply answers: enum smtp_verb or enum dialog_awaited; VERB_OTHER when none is owed. */
+unsigned dialog_next_answer(const struct dialog *dialog);
 bool dialog_has_quit(const struct dialog *dialog);
 /* QUIT is the only command without its reply. */
 bool dialog_only_quit_is_open(const struct dialog *dialog);

@@ -151,7 +151,7 @@ Test(dialogs, tls_passes_through_untouched_and_a_backend_lost_inside_it_means_a_
                                                port, NULL});
     WAIT_FOR(file_has(&scene, "tls.out", "Verification"), 10000);
     postfix_end(&postfix);
-    WAIT_FOR(log_has(&scene, "the backend closed in mid-session") || log_has(&scene, "the backend reset"), 10000);
+    WAIT_FOR(log_has(&scene, "finished inside TLS") || log_has(&scene, "the backend reset"), 10000);
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
     cr_assert_not(log_has(&scene, "it is replayed"));
     kill_child(&scene, client, SIGKILL);

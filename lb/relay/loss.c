@@ -1,0 +1,152 @@
+/* What the end of a backend means, in relay: its last word to this client, the client's own doing, or a loss; and, of a
+ * loss, whether it is held against the backend.
+ *
+ * A backend that refuses a client in words and hangs up has answered; so has one that is tired of a silent client. Both
+ * ends go on to the client. All else is a loss, and the session is carried over to another backend where that is
+ * possible (replay.c). A loss that clients can bring about at will, of any backend, is held against none; any other is
+ * only remembered here, and told once the same dialog has come to a good end elsewhere (outcome.c). */
+#include "lb/relay/session.h"
+#include "lb/relay/worker_private.h"
+
+static uint64_t quiet_ms(const struct session *session) {
+    return io_now_ms(session->worker->io) - session->active_ms;
+}
+
+static bool client_has_ended(const struct session *session) {
+    return session->flows[TO_BACKEND].at_end;
+}
+
+/* --- whose doing it is --- */
+
+/* The last reply was a refusal, of which the end may be a part. In content a reply comes unasked. */
+static bool has_just_refused(const struct session *session) {
+    uint64_t age_ms = io_now_ms(session->worker->io) - session->replied_ms;
+    bool is_refusal = session->last_code >= 400 || session->last_code == 221;
+    return session->has_replied && is_refusal && (age_ms <= LAST_WORD_MS || dialog_is_in_content(&session->dialog));
+}
+
+/* Servers end a session on a client that is silent, or that has half-closed, or that they have refused. */
+static bool is_backends_doing(const struct session *session) {
+    bool is_asked = dialog_owes_reply(&session->dialog) || session->attempt->conn.send_armed;
+    if (!dialog_is_clear(&session->dialog) || client_has_ended(session) || has_just_refused(session))
+        return false;
+    return is_asked || quiet_ms(session) < SILENT_END_MS;
+}
+
+/* The step that the backend did not pass: that of the oldest command without a reply, else the next one to come. */
+static enum backend_step failed_step(const struct dialog *dialog) {
+    switch (dialog_next_answer(dialog)) {
+    case VERB_MAIL:
+        return STEP_MAIL;
+    case VERB_RCPT:
+        return STEP_RCPT;
+    case VERB_DATA:
+        return STEP_DATA;
+    default:
+        return dialog->is_in_transaction ? STEP_RCPT : STEP_HELLO;
+    }
+}
+
+static void hold_against_backend(struct session *session) {
+    counter_add(&attempt_share(session->attempt)->failures_total, 1);
+    if (session->dialog.has_passed_content)
+        outcome_content_lost(session, session->attempt);
+    else
+        outcome_failed(session, session->attempt, failed_step(&session->dialog));
+}
+
+static void lose(struct session *session, enum close_reason reason, const char *why) {
+    if (dialog_only_quit_is_open(&session->dialog) && !session->is_mid_reply) {
+        session_close(session, CLOSE_QUIT_ANSWERED);
+        return;
+    }
+    if (is_backends_doing(session))
+        hold_against_backend(session);
+    session->lost_in_silence = !dialog_owes_reply(&session->dialog) && quiet_ms(session) >= SILENT_END_MS;
+    if (replay_is_possible(session))
+        replay_begin(session, why);
+    else
+        session_close(session, reason);
+}
+
+/* --- 421, and 451 of servers that say it to the idle (qmail) --- */
+
+bool loss_takes_421(struct session *session, const struct dialog_event *event) {
+    const struct enhanced_code *enhanced = &event->enhanced;
+    bool is_verdict = enhanced->class == 4 && enhanced->subject == 7;
+    bool is_asked = !event->is_unsolicited || session->dialog.has_passed_content;
+    /* To a client that has left, or was idle, it is the answer. */
+    bool is_answer = !is_asked && (client_has_ended(session) || quiet_ms(session) >= IDLE_421_MS);
+    if (is_asked && !is_verdict && is_backends_doing(session))
+        hold_against_backend(session);
+    if (!is_verdict && !is_answer && replay_is_possible(session)) {
+        session->has_said_421 = true;
+        session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;
+        return false;
+    }
+    session->last_code = event->code;
+    dialog_accept_421(&session->dialog);
+    return true;
+}
+
+/* --- ends --- */
+
+static bool is_amid_reply(const struct session *session) {
+    const struct flow *flow = &session->flows[TO_CLIENT];
+    return session->is_mid_reply || flow->shown > flow->cleared;
+}
+
+/* 221, 421 and 521 say that the connection ends, whatever else is owed (RFC 5321 §4.2.2, RFC 7504 §3). Any other
+ * refusal is followed by the end at once, and leaves nothing behind of which an answer is still to come. */
+static bool has_last_word(const struct session *session, int result) {
+    unsigned code = session->last_code;
+    if (!session->has_replied || is_amid_reply(session))
+        return false;
+    if (code == 221 || code == 421 || code == 521)
+        return true;
+    if (!has_just_refused(session))
+        return false;
+    if (dialog_is_in_content(&session->dialog))
+        return true;
+    return result == 0 && (!dialog_owes_reply(&session->dialog) || !session->dialog.is_in_transaction);
+}
+
+void loss_on_backend_end(struct session *session, int result) {
+    bool is_opaque = !dialog_is_clear(&session->dialog);
+    if (is_opaque && (result == 0 || client_has_ended(session)))
+        session_close(session, CLOSE_OPAQUE_ENDED);
+    else if (is_opaque)
+        session_close(session, CLOSE_BACKEND_RESET);
+    else if (dialog_has_quit(&session->dialog) && session->last_code == 221)
+        session_close(session, CLOSE_DONE);
+    else if (client_has_ended(session) && !dialog_owes_reply(&session->dialog))
+        session_close(session, CLOSE_CLIENT_CLOSED);
+    else if (has_last_word(session, result))
+        session_close(session, CLOSE_BACKEND_LAST_WORD);
+    else if (result < 0)
+        lose(session, CLOSE_BACKEND_RESET, socket_error(result));
+    else
+        lose(session, CLOSE_BACKEND_CLOSED, "closed");
+}
+
+/* Where nothing can be read, the side is late that was spoken to. */
+static void end_opaque(struct session *session) {
+    bool awaits_client = session->client_conn.send_armed || !session->client_spoke_last;
+    session_close(session, awaits_client ? CLOSE_CLIENT_TIMEOUT : CLOSE_BACKEND_TIMEOUT);
+}
+
+void loss_on_timeout(struct session *session) {
+    bool owes_reply = dialog_owes_reply(&session->dialog);
+    if (session->backend_is_lost)
+        lose(session, CLOSE_BACKEND_RESET, "took no more");
+    else if (client_has_ended(session) && dialog_has_quit(&session->dialog))
+        session_close(session, dialog_only_quit_is_open(&session->dialog) ? CLOSE_QUIT_ANSWERED : CLOSE_DONE);
+    else if (!dialog_is_clear(&session->dialog))
+        end_opaque(session);
+    else if (session->client_conn.send_armed) /* it takes none of the replies that the backend could give */
+        session_close(session, CLOSE_CLIENT_TIMEOUT);
+    else if (owes_reply || session->attempt->conn.send_armed)
+        lose(session, CLOSE_BACKEND_TIMEOUT, owes_reply ? "no reply in time" : "took no more in time");
+    else
+        session_close(session, CLOSE_CLIENT_TIMEOUT);
+}
