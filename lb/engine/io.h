@@ -50,8 +50,13 @@ int io_start(struct io *io);
 /* Submits what is queued, takes what the kernel has completed, and waits for a completion or the next timer while there
  * is nothing to do. */
 void io_wait(struct io *io);
-/* Runs the completions that io_wait() has found (a bounded number) and due timers. */
+/* There is something to do in the next turn: the next io_wait() does not sleep. */
+void io_hurry(struct io *io);
+/* Runs the completions that io_wait() has found and timers that are due, a bounded number of each. A deadline is never
+ * due before completions that were there earlier have run. */
 void io_dispatch(struct io *io);
+/* True in turns in which more may be begun: what was begun before has been worked off, or is too much to wait for. */
+bool io_may_begin_work(const struct io *io);
 
 /* The loop's clock, CLOCK_MONOTONIC in milliseconds, read once a turn. */
 uint64_t io_now_ms(const struct io *io);

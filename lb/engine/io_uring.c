@@ -33,7 +33,11 @@ enum { GROUP_USUAL, GROUP_BULK };
 struct io {
     struct io_uring ring;
     struct timers timers;
-    uint64_t now_ms; /* ahead of the wheel's clock while completions run */
+    uint64_t now_ms;     /* ahead of the wheel's clock while completions run */
+    unsigned behind;     /* completions taken since all that were there had been */
+    unsigned since_work; /* completions taken since work was begun */
+    bool may_begin_work;
+    bool is_hurried;
     struct buffers usual;
     struct buffers bulk;                    /* count 0: none */
     struct recv_op *starved, **starved_end; /* first in, first out */
@@ -78,7 +82,7 @@ static int setup_ring(struct io *io) {
     /* R_DISABLED: the ring is made here, where errors can be reported, and bound to its thread by io_start(). */
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
-                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
+                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG,
         .cq_entries = 4 * IO_SQ_ENTRIES,
     };
     return io_uring_queue_init_params(IO_SQ_ENTRIES, &io->ring, &params);
@@ -165,6 +169,11 @@ static bool is_transient(int error) {
     return error == -ETIME || error == -EINTR || error == -EAGAIN || error == -EBUSY;
 }
 
+/* One enter completes only some of what is ready (20 since Linux 6.13), and says so by these flags. */
+static bool kernel_has_more(const struct io *io) {
+    return (IO_URING_READ_ONCE(*io->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
 /* Enters the kernel for events in any case, see above; sleeps only while there is nothing to do. */
 void io_wait(struct io *io) {
     uint64_t next = timers_next_ms(&io->timers);
@@ -175,11 +184,16 @@ void io_wait(struct io *io) {
         .tv_nsec = (long long)(wait % 1000) * 1000000,
     };
     struct io_uring_cqe *cqe;
-    int result = io_uring_cq_ready(&io->ring) > 0
+    int result = io->is_hurried || io_uring_cq_ready(&io->ring) > 0
                      ? io_uring_submit_and_get_events(&io->ring)
                      : io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &timeout, NULL);
+    io->is_hurried = false;
     if (result < 0 && !is_transient(result))
         die("io_uring_enter", result);
+}
+
+void io_hurry(struct io *io) {
+    io->is_hurried = true;
 }
 
 /* A full submission queue goes to the kernel at once. Where that has no room for more completions or no memory for more
@@ -224,14 +238,16 @@ bool io_recv_give_up(struct io *io, struct recv_op *op) {
     return true;
 }
 
-/* Those that have waited longest try again, as many as there are buffers now. */
-static void feed_starved(struct io *io) {
-    unsigned tries = io->usual.lent_count;
-    while (io->starved != NULL && tries-- > 0) {
+/* Those that have waited longest try again, as many as there are buffers now. Returns false when there was nobody. */
+static bool feed_starved(struct io *io) {
+    unsigned fed = 0;
+    while (io->starved != NULL && fed < io->usual.lent_count) {
         struct recv_op *op = io->starved;
         leave_starved(io, op);
-        io_recv(io, op, op->slot, false);
+        io_recv(io, op, op->slot, true);
+        fed++;
     }
+    return fed > 0;
 }
 
 /* --- completions --- */
@@ -263,10 +279,8 @@ static void run_completion(struct io *io, uint64_t user_data, int result, unsign
 
 /* Only those that were there when the turn began: what completes while this turn submits is for the next one, so that
  * the turn ends. */
-static unsigned run_completions(struct io *io) {
+static unsigned run_completions(struct io *io, unsigned left) {
     struct io_uring_cqe *cqes[CQES_PER_BATCH];
-    unsigned there = io_uring_cq_ready(&io->ring);
-    unsigned left = there < CQES_PER_TURN ? there : CQES_PER_TURN;
     unsigned done = 0;
     while (left > 0) {
         unsigned ready = io_uring_peek_batch_cqe(&io->ring, cqes, left < CQES_PER_BATCH ? left : CQES_PER_BATCH);
@@ -279,16 +293,37 @@ static unsigned run_completions(struct io *io) {
     return done;
 }
 
+/* Work is begun when all that has come was taken, so that what it brings about does not pile up; with more and more
+ * coming, once in a while. A deadline passes only after what came before it: that of a reply which has come, but which
+ * a stall has kept from being heard, does not. */
+static void begin_work(struct io *io, unsigned done, bool is_all) {
+    io->behind = is_all ? 0 : io->behind + done;
+    io->since_work += done;
+    io->may_begin_work = is_all || io->since_work >= COMPLETIONS_PER_WORK;
+    if (!io->may_begin_work)
+        return;
+    io->since_work = 0;
+    if (io->behind == 0 || io->behind > COMPLETIONS_BEHIND_MAX)
+        timers_advance_some(&io->timers, io->now_ms, TIMERS_PER_TURN);
+}
+
+bool io_may_begin_work(const struct io *io) {
+    return io->may_begin_work;
+}
+
 void io_dispatch(struct io *io) {
-    io->now_ms = clock_ms();
-    count(&io->turns, 1);
     /* The clock moves before completions run, so that what they time starts from now, and expired timers run after
-     * them: a reply that has come is never overtaken by its own deadline. */
-    count(&io->completions, run_completions(io));
-    if (io->starved != NULL)
-        feed_starved(io);
+     * them. */
+    io->now_ms = clock_ms();
+    unsigned there = io_uring_cq_ready(&io->ring);
+    bool is_all = there <= CQES_PER_TURN && !kernel_has_more(io);
+    unsigned done = run_completions(io, there < CQES_PER_TURN ? there : CQES_PER_TURN);
+    count(&io->turns, 1);
+    count(&io->completions, done);
+    if (io->starved != NULL && feed_starved(io))
+        is_all = false;
     atomic_store_explicit(&io->overflows, *io->ring.cq.koverflow, memory_order_relaxed);
-    timers_advance(&io->timers, io->now_ms);
+    begin_work(io, done, is_all);
 }
 
 uint64_t io_now_ms(const struct io *io) {

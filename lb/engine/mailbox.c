@@ -6,7 +6,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+static void mailbox_on_wake(struct op *op, int result, unsigned flags);
+static void mailbox_on_turn(struct op *op, int result, unsigned flags);
+
 static void listen_again(struct mailbox *mailbox) {
+    mailbox->op.complete = mailbox_on_wake;
     io_read_fd(mailbox->io, &mailbox->op, mailbox->eventfd, &mailbox->eventfd_value, sizeof mailbox->eventfd_value);
 }
 
@@ -22,20 +26,36 @@ static struct message *take_in_order(struct mailbox *mailbox) {
     return oldest;
 }
 
+/* Those that are left come in the next turn, before newer ones. */
+static void deliver(struct mailbox *mailbox) {
+    for (unsigned i = 0; i < MESSAGES_PER_TURN && mailbox->undelivered != NULL; i++) {
+        struct message *message = mailbox->undelivered;
+        mailbox->undelivered = message->next;
+        message->deliver(message, mailbox->receiver);
+    }
+    if (mailbox->undelivered != NULL) {
+        mailbox->op.complete = mailbox_on_turn;
+        io_nop(mailbox->io, &mailbox->op);
+        return;
+    }
+    if (mailbox->on_wake != NULL)
+        mailbox->on_wake(mailbox->receiver);
+    listen_again(mailbox);
+}
+
+static void mailbox_on_turn(struct op *op, int result, unsigned flags) {
+    (void)result;
+    (void)flags;
+    deliver(container_of(op, struct mailbox, op));
+}
+
 static void mailbox_on_wake(struct op *op, int result, unsigned flags) {
     struct mailbox *mailbox = container_of(op, struct mailbox, op);
     (void)flags;
     if (result == -ECANCELED)
         return;
-    struct message *message = take_in_order(mailbox);
-    while (message != NULL) {
-        struct message *next = message->next;
-        message->deliver(message, mailbox->receiver);
-        message = next;
-    }
-    if (mailbox->on_wake != NULL)
-        mailbox->on_wake(mailbox->receiver);
-    listen_again(mailbox);
+    mailbox->undelivered = take_in_order(mailbox);
+    deliver(mailbox);
 }
 
 int mailbox_init(struct mailbox *mailbox, struct io *io, void *receiver, void (*on_wake)(void *receiver)) {
@@ -43,7 +63,6 @@ int mailbox_init(struct mailbox *mailbox, struct io *io, void *receiver, void (*
     mailbox->io = io;
     mailbox->receiver = receiver;
     mailbox->on_wake = on_wake;
-    mailbox->op.complete = mailbox_on_wake;
     mailbox->eventfd = eventfd(0, EFD_CLOEXEC);
     return mailbox->eventfd < 0 ? -errno : 0;
 }

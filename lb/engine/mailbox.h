@@ -1,5 +1,6 @@
 /* Messages into a thread that sits in its ring: a lock-free list that any thread may push to, and an eventfd that
- * wakes the ring. Messages are delivered in the order in which they were posted, on the receiver's thread. */
+ * wakes the ring. Messages are delivered in the order in which they were posted, on the receiver's thread,
+ * MESSAGES_PER_TURN in one turn at most. */
 #ifndef POSTERN_ENGINE_MAILBOX_H
 #define POSTERN_ENGINE_MAILBOX_H
 
@@ -20,6 +21,7 @@ struct mailbox {
     struct op op;
     int eventfd;
     uint64_t eventfd_value;
+    struct message *undelivered; /* beyond MESSAGES_PER_TURN, oldest first */
     void *receiver;
     /* Runs on each wake-up after messages were delivered; may be NULL. */
     void (*on_wake)(void *receiver);

@@ -1,4 +1,5 @@
-/* A hierarchical timer wheel with a tick of one millisecond: set and cancel in constant time, no allocation. */
+/* A hierarchical timer wheel with a tick of one millisecond: set and cancel in constant time, no allocation. Thousands
+ * may be due in one millisecond: they can be worked off a few at a time, the clock stands still meanwhile. */
 #ifndef POSTERN_ENGINE_TIMER_H
 #define POSTERN_ENGINE_TIMER_H
 
@@ -20,6 +21,9 @@ struct timers {
     uint64_t now_ms;
     uint64_t occupied[TIMER_LEVELS]; /* a bit for each slot that may hold a timer */
     struct timer *slots[TIMER_LEVELS][TIMER_SLOTS];
+    struct timer
+        *due[TIMER_LEVELS]; /* out of the slots that `now_ms` has entered: to expire (0), to move down (others) */
+    bool is_behind;         /* some of them are left */
 };
 
 void timers_init(struct timers *timers, uint64_t now_ms);
@@ -30,6 +34,9 @@ void timer_cancel(struct timer *timer);
 bool timer_is_set(const struct timer *timer);
 /* Moves the clock on and runs what is due; `expire` may set and cancel any timer. */
 void timers_advance(struct timers *timers, uint64_t now_ms);
+/* The same with a bound on how many expire. Returns false when more are due: the clock then stands where they are, and
+ * the next call goes on with them. */
+bool timers_advance_some(struct timers *timers, uint64_t now_ms, unsigned expire_max);
 /* The earliest time at which timers_advance() has something to do, or UINT64_MAX. */
 uint64_t timers_next_ms(const struct timers *timers);
 

@@ -43,6 +43,8 @@ static void link_last(struct session *session) {
 static void unlink_waiting(struct session *session) {
     struct worker *worker = session->worker;
     unsigned list = list_of(session);
+    if (worker->queue_pass.at == session)
+        worker->queue_pass.at = session->queue_next;
     if (session->queue_previous != NULL)
         session->queue_previous->queue_next = session->queue_next;
     else
@@ -109,20 +111,54 @@ static void choose_again(struct session *session) {
 }
 
 void queue_serve(struct worker *worker) {
-    unsigned stuck_tiers = 0; /* where a session that has tried nothing yet can't move, none like it can */
-    for (unsigned list = 0; list < 2; list++) {
-        struct session *session = worker->queue_first[list];
-        unsigned left = worker->queued; /* one that must wait on joins the end again: look at each once */
-        while (session != NULL && left-- > 0) {
-            struct session *next = session->queue_next;
-            bool is_stuck = session->tries == 0 && (stuck_tiers & (1u << session->queue_tier)) != 0;
-            if (!is_stuck && may_move(session))
-                choose_again(session);
-            else if (session->tries == 0)
-                stuck_tiers |= 1u << session->queue_tier;
-            session = next;
-        }
+    worker->queue_pass.is_due = worker->queued > 0;
+}
+
+static void begin_list(struct worker *worker, unsigned list) {
+    struct queue_pass *pass = &worker->queue_pass;
+    pass->list = (uint8_t)list;
+    pass->at = worker->queue_first[list];
+    pass->left = worker->queued;
+}
+
+/* Looks at the next one. Returns true when it has chosen again. */
+static bool look_at_next(struct worker *worker) {
+    struct queue_pass *pass = &worker->queue_pass;
+    struct session *session = pass->at;
+    if (session == NULL || pass->left == 0) {
+        pass->is_running = pass->list == 0;
+        begin_list(worker, 1);
+        return false;
     }
+    pass->at = session->queue_next;
+    pass->left--;
+    /* Where a session that has tried nothing yet can't move, none like it can. */
+    unsigned tier = 1u << session->queue_tier;
+    bool is_stuck = session->tries == 0 && (pass->stuck_tiers & tier) != 0;
+    if (!is_stuck && may_move(session)) {
+        choose_again(session);
+        return true;
+    }
+    if (session->tries == 0)
+        pass->stuck_tiers |= tier;
+    return false;
+}
+
+/* A pass goes to its end before the next begins, so that nobody is passed over for ever. */
+void queue_run(struct worker *worker) {
+    struct queue_pass *pass = &worker->queue_pass;
+    unsigned moved = 0;
+    if (pass->is_due && !pass->is_running) {
+        pass->is_running = true;
+        pass->is_due = false;
+        pass->stuck_tiers = 0;
+        begin_list(worker, 0);
+    }
+    unsigned looks_max = io_may_begin_work(worker->io) ? LOOKS_PER_TURN : 0;
+    for (unsigned looks = 0; pass->is_running && looks < looks_max && moved < QUEUED_PER_TURN; looks++)
+        moved += look_at_next(worker);
+    if (pass->is_running || pass->is_due)
+        io_hurry(worker->io);
 }
 
 /* Its own vetted clients first, then those of others, then the rest likewise. */

@@ -348,8 +348,10 @@ void queue_leave(struct session *session);
 bool queue_must_yield(const struct session *session, const struct view_tier *tier);
 /* A backend of this tier that was full has a free slot. */
 void queue_on_slot_freed(struct worker *worker, unsigned tier);
-/* Lets waiting sessions choose again, vetted ones first. */
+/* Something may have changed: lets those that wait choose again, from the next queue_run() on. */
 void queue_serve(struct worker *worker);
+/* Once a turn: goes a step further through those that wait. */
+void queue_run(struct worker *worker);
 void queue_on_tick(struct timer *timer);
 
 #endif

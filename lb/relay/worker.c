@@ -44,9 +44,7 @@ void worker_release_session(struct session *session) {
 /* --- messages --- */
 
 static void on_wake(void *receiver) {
-    struct worker *worker = receiver;
-    if (worker->queued > 0)
-        queue_serve(worker);
+    queue_serve(receiver);
 }
 
 static struct session *session_at(struct worker *worker, unsigned index) {
@@ -93,21 +91,28 @@ static void answer_query(struct message *message, void *receiver) {
     mailbox_post(query->reply, message);
 }
 
+static bool tell_to_end(struct sweep *sweep, struct session *session) {
+    struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
+    if (session->state >= SESSION_SWALLOWING)
+        return false;
+    if (request->backend != NULL && (session->attempt == NULL || session->attempt->backend != request->backend))
+        return false;
+    session_shut_down(session, CLOSE_SHUTDOWN);
+    request->count++;
+    return true;
+}
+
+static void on_told_to_end(struct sweep *sweep) {
+    struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
+    request->message.deliver = request->on_reply;
+    mailbox_post(request->reply, &request->message);
+}
+
 static void shut_down_sessions(struct message *message, void *receiver) {
     struct sessions_shutdown *request = container_of(message, struct sessions_shutdown, message);
-    struct worker *worker = receiver;
     request->count = 0;
-    for (unsigned i = 0; i < worker->sessions.touched; i++) {
-        struct session *session = session_at(worker, i);
-        if (session == NULL || session->state >= SESSION_SWALLOWING)
-            continue;
-        if (request->backend != NULL && (session->attempt == NULL || session->attempt->backend != request->backend))
-            continue;
-        session_shut_down(session, CLOSE_SHUTDOWN);
-        request->count++;
-    }
-    message->deliver = request->on_reply;
-    mailbox_post(request->reply, message);
+    request->sweep = (struct sweep){.visit = tell_to_end, .on_done = on_told_to_end};
+    sweep_begin(&request->sweep, receiver);
 }
 
 void worker_query_sessions(struct worker *worker, struct sessions_query *query) {
@@ -126,14 +131,29 @@ void worker_wake(struct worker *worker) {
 
 /* --- stopping --- */
 
+static bool end_now(struct sweep *sweep, struct session *session) {
+    (void)sweep;
+    bool is_ending = session->state >= SESSION_SWALLOWING;
+    session_close(session, CLOSE_STOPPING);
+    return !is_ending;
+}
+
+static void on_all_ended(struct sweep *sweep) {
+    sweep->worker->is_out_of_time = true;
+}
+
 static void on_grace_over(struct timer *timer) {
     struct worker *worker = container_of(timer, struct worker, stop_deadline);
-    for (unsigned i = 0; i < worker->sessions.touched; i++) {
-        struct session *session = session_at(worker, i);
-        if (session != NULL)
-            session_close(session, CLOSE_STOPPING);
-    }
-    worker->is_out_of_time = true;
+    worker->stop_sweep.visit = end_now;
+    worker->stop_sweep.on_done = on_all_ended;
+    sweep_begin(&worker->stop_sweep, worker);
+}
+
+static bool end_soon(struct sweep *sweep, struct session *session) {
+    (void)sweep;
+    bool is_ending = session->state >= SESSION_SWALLOWING;
+    session_shut_down(session, CLOSE_STOPPING);
+    return !is_ending;
 }
 
 static void begin_to_stop(struct message *message, void *receiver) {
@@ -142,11 +162,8 @@ static void begin_to_stop(struct message *message, void *receiver) {
     worker->is_stopping = true;
     for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_stop(&worker->listeners[i]);
-    for (unsigned i = 0; i < worker->sessions.touched; i++) {
-        struct session *session = session_at(worker, i);
-        if (session != NULL)
-            session_shut_down(session, CLOSE_STOPPING);
-    }
+    worker->stop_sweep.visit = end_soon;
+    sweep_begin(&worker->stop_sweep, worker);
     worker->stop_deadline.expire = on_grace_over;
     timer_set(io_timers(worker->io), &worker->stop_deadline,
               io_now_ms(worker->io) + atomic_load(&worker->stop_grace_ms));
@@ -172,17 +189,17 @@ static bool is_done(const struct worker *worker) {
 /* --- the loop --- */
 
 /* Sessions on a backend that has just failed. */
-static void hurry_sessions(struct worker *worker, const struct backend_set *failed) {
-    for (unsigned i = 0; i < worker->sessions.touched; i++) {
-        struct session *session = session_at(worker, i);
-        if (session != NULL && session->state == SESSION_RELAY && backend_set_has(failed, session->attempt->backend))
-            relay_on_backend_failed(session);
-    }
+static bool hurry_session(struct sweep *sweep, struct session *session) {
+    if (session->state == SESSION_RELAY && backend_set_has(&sweep->worker->hurried, session->attempt->backend))
+        relay_on_backend_failed(session);
+    return false; /* a deadline is moved: as good as nothing */
 }
 
 static void look_for_failed(struct worker *worker) {
-    struct backend_set failed = {0}, added = {0};
+    struct backend_set failed = {0};
     bool has_added = false;
+    if (!worker->hurry.is_running)
+        worker->hurried = failed;
     for (unsigned i = 0; i < worker->view->tiers_count; i++) {
         const struct view_tier *tier = &worker->view->tiers[i];
         for (unsigned j = 0; j < tier->members_count; j++) {
@@ -191,14 +208,14 @@ static void look_for_failed(struct worker *worker) {
                 continue;
             backend_set_add(&failed, backend);
             if (!backend_set_has(&worker->failed, backend)) {
-                backend_set_add(&added, backend);
+                backend_set_add(&worker->hurried, backend);
                 has_added = true;
             }
         }
     }
     worker->failed = failed;
     if (has_added)
-        hurry_sessions(worker, &added);
+        sweep_begin(&worker->hurry, worker);
 }
 
 static void serve_new_view(struct worker *worker) {
@@ -206,8 +223,7 @@ static void serve_new_view(struct worker *worker) {
         return;
     worker->view_seen = worker->view;
     look_for_failed(worker);
-    if (worker->queued > 0)
-        queue_serve(worker);
+    queue_serve(worker);
 }
 
 static void *worker_run(void *argument) {
@@ -227,6 +243,8 @@ static void *worker_run(void *argument) {
         worker->view = snapshots_online(worker->shared->views, worker->index);
         serve_new_view(worker);
         io_dispatch(worker->io);
+        sweeps_run(worker);
+        queue_run(worker);
     }
     snapshots_offline(worker->shared->views, worker->index);
     for (unsigned i = 0; i < worker->sessions.touched; i++) {
@@ -291,6 +309,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->mailbox.eventfd = -1;
     worker->hedge_tokens = HEDGE_TOKENS_MAX;
     worker->queue_tick.expire = queue_on_tick;
+    worker->hurry.visit = hurry_session;
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
     /* Beside them, each accept that is armed is a session to be. */

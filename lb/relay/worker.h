@@ -5,6 +5,7 @@
 #include "backends/roster.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
+#include "lb/relay/sweep.h"
 #include "lb/reputation/reputation.h"
 
 #include <stdatomic.h>
@@ -77,7 +78,8 @@ struct sessions_shutdown {
     struct mailbox *reply;
     void (*on_reply)(struct message *message, void *receiver);
     struct backend *backend;
-    unsigned count; /* out: sessions told to end */
+    unsigned count;     /* out: sessions told to end */
+    struct sweep sweep; /* the worker's */
 };
 
 /* A listening socket, bound by main before privileges are dropped; one per worker and address (SO_REUSEPORT). */

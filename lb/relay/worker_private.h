@@ -36,6 +36,16 @@ struct counters {
     atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused;
 };
 
+/* A walk through those that wait in the queue, some in each turn. */
+struct queue_pass {
+    struct session *at; /* the next to look at */
+    unsigned left;      /* to look at in its list: one that must wait on joins the end again */
+    unsigned stuck_tiers;
+    uint8_t list;
+    bool is_running;
+    bool is_due; /* something may have changed since it began */
+};
+
 struct worker {
     struct workers_shared *shared;
     unsigned index;
@@ -56,7 +66,10 @@ struct worker {
     unsigned hedge_tokens;
     struct attempt *orphan_oldest, *orphan_newest; /* attempts that outlive their sessions, to leave politely */
     unsigned orphans;
+    struct sweep *sweeps;       /* that are running */
     struct backend_set failed;  /* backends that were down or ejected in the last view */
+    struct backend_set hurried; /* of these, whose sessions `hurry` is to tell */
+    struct sweep hurry;
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */
     uint64_t next_id;
@@ -65,11 +78,13 @@ struct worker {
     unsigned listeners_count;
     struct session *queue_first[2], *queue_last[2]; /* vetted, others */
     unsigned queued;
+    struct queue_pass queue_pass;
     struct timer queue_tick;
     bool is_stopping;
     atomic_bool has_ended;
     bool is_out_of_time; /* the grace is over: end with sessions open */
     struct timer stop_deadline;
+    struct sweep stop_sweep;
     struct message stop_message;
     atomic_ulong stop_grace_ms;
     struct counters counters;

@@ -1,11 +1,13 @@
 /* The ring itself, on socket pairs: that it goes on turning whatever ends in one turn, and who gets a buffer when there
  * are too few. */
 #include "lb/engine/conn.h"
+#include "lb/engine/mailbox.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 TestSuite(ring, .timeout = 120);
@@ -215,4 +217,71 @@ Test(ring, a_connection_that_waits_for_a_buffer_closes_at_once) {
     for (unsigned i = BUFFERS + 1; i < 3 * BUFFERS - 1; i += 2)
         cr_assert(peers[i].has_received);
     finish(3 * BUFFERS);
+}
+
+/* A stall: octets for all have come, and then all their deadlines have passed, before the ring looks again. */
+static struct timer deadlines[CONNS_MAX];
+static unsigned overtaken;
+
+static void on_deadline(struct timer *timer) {
+    overtaken += !peers[timer - deadlines].has_received;
+}
+
+Test(ring, what_came_before_its_deadline_is_heard_before_the_deadline_passes_however_much_came) {
+    struct timespec now;
+    open_conns(CONNS_MAX, 4 * CONNS_MAX);
+    uint64_t end_ms = io_now_ms(io) + 2;
+    for (unsigned i = 0; i < CONNS_MAX; i++) {
+        deadlines[i].expire = on_deadline;
+        timer_set(io_timers(io), &deadlines[i], end_ms);
+        cr_assert_eq(write(peers[i].fd, "x", 1), 1);
+    }
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 < end_ms + 10);
+    turn_until(&received, CONNS_MAX);
+    for (unsigned i = 0; i < CONNS_MAX; i++)
+        while (timer_is_set(&deadlines[i]))
+            turn();
+    cr_assert_eq(overtaken, 0);
+    finish(CONNS_MAX);
+}
+
+enum { MESSAGES = 1000 };
+static struct message messages[MESSAGES];
+static unsigned delivered, delivered_now, woken;
+
+static void on_message(struct message *message, void *receiver) {
+    (void)receiver;
+    cr_assert_eq(message, &messages[delivered]);
+    delivered++;
+    delivered_now++;
+}
+
+static void on_woken(void *receiver) {
+    (void)receiver;
+    woken++;
+}
+
+Test(ring, many_messages_are_delivered_in_their_order_some_in_each_turn) {
+    struct mailbox mailbox;
+    open_conns(1, 64);
+    cr_assert_eq(mailbox_init(&mailbox, io, NULL, on_woken), 0);
+    mailbox_start(&mailbox);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        messages[i].deliver = on_message;
+        mailbox_post(&mailbox, &messages[i]);
+    }
+    for (unsigned turns = 0; delivered < MESSAGES; turns++) {
+        cr_assert_lt(turns, TURNS_MAX);
+        delivered_now = 0;
+        turn();
+        cr_assert_leq(delivered_now, MESSAGES_PER_TURN);
+    }
+    turn_until(&woken, 1);
+    delivered = 0;
+    mailbox_post(&mailbox, &messages[0]);
+    turn_until(&delivered, 1);
+    finish(1);
+    mailbox_finish(&mailbox);
 }

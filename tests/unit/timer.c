@@ -117,3 +117,47 @@ Test(timer, an_expiring_timer_may_set_and_cancel_others_of_the_same_slot) {
     timers_advance(&timers, 200);
     cr_assert_eq(chained.expired, 1);
 }
+
+static unsigned expired_now;
+static void on_expire_together(struct timer *timer) {
+    on_expire(timer);
+    expired_now++;
+}
+
+Test(timer, thousands_due_in_one_millisecond_expire_some_at_a_time_and_the_rest_can_be_cancelled) {
+    enum { COUNT = 10000, MOST = 32 };
+    struct probe_timer *probes = calloc(COUNT, sizeof *probes), later = {0}, meanwhile = {0};
+    timers_init(&timers, 1);
+    wrong_times = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        set(&probes[i], 300000);
+        probes[i].timer.expire = on_expire_together;
+    }
+    set(&later, 300040);
+    unsigned calls = 0, cancelled = 0;
+    for (bool is_all = false; !is_all; calls++) {
+        expired_now = 0;
+        is_all = timers_advance_some(&timers, 300020, MOST);
+        cr_assert_leq(expired_now, MOST);
+        if (calls == 200) /* the clock stands at 300000 */
+            set(&meanwhile, 300001);
+        if (!is_all)
+            cr_assert_leq(timers_next_ms(&timers), 300000);
+        struct probe_timer *last = &probes[COUNT - calls - 1]; /* they expire in the order in which they were set */
+        if (calls > 200 && timer_is_set(&last->timer)) {
+            timer_cancel(&last->timer);
+            cancelled++;
+        }
+    }
+    cr_assert_geq(calls, (COUNT - cancelled) / MOST);
+    unsigned expired = 0;
+    for (unsigned i = 0; i < COUNT; i++)
+        expired += probes[i].expired;
+    cr_assert_eq(expired + cancelled, COUNT);
+    cr_assert(cancelled > 0 && meanwhile.expired == 1 && later.expired == 0);
+    cr_assert(timers_next_ms(&timers) > 300020 && timers_next_ms(&timers) <= 300040);
+    timers_advance(&timers, 300040);
+    cr_assert_eq(later.expired, 1);
+    cr_assert_eq(wrong_times, 0);
+    free(probes);
+}
