@@ -225,6 +225,8 @@ int questions_create(struct io *io, struct resolver *resolver, struct questions 
         questions->free_walks = walk;
     }
     int result = mailbox_init(&questions->mailbox, io, questions, NULL);
+    /* A question costs a look into the cache, and those of one instant should be one query: all of a worker at once. */
+    questions->mailbox.turn_max = GATE_QUESTIONS_MAX;
     if (result == 0 && getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         result = -EIO;
     if (result == 0)

@@ -35,7 +35,7 @@
 #define QUEUED_PER_TURN 16u
 /* Places that a sweep, or the queue, only looks at in one turn: 50 ns each (measured, not in the cache). */
 #define LOOKS_PER_TURN 1024u
-/* Messages from other threads. */
+/* Messages from other threads, each of which may take a session a step further. */
 #define MESSAGES_PER_TURN 64u
 
 /* With completions coming faster than they are run, work is begun after this many of them. Each of 32 closes is some 8

@@ -28,7 +28,7 @@ static struct message *take_in_order(struct mailbox *mailbox) {
 
 /* Those that are left come in the next turn, before newer ones. */
 static void deliver(struct mailbox *mailbox) {
-    for (unsigned i = 0; i < MESSAGES_PER_TURN && mailbox->undelivered != NULL; i++) {
+    for (unsigned i = 0; i < mailbox->turn_max && mailbox->undelivered != NULL; i++) {
         struct message *message = mailbox->undelivered;
         mailbox->undelivered = message->next;
         message->deliver(message, mailbox->receiver);
@@ -63,6 +63,7 @@ int mailbox_init(struct mailbox *mailbox, struct io *io, void *receiver, void (*
     mailbox->io = io;
     mailbox->receiver = receiver;
     mailbox->on_wake = on_wake;
+    mailbox->turn_max = MESSAGES_PER_TURN;
     mailbox->eventfd = eventfd(0, EFD_CLOEXEC);
     return mailbox->eventfd < 0 ? -errno : 0;
 }

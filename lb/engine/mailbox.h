@@ -1,6 +1,6 @@
 /* Messages into a thread that sits in its ring: a lock-free list that any thread may push to, and an eventfd that
  * wakes the ring. Messages are delivered in the order in which they were posted, on the receiver's thread,
- * MESSAGES_PER_TURN in one turn at most. */
+ * a bounded number in each turn. */
 #ifndef POSTERN_ENGINE_MAILBOX_H
 #define POSTERN_ENGINE_MAILBOX_H
 
@@ -21,7 +21,8 @@ struct mailbox {
     struct op op;
     int eventfd;
     uint64_t eventfd_value;
-    struct message *undelivered; /* beyond MESSAGES_PER_TURN, oldest first */
+    struct message *undelivered; /* that are left for the next turns, oldest first */
+    unsigned turn_max;           /* messages in one turn: MESSAGES_PER_TURN, its owner may change it */
     void *receiver;
     /* Runs on each wake-up after messages were delivered; may be NULL. */
     void (*on_wake)(void *receiver);
