@@ -24,7 +24,7 @@ size_t proxy_encode_v2(const struct address *source, const struct address *desti
 size_t proxy_encode_v2_local(uint8_t *out);
 
 struct proxy_header {
-    bool is_proxied; /* false for LOCAL and UNKNOWN: the connection's own addresses count */
+    bool is_proxied; /* false where no client is named (LOCAL, UNKNOWN, UNSPEC): the connection is the proxy's own */
     struct address source;
     struct address destination;
 };

@@ -68,7 +68,10 @@ const struct option options[] = {
     {SECTION_LISTEN, "address", OPTION_ADDRESSES, AT(listen, addresses), "", 0, 0, NULL, OPTION_REQUIRED, 25,
      "One or more addresses, as 0.0.0.0:25 [::]:25."},
     {SECTION_LISTEN, "proxy-from", OPTION_CIDRS, AT(listen, proxy_from), "", 0, 0, NULL, 0, 0,
-     "Networks whose clients must send a PROXY header first; all others must not."},
+     "Networks whose clients must send a PROXY header first; all others must not. A header that names no client (v2 "
+     "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves anybody, else "
+     "hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and is logged at level "
+     "debug."},
     {SECTION_LISTEN, "proxy-timeout", OPTION_DURATION, AT(listen, proxy_timeout_ms), "3s", MS, 10 * MIN, NULL, 0, 0,
      "How long to wait for the PROXY header."},
     {SECTION_LISTEN, "max-per-client", OPTION_NUMBER, AT(listen, per_client_max), "50", 0, 1000000, NULL, NOT_YET, 0,

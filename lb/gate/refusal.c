@@ -11,8 +11,9 @@
 #define COMMANDS_MAX 200u
 #define UNKNOWN_MAX  10u
 
-void refusal_init(struct refusal *refusal) {
+void refusal_init(struct refusal *refusal, enum refusal_kind kind) {
     memset(refusal, 0, sizeof *refusal);
+    refusal->kind = kind;
 }
 
 size_t refusal_greet(const char *hostname, char *ret_text, size_t size) {
@@ -36,6 +37,16 @@ static void say_named(struct answer *answer, const char *before, const char *aft
     char text[REFUSAL_REPLY_MAX - 2];
     snprintf(text, sizeof text, "%s%s%s", before, answer->hostname, after);
     say(answer, text);
+}
+
+static void take_mail(struct refusal *refusal, struct answer *answer) {
+    if (refusal->kind == REFUSAL_AT_MAIL) {
+        say_named(answer, "421 4.3.2 ", " No mail is taken of a proxy's own connection");
+        refusal->is_over = true;
+        return;
+    }
+    refusal->has_sender = true;
+    say(answer, "250 2.1.0 Ok");
 }
 
 static void end(struct refusal *refusal, struct answer *answer, const char *text) {
@@ -65,8 +76,7 @@ static void take_command(struct refusal *refusal, struct answer *answer) {
         say_named(answer, "250 ", "");
         break;
     case VERB_MAIL:
-        refusal->has_sender = true;
-        say(answer, "250 2.1.0 Ok");
+        take_mail(refusal, answer);
         break;
     case VERB_RCPT:
         refusal->recipients += refusal->has_sender && refusal->recipients < UINT16_MAX;

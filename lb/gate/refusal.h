@@ -1,5 +1,6 @@
-/* The dialog with a client that is not admitted, where [gate] refuse = rcpt: it is heard up to its recipients, each of
- * which gets 450 4.3.2, so that the sender's log names them. No mail is ever taken. Pure.
+/* The dialog with those of whom no mail is taken. A client that is not admitted, where [gate] refuse = rcpt, is heard
+ * up to its recipients, each of which gets 450 4.3.2, so that the sender's log names them. The health check of a
+ * balancer before postern is heard up to MAIL. Pure.
  *
  * It offers what common senders insist on (a sender that needs SMTPUTF8 and is not offered it bounces its mail); TLS is
  * not offered. Every refusal that a sender might act on for good is a 4xx. */
@@ -15,7 +16,13 @@
 /* What one call of refusal_feed() may write: it stops before a line whose reply might not fit. */
 #define REFUSAL_REPLY_MAX 512u
 
+enum refusal_kind {
+    REFUSAL_AT_RCPT, /* a client that is not admitted */
+    REFUSAL_AT_MAIL, /* a health check */
+};
+
 struct refusal {
+    enum refusal_kind kind;
     char line[REFUSAL_LINE_MAX];
     uint16_t line_length;
     uint16_t commands;
@@ -28,7 +35,7 @@ struct refusal {
     uint64_t chunk_left; /* of BDAT, thrown away */
 };
 
-void refusal_init(struct refusal *refusal);
+void refusal_init(struct refusal *refusal, enum refusal_kind kind);
 /* Writes the greeting; returns its length. */
 size_t refusal_greet(const char *hostname, char *ret_text, size_t size);
 /* Takes octets of the client and writes replies to them, as far as `size` has room for: at least twice

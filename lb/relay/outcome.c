@@ -124,6 +124,6 @@ void outcome_of_client(struct session *session) {
     };
     bool is_news = seen->clean > 0 || seen->rejected > 0 || seen->recipients > 0 || sighting.has_talked_early ||
                    sighting.has_pipelined || sighting.is_not_smtp || sighting.needed_vetting;
-    if (is_news && session->worker->shared->reputation != NULL)
+    if (is_news && !session->is_check && session->worker->shared->reputation != NULL)
         spsc_put(&session->worker->sightings, &sighting);
 }

@@ -13,6 +13,27 @@ bool proxy_in_looks_like(const uint8_t *data, size_t length) {
            (length >= sizeof v2_signature && memcmp(data, v2_signature, sizeof v2_signature) == 0);
 }
 
+static bool somebody_is_served(const struct view *view) {
+    for (unsigned i = 0; i < view->tiers_count; i++)
+        for (unsigned k = 0; view->tiers[i].is_up && k < view->tiers[i].members_count; k++)
+            if (view->tiers[i].members[k].is_usable && view->tiers[i].members[k].weight > 0)
+                return true;
+    return false;
+}
+
+/* The peer's own connection: its check of whether postern serves, which it does as long as it serves anybody, vetted
+ * clients in an outage among them. It is no client: it takes no place of max-sessions. */
+static void answer_check(struct session *session) {
+    session->is_check = true;
+    if (session->counts)
+        atomic_fetch_sub(&session->worker->shared->sessions, 1);
+    session->counts = false;
+    if (somebody_is_served(session->worker->view))
+        refusal_dialog_begin(session);
+    else
+        session_close(session, CLOSE_NO_BACKEND);
+}
+
 /* What stands behind the header is early talk of the client. */
 static void accept_header(struct session *session, const struct proxy_header *header, size_t header_length) {
     struct flow *flow = &session->flows[TO_BACKEND];
@@ -32,7 +53,12 @@ static void accept_header(struct session *session, const struct proxy_header *he
         session->is_early_talker = true;
     }
     conn_recv(&session->client_conn, false);
-    session_admit(session);
+    if (!header->is_proxied)
+        answer_check(session);
+    else if (!session->counts)
+        session_close(session, CLOSE_TOO_MANY_SESSIONS);
+    else
+        session_admit(session);
 }
 
 /* Gathers octets in the flow's buffer; a header fits many times. */

@@ -1,6 +1,7 @@
-/* A session that is not admitted, where [gate] refuse = rcpt: postern speaks with the client itself, up to its
- * recipients. The dialog stands with its replies in the buffer of the flow TO_CLIENT, what the client says in that of
- * the flow TO_BACKEND; the next receive is armed when both are worked off. */
+/* A session that is not admitted, where [gate] refuse = rcpt, or that a proxy makes for itself, to check whether
+ * postern serves: postern speaks with the client itself, up to its recipients or its MAIL. The dialog stands with its
+ * replies in the buffer of the flow TO_CLIENT, what the client says in that of the flow TO_BACKEND; the next receive is
+ * armed when both are worked off. */
 #include "lb/gate/refusal.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
@@ -42,7 +43,7 @@ static void go_on(struct session *session) {
     if (conn->send_armed)
         return;
     if (refusal->is_over) {
-        session_close(session, CLOSE_REFUSED_AT_RCPT);
+        session_close(session, session->is_check ? CLOSE_CHECKED : CLOSE_REFUSED_AT_RCPT);
         return;
     }
     if (input->has_buffer) {
@@ -72,9 +73,9 @@ void refusal_dialog_begin(struct session *session) {
         return;
     }
     flow_fill(output, (uint16_t)buffer, 0, 0);
-    refusal_init(dialog_of(session));
+    refusal_init(dialog_of(session), session->is_check ? REFUSAL_AT_MAIL : REFUSAL_AT_RCPT);
     session_enter(session, SESSION_REFUSAL_DIALOG);
-    counter_add(&session->worker->counters.refused, 1);
+    counter_add(&session->worker->counters.refused, !session->is_check);
     send_output(session, refusal_greet(session->worker->shared->config->global.hostname, output_of(session),
                                        IO_BUFFER_SIZE - OUTPUT_OFFSET));
 }

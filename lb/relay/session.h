@@ -24,7 +24,9 @@ enum session_state {
     SESSION_PARKED,   /* its backend is lost, nothing is owed: awaits the client's next command; `client` */
     SESSION_REPLAY,   /* a new backend has greeted and is told what the lost one knew; `reply` */
     SESSION_GATE,     /* postern itself speaks, up to the first acceptable recipient; gate_dialog.c sets the deadline */
-    SESSION_REFUSAL_DIALOG, /* not admitted: postern itself answers, each recipient with 450; REFUSAL_IDLE_MS */
+    /* Not admitted, or a proxy's check: postern itself answers, each recipient with 450, or MAIL with 421;
+     * REFUSAL_IDLE_MS */
+    SESSION_REFUSAL_DIALOG,
     SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
     SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
     SESSION_LINGERING,  /* half-closed, unread input is thrown away; LINGER_TIME_MS */
@@ -118,6 +120,7 @@ struct session {
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
+    bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
     bool is_gated : 1;         /* it is in the gate or came through it: a bare CR or LF ends it */
     bool has_bare_line_end : 1;
     bool has_bare_content : 1; /* that was in content, whose end is still awaited */
@@ -304,7 +307,7 @@ void replay_on_timeout(struct session *session);
 void replay_on_client(struct session *session, int result);
 void replay_on_client_sent(struct session *session, int result);
 
-/* --- refusal_dialog.c: where [gate] refuse = rcpt --- */
+/* --- refusal_dialog.c: where [gate] refuse = rcpt, and for checks --- */
 
 void refusal_dialog_begin(struct session *session);
 void refusal_dialog_on_received(struct session *session, int result);

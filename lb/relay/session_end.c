@@ -24,6 +24,13 @@ static const char *last_tier_name(const struct session *session) {
     return session->last_tier == UINT8_MAX ? "-" : session->worker->shared->config->tiers[session->last_tier].name;
 }
 
+/* Every few seconds one, and of each there is nothing to tell. */
+static bool is_routine(const struct session *session) {
+    bool is_end = session->reason == CLOSE_CHECKED || session->reason == CLOSE_CLIENT_CLOSED ||
+                  session->reason == CLOSE_CLIENT_RESET;
+    return session->is_check && is_end && session->last_code != 421;
+}
+
 static void write_line(const struct session *session, const char *server, const char *tier) {
     char client[ADDRESS_TEXT_MAX];
     /* What was seen; where nothing more could be read, of that nothing is said. */
@@ -33,6 +40,8 @@ static void write_line(const struct session *session, const char *server, const 
         snprintf(mails, sizeof mails, "%u", dialog_mails_accepted(&session->dialog));
     if (is_clear || session->last_words_are_sent)
         snprintf(code, sizeof code, "%u", session->last_code);
+    if (is_routine(session) && log_get_level() < LOG_LEVEL_DEBUG)
+        return;
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
         "mails=%s code=%s phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",

@@ -9,7 +9,7 @@ static struct refusal refusal;
 static char said[65536];
 
 static void begin(void) {
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     said[0] = '\0';
 }
 
@@ -49,7 +49,7 @@ static void begins(const char *text, const char *code) {
 
 Test(refusal, each_recipient_hears_450_however_the_octets_come) {
     for (size_t piece = 1; piece <= strlen(WHOLE); piece++) {
-        refusal_init(&refusal);
+        refusal_init(&refusal, REFUSAL_AT_RCPT);
         cr_assert_str_eq(feed(WHOLE, piece), ANSWERS, "%zu: %s", piece, said);
         cr_assert(refusal.is_over && refusal.recipients == 2);
     }
@@ -66,17 +66,17 @@ Test(refusal, chunks_are_thrown_away_and_their_mail_is_not_taken) {
 Test(refusal, http_and_headers_bare_line_ends_and_long_lines_end_it) {
     begins(feed("GET / HTTP/1.1\r\n", 100), "421 4.7.0");
     cr_assert(refusal.is_over && refusal.is_foreign);
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     begins(feed("NOOP\n", 100), "421 4.7.0");
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     begins(feed("NOOP\rX", 100), "421 4.7.0");
     cr_assert_not(refusal.is_foreign);
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     char line[REFUSAL_LINE_MAX + 10];
     memset(line, 'a', sizeof line);
     line[sizeof line - 1] = '\0';
     begins(feed(line, sizeof line), "421 4.7.0");
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     begins(feed("BDAT x\r\n", 100), "421 4.7.0");
 }
 
@@ -86,7 +86,7 @@ Test(refusal, who_talks_on_and_on_is_cut) {
         memcpy(text + i * 6, "NOOP\r\n", 7);
     feed(text, sizeof text);
     cr_assert(refusal.is_over && strstr(said, "421 4.7.0 mx.test Error: too many commands") != NULL);
-    refusal_init(&refusal);
+    refusal_init(&refusal, REFUSAL_AT_RCPT);
     memset(text, 0, sizeof text);
     for (unsigned i = 0; i < 20; i++)
         memcpy(text + i * 6, "WHAT\r\n", 7);
@@ -100,4 +100,15 @@ Test(refusal, tls_is_refused_for_now_and_the_greeting_names_us) {
     cr_assert_str_eq(greeting, "220 mx.test ESMTP\r\n");
     begins(feed("STARTTLS\r\n", 100), "454 4.7.0");
     begins(feed("HELO a\r\n", 100), "250 mx.test\r\n");
+}
+
+Test(refusal, a_check_is_answered_up_to_its_mail_and_no_recipient_is_asked_for) {
+    refusal_init(&refusal, REFUSAL_AT_MAIL);
+    cr_assert_not_null(strstr(feed("EHLO lb.test\r\nNOOP\r\nRSET\r\n", 3), "\r\n250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n"),
+                       "%s", said);
+    cr_assert_not(refusal.is_over);
+    begins(feed("MAIL FROM:<a@b.test>\r\nRCPT TO:<u@x.test>\r\n", 5), "421 4.3.2 mx.test ");
+    cr_assert(refusal.is_over && strchr(said, '\n')[1] == '\0', "%s", said);
+    refusal_init(&refusal, REFUSAL_AT_MAIL);
+    begins(feed("QUIT\r\n", 1), "221 2.0.0 Bye\r\n");
 }

@@ -1,0 +1,117 @@
+/* The health checks of a balancer before postern: a postern that serves is not taken out of service, and what checks it
+ * is no client. */
+#include "talk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
+#define LOCAL     SIGNATURE "\x20\0\0\0"
+#define UNSPEC    SIGNATURE "\x21\0\0\0"
+#define UNKNOWN   "PROXY UNKNOWN\r\n"
+
+static struct scene scene;
+static struct test_sink vm, bastion;
+
+static void begin(const char *global) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    sink_begin(&scene, &bastion, "bastion", "");
+    free(shell(NULL, "echo 192.0.2.0/24 > %s/allow; echo 127.0.0.1 > %s/deny", scene.dir, scene.dir));
+    postern_begin_with(&scene, global, "proxy-from = 127.0.0.0/8\n",
+                       "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\ndeny-file = %s/deny\n"
+                       "[dns]\nservers = 127.0.0.1:1\n[tier primary]\ninter = 200ms\n[tier strict]\nadmit = vetted\n"
+                       "inter = 200ms\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                       "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                       scene.dir, scene.dir, vm.port, bastion.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+}
+
+/* Says the header, then what is given; compares the replies. */
+static void check(const char *header, size_t length, const char *const *steps) {
+    struct talk talk;
+    talk_begin(&talk, "127.0.0.1", scene.port);
+    talk_say(&talk, header, length);
+    for (unsigned i = 0; steps[i] != NULL; i++) {
+        if (i % 2 == 1) {
+            talk_say(&talk, steps[i], strlen(steps[i]));
+            continue;
+        }
+        const char *reply = talk_hear(&talk, 15000);
+        cr_assert(strncmp(reply, steps[i], strlen(steps[i])) == 0, "\"%s\" for %s after %s", reply, steps[i],
+                  talk.heard);
+    }
+    talk_end(&talk);
+}
+
+#define CHECK(header, ...) check(header, sizeof(header) - 1, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(proxy_checks, each_kind_is_greeted_and_may_quit) {
+    begin("");
+    CHECK(LOCAL, "220 mx.example.test", "EHLO lb.test\r\n", "250-", "QUIT\r\n", "221", "", "closed");
+    CHECK(UNSPEC, "220", "HELO lb.test\r\n", "250 ", "QUIT\r\n", "221", "", "closed");
+    CHECK(UNKNOWN, "220", "QUIT\r\n", "221", "", "closed");
+    CHECK("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "220", "QUIT\r\n", "221", "", "closed");
+    CHECK(LOCAL "QUIT\r\n", "220", "", "221", "", "closed");
+    CHECK(LOCAL, "220"); /* and leaves */
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    cr_assert_eq(info_figure(&scene, "relayed_total"), 0, "no backend is asked");
+    cr_assert_not(log_has(&scene, "health check of the proxy"), "the log is not filled with them");
+    scene_end(&scene);
+}
+
+Test(proxy_checks, mail_is_not_taken_and_is_no_evidence) {
+    begin("");
+    CHECK(LOCAL, "220", "EHLO lb.test\r\n", "250-", "MAIL FROM:<a@b.test>\r\n", "421 4.3.2", "", "closed");
+    CHECK(LOCAL "EHLO lb.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<u@x.test>\r\nDATA\r\n", "220", "", "250-", "", "421",
+          "", "closed");
+    CHECK(UNKNOWN "GET / HTTP/1.0\r\n", "220", "", "421", "", "closed");
+    WAIT_FOR(log_has(&scene, "code=421 "), 5000);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    char *said = ctl(&scene, NULL, "show reputation");
+    cr_assert_not_null(strstr(said, "clients: 0\n"), "%s", said);
+    free(said);
+    cr_assert_eq(sink_figure(&vm, "mails") + sink_figure(&bastion, "mails"), 0);
+    scene_end(&scene);
+}
+
+Test(proxy_checks, in_an_outage_of_the_primaries_the_vetted_are_not_cut_off) {
+    begin("");
+    free(ctl(&scene, NULL, "set server vm1 state maint"));
+    CHECK(LOCAL, "220", "QUIT\r\n", "221");
+    CHECK("PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n", "220 bastion", "QUIT\r\n", "221");
+    CHECK("PROXY TCP4 198.51.100.7 192.0.2.1 4000 25\r\n", "421", "", "closed");
+    free(ctl(&scene, NULL, "set server bastion state maint"));
+    CHECK(LOCAL, "421 4.3.2", "", "closed");
+    CHECK(UNKNOWN, "421 4.3.2", "", "closed");
+    free(ctl(&scene, NULL, "set server vm1 state ready"));
+    WAIT_FOR(server_figure(&scene, "vm1", "sessions") == 0, 5000);
+    for (uint64_t until = now_ms() + 10000;;) { /* failback-delay */
+        char *serves = row_value(&scene, "tiers", "primary", "serves");
+        bool is_back = strcmp(serves, "yes") == 0 || strcmp(serves, "true") == 0;
+        free(serves);
+        if (is_back)
+            break;
+        cr_assert(now_ms() < until);
+        pause_ms(50);
+    }
+    CHECK(LOCAL, "220", "QUIT\r\n", "221");
+    scene_end(&scene);
+}
+
+Test(proxy_checks, a_full_postern_is_no_dead_one) {
+    struct talk held;
+    static const char header[] = "PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n";
+    begin("max-sessions = 1\nworkers = 1\n");
+    talk_begin(&held, "127.0.0.1", scene.port);
+    talk_say(&held, header, sizeof header - 1);
+    cr_assert_eq(strncmp(talk_hear(&held, 15000), "220", 3), 0);
+    for (unsigned i = 0; i < 5; i++)
+        CHECK(LOCAL, "220", "QUIT\r\n", "221", "", "closed");
+    CHECK("PROXY TCP4 192.0.2.8 192.0.2.1 4000 25\r\n", "421 4.3.2", "", "closed");
+    talk_end(&held);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    CHECK("PROXY TCP4 192.0.2.8 192.0.2.1 4000 25\r\n", "220", "QUIT\r\n", "221");
+    scene_end(&scene);
+}
