@@ -9,14 +9,15 @@
 #include "lb/dns/questions.h"
 #include "lb/gate/tables.h"
 #include "lb/smtp/command.h"
+#include "lb/smtp/dialog_guard.h"
 #include "lb/smtp/path.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A line is no longer (DESIGN §8: 512 in RFC 5321 §4.5.3.1.4, extensions enlarge it). */
-#define GATE_LINE_MAX 2048u
+/* A line is no longer (512 in RFC 5321 §4.5.3.1.4, extensions enlarge it). */
+#define GATE_LINE_MAX GUARDED_COMMAND_MAX
 /* One reply: that to EHLO is the longest. */
 #define GATE_REPLY_MAX 2048u
 /* A refusal of the host behind, which is repeated at each recipient. */

@@ -264,6 +264,10 @@ static bool take_line(struct session *session, const uint8_t *line, size_t lengt
     struct dialog_event event = {.kind = DIALOG_NONE};
     enum smtp_verb verb = command_verb(line, length);
     bool is_early = !is_last && gate_must_wait_behind(verb);
+    if (length > GATE_LINE_MAX) {
+        end(session, CLOSE_LINE_TOO_LONG);
+        return false;
+    }
     size_t shown = relay_show_command(session, line, length, &event);
     if (shown != length || event.kind != DIALOG_COMMAND) {
         end(session, CLOSE_BARE_LINE_END);
@@ -395,7 +399,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     memset(dialog, 0, sizeof *dialog);
     dialog->tier = (uint8_t)tier;
     session->gate = dialog;
-    session->is_gated = true;
+    session_guard(session);
     session->relay_ms = session->waits_since_ms = io_now_ms(worker->io);
     session_enter(session, SESSION_GATE);
     counter_add(&worker->counters.gated, 1);

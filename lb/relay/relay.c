@@ -74,6 +74,12 @@ static void note_step(struct session *session, const struct dialog_event *event)
     }
 }
 
+/* NULL: HELO was said, which offers nothing. */
+static void note_offer(struct session *session, const uint8_t *reply, size_t length) {
+    session->offer = worker_intern_offer(session->worker, reply, length);
+    dialog_note_chunking(&session->dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
+}
+
 static void note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
     session->last_code = event->code;
     if (event->is_unsolicited)
@@ -82,9 +88,9 @@ static void note_reply(struct session *session, const struct dialog_event *event
         note_step(session, event);
     outcome_note_reply(session, event, reply, length);
     if (event->verb == VERB_EHLO && event->code / 100 == 2)
-        session->offer = worker_intern_offer(session->worker, reply, length);
+        note_offer(session, reply, length);
     if (event->verb == VERB_HELO && event->code / 100 == 2)
-        session->offer = worker_intern_offer(session->worker, NULL, 0);
+        note_offer(session, NULL, 0);
     replay_log_on_reply(&session->log, event->verb, event->code, is_quiet(session));
 }
 
@@ -105,7 +111,10 @@ static bool on_reply(struct session *session, const struct dialog_event *event, 
 
 void relay_note_own_reply(struct session *session, const char *text, size_t length) {
     struct dialog_event event;
+    bool is_guarded = session->dialog.is_guarded;
+    session->dialog.is_guarded = false; /* how we read the client ourselves is in no doubt */
     dialog_feed_server(&session->dialog, (const uint8_t *)text, length, &event);
+    session->dialog.is_guarded = is_guarded;
     if (event.kind == DIALOG_REPLY)
         note_reply(session, &event, (const uint8_t *)text, length);
 }
@@ -115,8 +124,14 @@ static void show_server(struct session *session) {
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
     while (flow->shown < flow->length) {
         struct dialog_event event;
+        bool is_content = dialog_is_in_content(&session->dialog);
         flow->shown += (uint32_t)dialog_feed_server(&session->dialog, data + flow->shown,
                                                     (size_t)(flow->length - flow->shown), &event);
+        if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
+            session->has_unclear_reply = true;
+            session->has_bare_content = is_content;
+            return;
+        }
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
         if (is_reply && !on_reply(session, &event, flow->shown))
             return;
@@ -128,6 +143,11 @@ static void show_server(struct session *session) {
         flow->cleared = flow->shown;
         session->is_mid_reply = true;
     }
+}
+
+void session_guard(struct session *session) {
+    session->is_gated = true;
+    dialog_guard(&session->dialog);
 }
 
 size_t relay_show_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event) {
@@ -243,7 +263,9 @@ static void forward(struct session *session, enum direction direction) {
     } else if (direction == TO_CLIENT) {
         rearm(session, TO_CLIENT); /* for the rest of the reply */
     }
-    if (session->has_said_421)
+    if (session->has_unclear_reply) /* behind what came before it */
+        session_close(session, CLOSE_UNCLEAR_REPLY);
+    else if (session->has_said_421)
         replay_begin(session, "said 421");
 }
 

@@ -184,7 +184,8 @@ static void commit_to(struct attempt *attempt) {
     session->hedge = NULL;
     attempt_give_up(loser);
     attempt->is_committed = true;
-    session->is_gated |= session->worker->shared->config->tiers[attempt->backend->tier].gate; /* by a replay, too */
+    if (session->worker->shared->config->tiers[attempt->backend->tier].gate) /* by a replay, too */
+        session_guard(session);
     if (session->relay_ms == 0) { /* what failed before a long session has no bearing on its end */
         memset(&session->tried, 0, sizeof session->tried);
         backend_set_add(&session->tried, attempt->backend);

@@ -121,11 +121,12 @@ struct session {
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
     bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
-    bool is_gated : 1;         /* it is in the gate or came through it: a bare CR or LF ends it */
+    bool is_gated : 1;         /* it is in the gate or came through it: what can't be followed ends it, but for TLS */
     bool has_bare_line_end : 1;
-    bool has_bare_content : 1; /* that was in content, whose end is still awaited */
-    uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
-    uint8_t new_offer;         /* in REPLAY: by the new backend */
+    bool has_unclear_reply : 1; /* the host's reply leaves open how it reads the client's octets */
+    bool has_bare_content : 1;  /* that was in content, whose end is still awaited */
+    uint8_t offer;              /* what the client was offered: OFFER_… or worker_offer()'s */
+    uint8_t new_offer;          /* in REPLAY: by the new backend */
     uint8_t replays;
     uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
     uint8_t blamed_count;
@@ -276,6 +277,8 @@ void relay_on_backend_failed(struct session *session);
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length);
 /* Adds what was received to what is held of an unfinished line or reply. Returns false when there is no room. */
 bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length);
+/* From now on the session ends at all that could hide a mail in another one's content. */
+void session_guard(struct session *session);
 /* Shows octets of the client to the observer, and commands to the replay log; as dialog_feed_client(). */
 size_t relay_show_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event);
 /* The same for a complete reply that is postern's own. */

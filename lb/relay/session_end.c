@@ -100,8 +100,8 @@ static bool may_speak(const struct session *session) {
         return false;
     if (reasons[session->reason].reply[0] == '\0')
         return false;
-    bool is_clear =
-        dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END || session->has_bare_content;
+    bool is_clear = dialog_is_clear(&session->dialog) || session->reason == CLOSE_BARE_LINE_END ||
+                    session->reason == CLOSE_UNCLEAR_REPLY || session->has_bare_content;
     return session->relay_ms == 0 || (is_clear && !session->is_mid_reply);
 }
 

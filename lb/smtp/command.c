@@ -22,13 +22,20 @@ enum smtp_verb command_verb(const uint8_t *line, size_t length) {
     return VERB_OTHER;
 }
 
+/* C's isspace() takes VT and FF, Java's trim() all control characters, Unicode's blanks have NEL (0x85) and the
+ * no-break space (0xa0); what is beyond ASCII is none of a verb. */
+static bool is_blank_to_some(uint8_t octet) {
+    return (octet <= ' ' && octet != '\r' && octet != '\n') || octet >= 127;
+}
+
 bool command_is_ambiguous(const uint8_t *line, size_t length) {
-    if (length > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == '\v' || line[0] == '\f'))
+    if (length > 0 && is_blank_to_some(line[0]))
         return true;
     for (unsigned verb = VERB_OTHER + 1; verb < VERBS_COUNT; verb++) {
         size_t verb_length = strlen(verbs[verb]);
-        if (length > verb_length && strncasecmp((const char *)line, verbs[verb], verb_length) == 0 &&
-            (line[verb_length] == '\v' || line[verb_length] == '\f' || line[verb_length] == '\0'))
+        bool is_verb = length > verb_length && strncasecmp((const char *)line, verbs[verb], verb_length) == 0;
+        uint8_t behind = is_verb ? line[verb_length] : ' ';
+        if (behind != ' ' && behind != '\t' && behind != '\r' && is_blank_to_some(behind))
             return true;
     }
     return false;

@@ -30,8 +30,8 @@ enum smtp_verb {
 enum smtp_verb command_verb(const uint8_t *line, size_t length);
 
 /* A server may read a command where command_verb() sees none, or another one, and then take content for what we would
- * take for commands. Postfix skips blanks before the verb, takes VT and FF for blanks too, and ends the line at a NUL.
- */
+ * take for commands. Postfix skips blanks before the verb, takes VT and FF for blanks too, and ends the line at a NUL;
+ * other languages know other blanks. */
 bool command_is_ambiguous(const uint8_t *line, size_t length);
 
 /* "BDAT size [LAST]" (RFC 3030 §2). Returns false when it is malformed or the size does not fit 63 bits. */

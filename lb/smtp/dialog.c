@@ -2,24 +2,31 @@
  * What the client's octets mean depends on the replies passed on before them; the relay tells both in that order. */
 #include "lb/smtp/dialog.h"
 
+#include "lb/smtp/content.h"
+#include "lb/smtp/dialog_guard.h"
+
 #include <string.h>
-
-/* RFC 5321 §4.5.3.1.5 for a line; the whole of a multi-line reply is the server's affair. */
-#define REPLY_LINE_MAX  2048
-#define REPLY_TOTAL_MAX UINT16_MAX
-
-/* Where in CRLF "." CRLF the content stands (RFC 5321 §4.1.1.4). */
-enum content_state { AT_LINE_START, IN_TEXT, AFTER_CR, AFTER_DOT, AFTER_DOT_CR };
 
 static const char *const phase_names[] = {"greeting", "idle", "ehlo", "mail", "rcpt",     "data",
                                           "content",  "dot",  "quit", "tls",  "untrusted"};
 
 void dialog_init(struct dialog *dialog) {
     memset(dialog, 0, sizeof *dialog);
-    reply_parser_init(&dialog->reply, REPLY_LINE_MAX, REPLY_TOTAL_MAX);
+    dialog_forget_partial_reply(dialog);
     dialog->runs[0].verb = AWAITED_GREETING;
     dialog->runs[0].count = 1;
     dialog->runs_count = 1;
+}
+
+void dialog_guard(struct dialog *dialog) {
+    unsigned last = dialog->runs_count;
+    dialog->is_guarded = true;
+    if (dialog->client_mode == CLIENT_COMMANDS && last > 0 && dialog->runs[last - 1].verb == VERB_OTHER)
+        dialog->client_mode = CLIENT_AWAITS_OTHER;
+}
+
+void dialog_note_chunking(struct dialog *dialog, bool is_offered) {
+    dialog->takes_chunks = is_offered;
 }
 
 static void stop_interpreting(struct dialog *dialog, struct dialog_event *event) {
@@ -61,7 +68,28 @@ static bool take_awaited(struct dialog *dialog, uint8_t *ret_verb) {
     return true;
 }
 
+static bool awaits(const struct dialog *dialog, uint8_t verb, uint8_t or_verb) {
+    for (unsigned i = 0; i < dialog->runs_count; i++)
+        if (dialog->runs[i].verb == verb || dialog->runs[i].verb == or_verb)
+            return true;
+    return false;
+}
+
+static bool awaits_hello(const struct dialog *dialog) {
+    return awaits(dialog, VERB_EHLO, VERB_HELO);
+}
+
+static bool awaits_chunk(const struct dialog *dialog) {
+    return awaits(dialog, VERB_BDAT, AWAITED_BDAT_LAST);
+}
+
 /* --- the client's side --- */
+
+/* The chunk that begins would be counted as the server counts it. */
+static bool can_count_chunk(const struct dialog *dialog, size_t prefix_length) {
+    return !dialog->is_guarded || (dialog->takes_chunks && !awaits_hello(dialog) &&
+                                   dialog_guard_takes_chunk(dialog->prefix, prefix_length, dialog->chunk_left));
+}
 
 static void begin_command(struct dialog *dialog, enum smtp_verb verb, struct dialog_event *event) {
     size_t length = dialog->line_octets < DIALOG_PREFIX_MAX ? dialog->line_octets : DIALOG_PREFIX_MAX;
@@ -73,7 +101,8 @@ static void begin_command(struct dialog *dialog, enum smtp_verb verb, struct dia
         break;
     case VERB_BDAT:
         /* A size that cannot be read leaves the end of the content unknown. */
-        if (!command_parse_bdat(dialog->prefix, length, &dialog->chunk_left, &is_last)) {
+        if (!command_parse_bdat(dialog->prefix, length, &dialog->chunk_left, &is_last) ||
+            !can_count_chunk(dialog, length)) {
             stop_interpreting(dialog, event);
             return;
         }
@@ -84,7 +113,11 @@ static void begin_command(struct dialog *dialog, enum smtp_verb verb, struct dia
             dialog->client_mode = CLIENT_CHUNK;
         break;
     case VERB_AUTH:
-        dialog->client_mode = CLIENT_AUTH;
+        dialog->client_mode = CLIENT_AWAITS_AUTH;
+        break;
+    case VERB_OTHER:
+        if (dialog->is_guarded)
+            dialog->client_mode = CLIENT_AWAITS_OTHER;
         break;
     case VERB_STARTTLS:
         dialog->client_mode = CLIENT_AWAITS_TLS;
@@ -121,11 +154,8 @@ static void end_line(struct dialog *dialog, struct dialog_event *event) {
     dialog->has_cr = false;
 }
 
-static bool awaits_hello(const struct dialog *dialog) {
-    for (unsigned i = 0; i < dialog->runs_count; i++)
-        if (dialog->runs[i].verb == VERB_EHLO || dialog->runs[i].verb == VERB_HELO)
-            return true;
-    return false;
+static uint32_t line_max(const struct dialog *dialog) {
+    return dialog->client_mode == CLIENT_AUTH ? GUARDED_ANSWER_MAX : GUARDED_COMMAND_MAX;
 }
 
 static size_t feed_line(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
@@ -133,7 +163,8 @@ static size_t feed_line(struct dialog *dialog, const uint8_t *data, size_t lengt
     for (size_t i = 0; i < length; i++) {
         uint8_t octet = data[i];
         bool is_bare = dialog->has_cr != (octet == '\n');
-        if (is_bare) {
+        bool is_long = dialog->is_guarded && dialog->line_octets == line_max(dialog);
+        if (is_bare || is_long) {
             stop_interpreting(dialog, event);
             return i;
         }
@@ -149,99 +180,27 @@ static size_t feed_line(struct dialog *dialog, const uint8_t *data, size_t lengt
     return length;
 }
 
-static size_t end_content(struct dialog *dialog, size_t consumed, struct dialog_event *event) {
+static void end_content(struct dialog *dialog, struct dialog_event *event) {
     dialog->client_mode = CLIENT_COMMANDS;
     dialog->phase = PHASE_DOT;
     await_reply(dialog, AWAITED_DOT);
     event->kind = DIALOG_CONTENT_END;
     event->verb = VERB_DATA;
-    return consumed;
-}
-
-/* Text is looked at in blocks (GCC's and clang's vectors, SSE2 or NEON as the machine has it). */
-typedef uint8_t octets16 __attribute__((vector_size(16)));
-typedef uint64_t words2 __attribute__((vector_size(16)));
-#define TEXT_BLOCK 64u
-
-static octets16 load16(const uint8_t *from) {
-    octets16 octets;
-    memcpy(&octets, from, sizeof octets);
-    return octets;
-}
-
-/* A bare CR or LF, or a dot at a line's start, ends in this block. Reads one octet before it. */
-static bool needs_a_look(const uint8_t *block) {
-    octets16 found = {0};
-    for (unsigned i = 0; i < TEXT_BLOCK; i += 16) {
-        octets16 here = load16(block + i), before = load16(block + i - 1);
-        found |= (octets16)((before == '\r') ^ (here == '\n'));
-        found |= (octets16)((before == '\n') & (here == '.'));
-    }
-    words2 words = (words2)found;
-    return (words[0] | words[1]) != 0;
-}
-
-/* Passes over blocks in which nothing happens; an octet stands before `data`. Returns the octets passed over. */
-static size_t skip_text(const uint8_t *data, size_t length) {
-    size_t done = 0;
-    while (length - done >= TEXT_BLOCK && !needs_a_look(data + done))
-        done += TEXT_BLOCK;
-    return done;
-}
-
-static enum content_state state_behind(uint8_t octet) {
-    return octet == '\n' ? AT_LINE_START : octet == '\r' ? AFTER_CR : IN_TEXT;
-}
-
-/* Returns the next state, or -1 at a bare CR or LF. */
-static int next_content_state(enum content_state state, uint8_t octet) {
-    switch (state) {
-    case AT_LINE_START:
-        if (octet == '.')
-            return AFTER_DOT;
-        return octet == '\r' ? AFTER_CR : octet == '\n' ? -1 : IN_TEXT;
-    case IN_TEXT:
-        return octet == '\r' ? AFTER_CR : octet == '\n' ? -1 : IN_TEXT;
-    case AFTER_CR:
-        return octet == '\n' ? AT_LINE_START : -1;
-    case AFTER_DOT:
-        return octet == '\r' ? AFTER_DOT_CR : octet == '\n' ? -1 : IN_TEXT;
-    case AFTER_DOT_CR:
-        return octet == '\n' ? AT_LINE_START : -1;
-    }
-    return -1;
-}
-
-/* One octet at a time, which alone changes what is awaited. Returns the octets up to `length` or the end of the event.
- */
-static size_t feed_text(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
-    for (size_t i = 0; i < length; i++) {
-        int state = next_content_state((enum content_state)dialog->content_state, data[i]);
-        if (state < 0) {
-            stop_interpreting(dialog, event);
-            return i;
-        }
-        bool is_end = dialog->content_state == AFTER_DOT_CR;
-        dialog->content_state = (uint8_t)state;
-        if (is_end)
-            return end_content(dialog, i + 1, event);
-    }
-    return length;
 }
 
 static size_t feed_content(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
-    size_t done = 0;
-    if (length > 0)
-        dialog->has_passed_content = true;
-    while (done < length && event->kind == DIALOG_NONE) {
-        bool is_in_dot = dialog->content_state == AFTER_DOT || dialog->content_state == AFTER_DOT_CR;
-        size_t skipped = done > 0 && !is_in_dot ? skip_text(data + done, length - done) : 0;
-        if (skipped > 0) {
-            done += skipped;
-            dialog->content_state = (uint8_t)state_behind(data[done - 1]);
-        }
-        size_t left = length - done;
-        done += feed_text(dialog, data + done, left < TEXT_BLOCK ? left : TEXT_BLOCK, event);
+    enum content_found found;
+    dialog->has_passed_content |= length > 0;
+    size_t done = content_feed(&dialog->content_state, data, length, &found);
+    switch (found) {
+    case CONTENT_GOES_ON:
+        break;
+    case CONTENT_ENDS:
+        end_content(dialog, event);
+        break;
+    case CONTENT_BARE_LINE_END:
+        stop_interpreting(dialog, event);
+        break;
     }
     return done;
 }
@@ -271,6 +230,8 @@ size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t len
         }
         return feed_line(dialog, data, length, ret_event);
     case CLIENT_AWAITS_DATA: /* whether this is content, only the reply will tell */
+    case CLIENT_AWAITS_AUTH:
+    case CLIENT_AWAITS_OTHER:
         dialog->has_pipelined = true;
         stop_interpreting(dialog, ret_event);
         return 0;
@@ -292,12 +253,7 @@ size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t len
 
 /* A client that pipelines may have sent the next mail's content already. */
 static bool content_is_open(const struct dialog *dialog) {
-    if (dialog->client_mode == CLIENT_CHUNK)
-        return true;
-    for (unsigned i = 0; i < dialog->runs_count; i++)
-        if (dialog->runs[i].verb == VERB_BDAT || dialog->runs[i].verb == AWAITED_BDAT_LAST)
-            return true;
-    return false;
+    return dialog->client_mode == CLIENT_CHUNK || awaits_chunk(dialog);
 }
 
 static void end_transaction(struct dialog *dialog) {
@@ -316,7 +272,7 @@ static void on_data_reply(struct dialog *dialog, uint16_t code) {
     if (dialog->client_mode != CLIENT_AWAITS_DATA)
         return;
     dialog->client_mode = code == 354 ? CLIENT_CONTENT : CLIENT_COMMANDS;
-    dialog->content_state = AT_LINE_START;
+    dialog->content_state = CONTENT_START;
     dialog->phase = code == 354 ? PHASE_CONTENT : PHASE_RCPT;
 }
 
@@ -347,8 +303,8 @@ static void on_reply_to(struct dialog *dialog, uint8_t verb, uint16_t code, stru
         on_content_reply(dialog, code);
         break;
     case VERB_AUTH:
-        if (code != 334 && dialog->client_mode == CLIENT_AUTH)
-            dialog->client_mode = CLIENT_COMMANDS;
+        if (dialog->client_mode == CLIENT_AWAITS_AUTH)
+            dialog->client_mode = code == 334 ? CLIENT_AUTH : CLIENT_COMMANDS;
         dialog->is_authenticated |= code == 235;
         break;
     case VERB_STARTTLS:
@@ -360,14 +316,21 @@ static void on_reply_to(struct dialog *dialog, uint8_t verb, uint16_t code, stru
         break;
     case VERB_OTHER: /* 334 asks for lines that are no commands, as Exchange does behind X-EXPS */
         dialog->has_unknown_state |= is_good || code / 100 == 3;
-        if (code == 334 && dialog->client_mode == CLIENT_COMMANDS)
-            dialog->client_mode = CLIENT_AUTH;
+        if (dialog->client_mode == CLIENT_COMMANDS || dialog->client_mode == CLIENT_AWAITS_OTHER)
+            dialog->client_mode = code == 334 ? CLIENT_AUTH : CLIENT_COMMANDS;
         break;
     default:
         break;
     }
     if (dialog->has_quit && dialog->client_mode == CLIENT_COMMANDS)
         dialog->phase = PHASE_QUIT;
+}
+
+/* What the client may say behind this reply, or has said already, the server does not take for what we take it for. */
+static bool leaves_in_doubt(const struct dialog *dialog, const struct dialog_event *event) {
+    if (!event->is_unsolicited && dialog_asks_for_unknown(event->verb, event->code))
+        return true;
+    return dialog->is_guarded && dialog_guard_doubts(dialog, event);
 }
 
 size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *ret_event) {
@@ -391,6 +354,10 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
         ret_event->verb = dialog->runs[0].verb;
     } else {
         ret_event->is_unsolicited = !take_awaited(dialog, &ret_event->verb);
+        if (leaves_in_doubt(dialog, ret_event)) {
+            stop_interpreting(dialog, ret_event);
+            return length;
+        }
         if (!ret_event->is_unsolicited)
             on_reply_to(dialog, ret_event->verb, ret_event->code, ret_event);
     }
@@ -406,7 +373,7 @@ void dialog_accept_421(struct dialog *dialog) {
 }
 
 void dialog_forget_partial_reply(struct dialog *dialog) {
-    reply_parser_init(&dialog->reply, REPLY_LINE_MAX, REPLY_TOTAL_MAX);
+    reply_parser_init(&dialog->reply, REPLY_NO_BOUND, REPLY_NO_BOUND); /* nothing of it is held here */
 }
 
 /* --- questions --- */
@@ -437,7 +404,8 @@ bool dialog_takes_commands(const struct dialog *dialog) {
 
 bool dialog_is_repeatable(const struct dialog *dialog) {
     return dialog_is_clear(dialog) && !dialog->has_passed_content && !dialog->is_authenticated &&
-           !dialog->has_unknown_state && dialog->client_mode != CLIENT_AUTH;
+           !dialog->has_unknown_state && dialog->client_mode != CLIENT_AUTH &&
+           dialog->client_mode != CLIENT_AWAITS_AUTH;
 }
 
 bool dialog_is_in_content(const struct dialog *dialog) {

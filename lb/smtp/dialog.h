@@ -2,8 +2,12 @@
  * passed on, it knows what is going on. Any split of the octets gives the same events. Pure; no allocation.
  *
  * It stops interpreting (dialog_is_clear() is false from then on) inside TLS and when the client sends what two servers
- * may read differently: a bare CR or LF in a command or in DATA (SMTP smuggling, CVE-2023-51764), octets behind DATA
- * before its reply, or a command that is one to some only (command_is_ambiguous()). */
+ * may read differently: a bare CR or LF in a command or in DATA (SMTP smuggling, CVE-2023-51764), octets behind DATA or
+ * AUTH before the reply, which tells what they are, or a command that is one to some only (command_is_ambiguous()); and
+ * when the server asks for more (3xx) where we know of nothing more.
+ *
+ * A guarded one (dialog_guard()) stops wherever it could take content for commands, or the reverse, on any server that
+ * is known: see dialog_guard.c. */
 #ifndef POSTERN_SMTP_DIALOG_H
 #define POSTERN_SMTP_DIALOG_H
 
@@ -21,7 +25,7 @@ enum dialog_event_kind {
     DIALOG_REPLY,           /* a reply has ended: `code`, `enhanced`, and the `verb` it answers */
     DIALOG_421,             /* the same for 421, which may come at any time: not counted as an answer yet */
     DIALOG_TLS,             /* the reply was the 220 to STARTTLS: no more can be read */
-    DIALOG_UNTRUSTED,       /* interpreting stops, see above */
+    DIALOG_UNTRUSTED,       /* interpreting stops, see above: on either side */
     DIALOG_STARTTLS_BEHIND, /* octets behind STARTTLS (CVE-2011-0411): they must not go on */
     DIALOG_BLOCKED,         /* too many commands unanswered: these octets must wait for a reply */
 };
@@ -55,8 +59,10 @@ enum dialog_client_mode {
     CLIENT_COMMANDS,
     CLIENT_AWAITS_DATA, /* after DATA: nothing may come before its reply */
     CLIENT_CONTENT,
-    CLIENT_CHUNK, /* BDAT */
-    CLIENT_AUTH,  /* lines are no commands but answers to 334 */
+    CLIENT_CHUNK,        /* BDAT */
+    CLIENT_AUTH,         /* after 334: the next line is no command but the answer */
+    CLIENT_AWAITS_AUTH,  /* after AUTH, or an answer: what follows, its reply will tell */
+    CLIENT_AWAITS_OTHER, /* guarded, after a command that we don't know: the same */
     CLIENT_AWAITS_TLS,
     CLIENT_OPAQUE, /* TLS or untrusted */
 };
@@ -89,11 +95,19 @@ struct dialog {
     bool has_pipelined : 1;      /* behind EHLO, HELO, DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
     bool is_not_smtp : 1;        /* a line that no mail client says */
     bool has_passed_content : 1; /* the point of no return of this transaction */
+    bool is_guarded : 1;
+    bool takes_chunks : 1;             /* the server's last EHLO offered CHUNKING */
     uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */
 };
 
 /* The first reply is awaited as the greeting. */
 void dialog_init(struct dialog *dialog);
+
+/* From now on interpreting stops at every doubt about how the server reads the client's octets, and the caller ends the
+ * session there: none of the octets behind may go on. */
+void dialog_guard(struct dialog *dialog);
+/* The server's last reply to EHLO, or to HELO, offers CHUNKING, or not. */
+void dialog_note_chunking(struct dialog *dialog, bool is_offered);
 
 /* Each consumes octets up to and with the one that ends the next event, or all of them with DIALOG_NONE. DIALOG_BLOCKED
  * and DIALOG_STARTTLS_BEHIND consume nothing. */

@@ -56,8 +56,13 @@ static void take_enhanced(struct reply_parser *parser, uint8_t octet) {
     parser->enhanced_part = ENHANCED_DONE;
 }
 
+/* Counters stop at their largest value, which no bound is below: REPLY_NO_BOUND. */
+static void count(uint16_t *counter) {
+    *counter = (uint16_t)(*counter + (*counter < UINT16_MAX));
+}
+
 static bool end_line(struct reply_parser *parser) {
-    if (parser->line_octets < CODE_OCTETS + 1)
+    if (parser->line_octets < CODE_OCTETS + 2)
         return false;
     if (parser->lines == 0)
         parser->code = parser->line_code;
@@ -65,7 +70,7 @@ static bool end_line(struct reply_parser *parser) {
     if (parser->enhanced_part != ENHANCED_DONE)
         memset(&parser->enhanced, 0, sizeof parser->enhanced);
     parser->enhanced_part = ENHANCED_DONE;
-    parser->lines++;
+    count(&parser->lines);
     parser->line_octets = 0;
     parser->line_code = 0;
     parser->has_cr = false;
@@ -73,7 +78,10 @@ static bool end_line(struct reply_parser *parser) {
 }
 
 static enum reply_status take(struct reply_parser *parser, uint8_t octet) {
-    if (++parser->total_octets > parser->total_max || parser->line_octets + 1u > parser->line_max)
+    unsigned position = parser->line_octets;
+    count(&parser->total_octets);
+    count(&parser->line_octets);
+    if (parser->total_octets > parser->total_max || parser->line_octets > parser->line_max)
         return REPLY_INVALID;
     if (octet == '\n') {
         if (!parser->has_cr || !end_line(parser))
@@ -82,7 +90,6 @@ static enum reply_status take(struct reply_parser *parser, uint8_t octet) {
     }
     if (parser->has_cr) /* a bare CR */
         return REPLY_INVALID;
-    unsigned position = parser->line_octets++;
     parser->has_cr = octet == '\r';
     if (position <= CODE_OCTETS)
         return take_code(parser, octet, position) ? REPLY_MORE : REPLY_INVALID;

@@ -9,7 +9,7 @@
 enum reply_status {
     REPLY_MORE,     /* all consumed, the reply goes on */
     REPLY_COMPLETE, /* its last line has ended */
-    REPLY_INVALID,  /* not a reply: no code, codes that differ, a line or the whole too long, a bare CR or LF */
+    REPLY_INVALID,  /* not a reply: no code, codes that differ, a line or the whole over its bound, a bare CR or LF */
 };
 
 /* An enhanced status code class.subject.detail (RFC 3463 §2); class 0: the reply has none. */
@@ -34,6 +34,9 @@ struct reply_parser {
     bool is_invalid : 1;
     struct enhanced_code enhanced;
 };
+
+/* A reader that holds nothing of a reply needs no bound. */
+#define REPLY_NO_BOUND UINT16_MAX
 
 /* `line_max` counts a line with its CRLF; RFC 5321 §4.5.3.1.5 allows 512. */
 void reply_parser_init(struct reply_parser *parser, uint16_t line_max, uint16_t total_max);

@@ -37,6 +37,12 @@ Test(command, what_another_server_may_take_for_data_is_ambiguous) {
     cr_assert(AMBIGUOUS("DATA\v\r\n"));
     cr_assert(AMBIGUOUS("bdat\f5 LAST\r\n"));
     cr_assert(AMBIGUOUS("DATA\0x\r\n"));
+    cr_assert(AMBIGUOUS("DATA\x1f\r\n")); /* Java's trim() */
+    cr_assert(AMBIGUOUS("DATA\xc2\xa0\r\n"));
+    cr_assert(AMBIGUOUS("\xa0"
+                        "DATA\r\n"));
+    cr_assert(AMBIGUOUS("\x7f"
+                        "DATA\r\n"));
     cr_assert_not(AMBIGUOUS("DATA\r\n"));
     cr_assert_not(AMBIGUOUS("DATA"));
     cr_assert_not(AMBIGUOUS("NOOP\tx\r\n"));

@@ -73,6 +73,22 @@ Test(reply, a_line_or_a_reply_beyond_its_bound_is_none) {
     cr_assert_eq(consumed, 4097);
 }
 
+Test(reply, without_a_bound_it_may_be_of_any_length) {
+    static char line[70000];
+    enum reply_status status = REPLY_MORE;
+    memset(line, 'x', sizeof line);
+    memcpy(line, "250-", 4);
+    memcpy(line + sizeof line - 2, "\r\n", 2);
+    reply_parser_init(&parser, REPLY_NO_BOUND, REPLY_NO_BOUND);
+    cr_assert_eq(reply_parser_feed(&parser, (const uint8_t *)line, sizeof line, &status), sizeof line);
+    cr_assert_eq(status, REPLY_MORE);
+    for (unsigned i = 0; i < 70000 && status == REPLY_MORE; i++)
+        (void)reply_parser_feed(&parser, (const uint8_t *)"250-x\r\n", 7, &status);
+    cr_assert_eq(status, REPLY_MORE);
+    (void)reply_parser_feed(&parser, (const uint8_t *)"250 x\r\n", 7, &status);
+    cr_assert(status == REPLY_COMPLETE && parser.code == 250);
+}
+
 Test(reply, only_its_own_octets_are_taken) {
     static const char two[] = "250 one\r\n250 two\r\n";
     size_t consumed;
