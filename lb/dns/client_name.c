@@ -24,13 +24,24 @@ void dns_pointer_name(const struct address *address, char ret_name[POINTER_NAME_
 
 /* --- the walk --- */
 
-void client_name_begin(struct client_name_walk *walk, const struct address *address) {
+void client_name_begin(struct client_name_walk *walk, const struct address *address, uint64_t now_ms) {
     memset(walk, 0, sizeof *walk);
     walk->address = *address;
+    address_set_port(&walk->address, 0);
+    walk->begun_ms = now_ms;
     walk->ttl_s = UINT32_MAX;
     dns_pointer_name(address, walk->pointer);
     walk->name = walk->pointer;
     walk->type = DNS_PTR;
+}
+
+static bool is_wanted(const void *context, const struct address *address) {
+    const struct client_name_walk *walk = context;
+    return address_equal(address, &walk->address);
+}
+
+struct dns_wanted client_name_wanted(const struct client_name_walk *walk) {
+    return (struct dns_wanted){is_wanted, walk};
 }
 
 static bool end(struct client_name_walk *walk, enum client_name_result result) {
@@ -38,25 +49,25 @@ static bool end(struct client_name_walk *walk, enum client_name_result result) {
     return true;
 }
 
+/* The root is nobody's name. */
 static void take_names(struct client_name_walk *walk, const struct dns_answer *answer) {
     for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count && i < CLIENT_NAMES_TRIED_MAX; i++)
-        memcpy(walk->names[walk->names_count++], answer->names[i], sizeof walk->names[0]);
+        if (answer->names[i][0] != '\0')
+            memcpy(walk->names[walk->names_count++], answer->names[i], sizeof walk->names[0]);
 }
 
 static bool leads_back(const struct client_name_walk *walk, const struct dns_answer *answer) {
-    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count; i++) {
-        struct address found = answer->addresses[i];
-        address_set_port(&found, address_port(&walk->address));
-        if (address_equal(&found, &walk->address))
+    for (unsigned i = 0; answer->status == DNS_FOUND && i < answer->count; i++)
+        if (is_wanted(walk, &answer->addresses[i]))
             return true;
-    }
     return false;
 }
 
-bool client_name_take(struct client_name_walk *walk, const struct dns_answer *answer) {
-    if (answer->status == DNS_FAILED)
+bool client_name_take(struct client_name_walk *walk, const struct dns_answer *answer, uint64_t now_ms) {
+    bool has_failed = answer->status == DNS_FAILED;
+    if (has_failed && walk->type == DNS_PTR)
         return end(walk, CLIENT_NAME_FAILED);
-    if (answer->ttl_s < walk->ttl_s)
+    if (!has_failed && answer->ttl_s < walk->ttl_s)
         walk->ttl_s = answer->ttl_s;
     if (walk->type == DNS_PTR)
         take_names(walk, answer);
@@ -64,8 +75,11 @@ bool client_name_take(struct client_name_walk *walk, const struct dns_answer *an
         return end(walk, CLIENT_NAME_CONFIRMED);
     else
         walk->name_at++;
+    walk->has_failure |= has_failed; /* RFC 7208 §5.5: that name is skipped */
     if (walk->name_at == walk->names_count)
-        return end(walk, CLIENT_NAME_NONE);
+        return end(walk, walk->has_failure ? CLIENT_NAME_FAILED : CLIENT_NAME_NONE);
+    if (now_ms - walk->begun_ms >= CLIENT_NAME_TIME_MS)
+        return end(walk, CLIENT_NAME_FAILED);
     walk->name = walk->names[walk->name_at];
     walk->type = walk->address.sa.sa_family == AF_INET ? DNS_A : DNS_AAAA;
     return false;

@@ -6,8 +6,10 @@
 
 #include "lb/dns/resolver.h"
 
-/* Of a client's names, these are tried: who has more is not looking for one. */
-#define CLIENT_NAMES_TRIED_MAX 4u
+/* Of a client's names, these are tried (RFC 7208 §5.5: at most ten), and none is begun with when so much time has
+ * passed (RFC 7208 §4.6.4: 20 s at least for all that is asked). */
+#define CLIENT_NAMES_TRIED_MAX DNS_NAMES_MAX
+#define CLIENT_NAME_TIME_MS    20000u
 /* 32 nibbles with their dots, "ip6.arpa" and a NUL are 73 octets. */
 #define POINTER_NAME_MAX 80u
 
@@ -20,7 +22,7 @@ void dns_pointer_name(const struct address *address, char ret_name[POINTER_NAME_
 enum client_name_result {
     CLIENT_NAME_CONFIRMED, /* it is in `name` */
     CLIENT_NAME_NONE,
-    CLIENT_NAME_FAILED, /* the DNS gave no answer */
+    CLIENT_NAME_FAILED, /* the DNS gave no answer, or none to some of its names while the others lead elsewhere */
 };
 
 struct client_name_walk {
@@ -28,15 +30,19 @@ struct client_name_walk {
     enum dns_type type;
     enum client_name_result result;
     uint32_t ttl_s; /* the least of all answers; UINT32_MAX while there is none */
+    uint64_t begun_ms;
+    bool has_failure; /* the addresses of a name could not be told */
     struct address address;
     char pointer[POINTER_NAME_MAX];
     char names[CLIENT_NAMES_TRIED_MAX][DNS_NAME_MAX + 1];
     unsigned names_count, name_at;
 };
 
-/* Sets the first question. */
-void client_name_begin(struct client_name_walk *walk, const struct address *address);
+/* Sets the first question. `now_ms`: of any clock. */
+void client_name_begin(struct client_name_walk *walk, const struct address *address, uint64_t now_ms);
 /* Takes the answer to the last question. Returns true at the end of the walk, else the next question is set. */
-bool client_name_take(struct client_name_walk *walk, const struct dns_answer *answer);
+bool client_name_take(struct client_name_walk *walk, const struct dns_answer *answer, uint64_t now_ms);
+/* What a query of the walk must not miss: the client's address among many. The walk outlives the query. */
+struct dns_wanted client_name_wanted(const struct client_name_walk *walk);
 
 #endif

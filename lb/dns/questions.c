@@ -132,7 +132,7 @@ static void on_dns_answer(struct dns_query *query, const struct dns_answer *dns_
             answer_keep_ms(walk->mail_domain.ttl_s, walk->mail_domain.result == MAIL_DOMAIN_FAILED));
         return;
     case QUESTION_CLIENT_NAME:
-        if (!client_name_take(&walk->client_name, dns_answer))
+        if (!client_name_take(&walk->client_name, dns_answer, io_now_ms(walk->questions->io)))
             break;
         end(walk, (uint8_t)name->result, name->result == CLIENT_NAME_CONFIRMED ? name->name : "",
             answer_keep_ms(name->ttl_s, name->result == CLIENT_NAME_FAILED));
@@ -159,9 +159,11 @@ static void begin(struct questions *questions, struct dns_question *question, ui
     join(walk, question);
     if (question->kind == QUESTION_MAIL_DOMAIN) {
         mail_domain_begin(&walk->mail_domain);
+        walk->query.wanted = (struct dns_wanted){NULL, NULL};
         memcpy(walk->domain, question->domain, sizeof walk->domain);
     } else {
-        client_name_begin(&walk->client_name, &question->client);
+        client_name_begin(&walk->client_name, &question->client, io_now_ms(questions->io));
+        walk->query.wanted = client_name_wanted(&walk->client_name);
     }
     ask_next(walk);
 }

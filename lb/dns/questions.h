@@ -39,8 +39,8 @@ void questions_stop(struct questions *questions);
 /* When no thread asks any more, before the resolver; what is open gets no answer. Accepts NULL. */
 void questions_destroy(struct questions *questions);
 
-/* From any thread. Always answered, in bounded time: five queries with their deadlines at most; over the bound of
- * questions under way at once, as failed. */
+/* From any thread. Always answered, in bounded time: CLIENT_NAME_TIME_MS and one query, or three queries with their
+ * deadlines, at most; over the bound of questions under way at once, as failed. */
 void questions_ask(struct questions *questions, struct dns_question *question);
 
 struct questions_stats {

@@ -224,23 +224,38 @@ static bool skip_question(struct reader *reader) {
     return true;
 }
 
+/* Returns false when the record is none of this type. */
+static bool read_address(enum dns_type type, const struct record *record, struct address *ret_address) {
+    if (type == DNS_A && record->length == 4) {
+        *ret_address = (struct address){.in4 = {.sin_family = AF_INET}};
+        memcpy(&ret_address->in4.sin_addr, record->data, 4);
+        return true;
+    }
+    if (type != DNS_AAAA || record->length != 16)
+        return false;
+    *ret_address = (struct address){.in6 = {.sin6_family = AF_INET6}};
+    memcpy(&ret_address->in6.sin6_addr, record->data, 16);
+    return true;
+}
+
+/* A wanted address takes the last place when there is none left. */
+static void take_address(const struct address *address, const struct dns_wanted *wanted, struct dns_answer *answer) {
+    if (answer->count < DNS_ADDRESSES_MAX)
+        answer->addresses[answer->count++] = *address;
+    else if (wanted->is_wanted != NULL && wanted->is_wanted(wanted->context, address))
+        answer->addresses[DNS_ADDRESSES_MAX - 1] = *address;
+}
+
 static void take_record(const struct reader *reader, enum dns_type type, const struct record *record,
-                        struct dns_answer *answer) {
+                        const struct dns_wanted *wanted, struct dns_answer *answer) {
     struct reader data = {reader->message, reader->length, record->data};
-    struct address *address = &answer->addresses[answer->count];
+    struct address address;
     if (type == DNS_MX && record->length > 2)
         data.at += 2; /* the preference */
-    if (type == DNS_PTR || data.at > record->data) {
+    if (type == DNS_PTR || data.at > record->data)
         answer->count += answer->count < DNS_NAMES_MAX && read_name(&data, answer->names[answer->count]);
-    } else if (type == DNS_A && record->length == 4 && answer->count < DNS_ADDRESSES_MAX) {
-        *address = (struct address){.in4 = {.sin_family = AF_INET}};
-        memcpy(&address->in4.sin_addr, record->data, 4);
-        answer->count++;
-    } else if (type == DNS_AAAA && record->length == 16 && answer->count < DNS_ADDRESSES_MAX) {
-        *address = (struct address){.in6 = {.sin6_family = AF_INET6}};
-        memcpy(&address->in6.sin6_addr, record->data, 16);
-        answer->count++;
-    }
+    else if (read_address(type, record, &address))
+        take_address(&address, wanted, answer);
 }
 
 /* How long a "no" holds: the SOA's own TTL or its MINIMUM, whichever is less (RFC 2308 §5). */
@@ -256,8 +271,8 @@ static uint32_t negative_ttl(struct reader *reader, unsigned records) {
 }
 
 /* The answer section, CNAMEs among it, whose TTL counts too. Fields of the header: RFC 1035 §4.1.1. */
-static void take_records(enum dns_type type, const unsigned char *reply, int length, bool has_name,
-                         struct dns_answer *answer) {
+static void take_records(enum dns_type type, const unsigned char *reply, int length, const struct dns_wanted *wanted,
+                         bool has_name, struct dns_answer *answer) {
     struct reader reader = {reply, length, reply};
     struct record record;
     unsigned records = 0; /* of the type asked for, whether they make sense or not */
@@ -273,23 +288,26 @@ static void take_records(enum dns_type type, const unsigned char *reply, int len
         if (record.type != (unsigned)type)
             continue;
         records++;
-        take_record(&reader, type, &record, answer);
+        take_record(&reader, type, &record, wanted, answer);
     }
     if (answer->count > 0) {
         answer->status = DNS_FOUND;
         answer->is_null_mx = type == DNS_MX && records == 1 && answer->names[0][0] == '\0';
         return;
     }
+    if (records > 0)
+        return; /* none of them makes sense */
     answer->status = DNS_NONE;
     answer->has_no_name = !has_name;
     answer->error = has_name ? "no such record" : "no such name";
     answer->ttl_s = negative_ttl(&reader, get16(reply + 8));
 }
 
-void dns_read_reply(enum dns_type type, const unsigned char *reply, int length, struct dns_answer *ret_answer) {
+void dns_read_reply(enum dns_type type, const unsigned char *reply, int length, const struct dns_wanted *wanted,
+                    struct dns_answer *ret_answer) {
     unsigned code = length >= NS_HFIXEDSZ ? reply[3] & 0x0fu : ns_r_formerr;
     if (code == ns_r_noerror || code == ns_r_nxdomain)
-        take_records(type, reply, length, code == ns_r_noerror, ret_answer);
+        take_records(type, reply, length, wanted, code == ns_r_noerror, ret_answer);
     else
         *ret_answer = (struct dns_answer){.status = DNS_FAILED,
                                           .error = code == ns_r_refused    ? "REFUSED"
@@ -302,8 +320,9 @@ static void on_reply(void *context, int status, int timeouts, unsigned char *rep
     struct resolver *resolver = request->resolver;
     struct dns_answer answer = {.status = DNS_FAILED, .error = "no answer in time"};
     (void)timeouts;
+    const struct dns_wanted wanted = request->query != NULL ? request->query->wanted : (struct dns_wanted){NULL, NULL};
     if (reply != NULL)
-        dns_read_reply(request->type, reply, length, &answer); /* as it is, see ARES_FLAG_NOCHECKRESP */
+        dns_read_reply(request->type, reply, length, &wanted, &answer); /* as it is, see ARES_FLAG_NOCHECKRESP */
     else if (status == ARES_ENOTFOUND || status == ARES_ENODATA)
         answer =
             (struct dns_answer){.status = DNS_NONE, .error = "no such name", .has_no_name = status == ARES_ENOTFOUND};

@@ -31,6 +31,14 @@ static bool counts(const struct dnslist *list, uint32_t answer) {
     return false;
 }
 
+static bool is_wanted(const void *context, const struct address *address) {
+    return counts(context, ntohl(address->in4.sin_addr.s_addr));
+}
+
+struct dns_wanted dnslist_wanted(const struct dnslist *list) {
+    return (struct dns_wanted){is_wanted, list};
+}
+
 enum dnslist_result dnslist_judge(const struct dnslist *list, const struct dns_answer *answer, uint32_t *ret_strange) {
     *ret_strange = 0;
     if (answer->status == DNS_FAILED)

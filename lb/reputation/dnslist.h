@@ -34,6 +34,8 @@ struct dnslist {
 
 /* `config` outlives it and has been checked. */
 void dnslist_init(struct dnslist *list, const struct config_dnslist *config, uint32_t now_s);
+/* What its queries must not miss: an answer that counts among many. The list outlives them. */
+struct dns_wanted dnslist_wanted(const struct dnslist *list);
 /* What an answer says. One that counts for nothing goes to *ret_strange (host order, else 0): not listed, but somebody
  * should know, as 127.255.255.254 means that the list refuses to talk to this resolver. */
 enum dnslist_result dnslist_judge(const struct dnslist *list, const struct dns_answer *answer, uint32_t *ret_strange);

@@ -53,6 +53,11 @@ struct lookups {
     uint64_t done, dropped;
 };
 
+/* Seconds are enough for the bound on a walk. */
+static uint64_t now_ms(const struct lookups *lookups) {
+    return (uint64_t)lookups->now_s * 1000;
+}
+
 /* --- one client --- */
 
 static void end_part(struct lookup *lookup) {
@@ -92,7 +97,7 @@ static void end_names(struct lookup *lookup) {
 
 static void on_name_answer(struct dns_query *query, const struct dns_answer *answer) {
     struct lookup *lookup = container_of(query, struct lookup, name_query);
-    if (client_name_take(&lookup->name, answer))
+    if (client_name_take(&lookup->name, answer, now_ms(lookup->lookups)))
         end_names(lookup);
     else
         resolver_ask(lookup->lookups->resolver, query, lookup->name.name, lookup->name.type);
@@ -138,10 +143,12 @@ static void begin(struct lookups *lookups, struct lookup *lookup, const struct w
                               .findings.ttl_s = UINT32_MAX};
     lookups->running_count++;
     for (unsigned i = 0; i < lookups->reputation->lists_count; i++) {
-        lookup->lists[i] = (struct list_query){{.on_answer = on_list_answer}, lookup, i};
+        lookup->lists[i] = (struct list_query){
+            {.on_answer = on_list_answer, .wanted = dnslist_wanted(&lookups->reputation->lists[i])}, lookup, i};
         ask_list(lookup, i);
     }
-    client_name_begin(&lookup->name, &lookup->address);
+    client_name_begin(&lookup->name, &lookup->address, now_ms(lookups));
+    lookup->name_query.wanted = client_name_wanted(&lookup->name);
     resolver_ask(lookups->resolver, &lookup->name_query, lookup->name.name, lookup->name.type);
     end_part(lookup);
 }
@@ -167,10 +174,12 @@ static void on_unlisted_answer(struct dns_query *query, const struct dns_answer 
 static void begin_test(struct lookups *lookups, unsigned number) {
     struct list_test *test = &lookups->tests[number];
     const char *zone = lookups->reputation->lists[number].config->zone;
+    struct dns_wanted wanted = dnslist_wanted(&lookups->reputation->lists[number]);
     char name[DNS_NAME_MAX + 1];
     *test = (struct list_test){.lookups = lookups,
                                .list = number,
-                               .queries = {{.on_answer = on_listed_answer}, {.on_answer = on_unlisted_answer}},
+                               .queries = {{.on_answer = on_listed_answer, .wanted = wanted},
+                                           {.on_answer = on_unlisted_answer, .wanted = wanted}},
                                .open = 2};
     snprintf(name, sizeof name, "2.0.0.127.%s", zone);
     resolver_ask(lookups->resolver, &test->queries[0], name, DNS_A);

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct dns_answer answer;
-        dns_read_reply(types[i], data, (int)size, &answer);
+        dns_read_reply(types[i], data, (int)size, &(struct dns_wanted){NULL, NULL}, &answer);
         MUST((answer.status == DNS_FOUND) == (answer.count > 0));
         MUST(answer.status == DNS_FOUND || answer.error != NULL);
         MUST(!answer.is_null_mx || (types[i] == DNS_MX && answer.count == 1));

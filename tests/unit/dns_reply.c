@@ -7,7 +7,7 @@
 
 /* One question, then records whose owner is a pointer to it. */
 struct message {
-    unsigned char octets[512];
+    unsigned char octets[4096];
     int length;
 };
 
@@ -44,7 +44,7 @@ static void record(struct message *message, unsigned type, unsigned ttl, const v
 
 static struct dns_answer read_it(const struct message *message, enum dns_type type) {
     struct dns_answer answer;
-    dns_read_reply(type, message->octets, message->length, &answer);
+    dns_read_reply(type, message->octets, message->length, &(struct dns_wanted){NULL, NULL}, &answer);
     return answer;
 }
 
@@ -121,4 +121,33 @@ Test(dns_reply, servfail_refused_and_what_makes_no_sense_are_failures) {
     reply.octets[12] = 0xc0; /* a name that points at itself */
     reply.octets[13] = 12;
     cr_assert_eq(read_it(&reply, DNS_A).status, DNS_FAILED);
+}
+
+static bool is_last(const void *context, const struct address *address) {
+    return ntohl(address->in4.sin_addr.s_addr) == *(const uint32_t *)context;
+}
+
+Test(dns_reply, the_address_that_is_looked_for_is_found_however_many_there_are) {
+    for (unsigned at = 0; at < 200; at += 13) {
+        struct message reply = message(0, 200, 0);
+        for (unsigned i = 0; i < 200; i++)
+            record(&reply, 1, 30, (unsigned char[]){192, 0, 2, (unsigned char)i}, 4);
+        uint32_t wanted = 0xc0000200u + at;
+        struct dns_answer answer;
+        dns_read_reply(DNS_A, reply.octets, reply.length, &(struct dns_wanted){is_last, &wanted}, &answer);
+        bool has = false;
+        for (unsigned i = 0; i < answer.count; i++)
+            has |= is_last(&wanted, &answer.addresses[i]);
+        cr_assert(has && answer.status == DNS_FOUND && answer.count == DNS_ADDRESSES_MAX, "%u", at);
+    }
+}
+
+Test(dns_reply, records_that_make_no_sense_are_a_failure_and_no_no) {
+    struct message reply = message(0, 1, 0);
+    record(&reply, 1, 30, "\177\0\0", 3);
+    cr_assert_eq(read_it(&reply, DNS_A).status, DNS_FAILED);
+    cr_assert_eq(read_it(&reply, DNS_AAAA).status, DNS_NONE);
+    reply = message(0, 1, 0);
+    record(&reply, 15, 300, "\0\0", 2);
+    cr_assert_eq(read_it(&reply, DNS_MX).status, DNS_FAILED);
 }
