@@ -196,7 +196,7 @@ static int parse_v2(const uint8_t *data, size_t length, struct proxy_header *ret
     return (int)total;
 }
 
-int proxy_parse(const uint8_t *data, size_t length, struct proxy_header *ret_header) {
+static int parse(const uint8_t *data, size_t length, struct proxy_header *ret_header) {
     size_t common = length < sizeof signature ? length : sizeof signature;
     if (memcmp(data, signature, common) == 0)
         return length < sizeof signature ? 0 : parse_v2(data, length, ret_header);
@@ -204,4 +204,13 @@ int proxy_parse(const uint8_t *data, size_t length, struct proxy_header *ret_hea
     if (memcmp(data, "PROXY ", common) == 0)
         return length < 6 ? 0 : parse_v1(data, length, ret_header);
     return -EPROTO;
+}
+
+int proxy_parse(const uint8_t *data, size_t length, struct proxy_header *ret_header) {
+    int result = parse(data, length, ret_header);
+    if (result > 0 && ret_header->is_proxied) {
+        address_unmap(&ret_header->source);
+        address_unmap(&ret_header->destination);
+    }
+    return result;
 }

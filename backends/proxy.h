@@ -30,7 +30,7 @@ struct proxy_header {
 };
 
 /* Reads a header from the beginning of a stream. Returns its length, 0 when more octets are needed, -EPROTO when it is
- * malformed, -EMSGSIZE when it is too long. */
+ * malformed, -EMSGSIZE when it is too long. IPv4-mapped addresses are plain IPv4. */
 int proxy_parse(const uint8_t *data, size_t length, struct proxy_header *ret_header);
 
 #endif

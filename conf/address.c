@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,10 @@ void address_set_port(struct address *address, uint16_t port) {
 static bool host_equal(const struct address *a, const struct address *b) {
     if (a->sa.sa_family != b->sa.sa_family)
         return false;
+    uint32_t scope_a = a->in6.sin6_scope_id, scope_b = b->in6.sin6_scope_id;
     if (a->sa.sa_family == AF_INET6)
-        return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0;
+        return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0 &&
+               (scope_a == scope_b || scope_a == 0 || scope_b == 0);
     return a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
 }
 
@@ -46,7 +49,23 @@ bool address_is_wildcard(const struct address *address) {
     return address->in4.sin_addr.s_addr == INADDR_ANY;
 }
 
-void address_unmap(struct address *address) {
+bool address_is_link_local(const struct address *address) {
+    return address->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr);
+}
+
+bool address_is_loopback(const struct address *address) {
+    if (address->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+    return ntohl(address->in4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+bool address_is_multicast(const struct address *address) {
+    if (address->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_MULTICAST(&address->in6.sin6_addr);
+    return ntohl(address->in4.sin_addr.s_addr) >> 28 >= 0xe;
+}
+
+static void unmap(struct address *address) {
     if (address->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr))
         return;
     struct address plain = {.in4 = {.sin_family = AF_INET, .sin_port = address->in6.sin6_port}};
@@ -54,6 +73,13 @@ void address_unmap(struct address *address) {
     *address = plain;
 }
 
+void address_unmap(struct address *address) {
+    unmap(address);
+    if (address->sa.sa_family == AF_INET6)
+        address->in6.sin6_scope_id = 0;
+}
+
+/* An IPv6 address as it is written, mapped or not, or IPv4. */
 static int parse_host(const char *host, struct address *ret_address) {
     struct address address;
     memset(&address, 0, sizeof address);
@@ -63,6 +89,34 @@ static int parse_host(const char *host, struct address *ret_address) {
         address.sa.sa_family = AF_INET6;
     else
         return -EINVAL;
+    *ret_address = address;
+    return 0;
+}
+
+/* The number of an interface by its name or number; 0: there is none. */
+static uint32_t scope_number(const char *name) {
+    char *end;
+    unsigned found = if_nametoindex(name);
+    if (found != 0 || name[0] < '0' || name[0] > '9')
+        return found;
+    errno = 0;
+    unsigned long number = strtoul(name, &end, 10);
+    return errno == 0 && *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+/* "fe80::1%eth0" (RFC 4007 §11), or an address without an interface. */
+static int parse_scoped_host(char *host, struct address *ret_address) {
+    char *percent = strchr(host, '%');
+    uint32_t scope = 0;
+    if (percent != NULL) {
+        *percent = '\0';
+        scope = scope_number(percent + 1);
+    }
+    struct address address;
+    if (parse_host(host, &address) < 0 || (percent != NULL && (scope == 0 || !address_is_link_local(&address))))
+        return -EINVAL;
+    if (percent != NULL)
+        address.in6.sin6_scope_id = scope;
     *ret_address = address;
     return 0;
 }
@@ -98,20 +152,31 @@ int address_parse(const char *text, uint16_t default_port, struct address *ret_a
     const char *start;
     size_t length;
     const char *port_text = find_port(text, &start, &length);
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
     uint16_t port = default_port;
     if (length >= sizeof host || (port_text == NULL && default_port == 0))
         return -EINVAL;
     memcpy(host, start, length);
     host[length] = '\0';
     struct address address;
-    if (parse_host(host, &address) < 0 || (port_text != NULL && parse_port(port_text, &port) < 0))
+    if (parse_scoped_host(host, &address) < 0 || (port_text != NULL && parse_port(port_text, &port) < 0))
         return -EINVAL;
     if (start != text && address.sa.sa_family != AF_INET6) /* [192.0.2.1] is a mail domain, no socket address */
         return -EINVAL;
+    unmap(&address);
     address_set_port(&address, port);
     *ret_address = address;
     return 0;
+}
+
+/* Behind the address; an interface that is gone by its number. */
+static void format_scope(uint32_t scope, char text[ADDRESS_TEXT_MAX]) {
+    char name[IF_NAMESIZE];
+    size_t length = strlen(text);
+    if (if_indextoname(scope, name) != NULL)
+        snprintf(text + length, ADDRESS_TEXT_MAX - length, "%%%s", name);
+    else
+        snprintf(text + length, ADDRESS_TEXT_MAX - length, "%%%u", scope);
 }
 
 char *address_format_host(const struct address *address, char text[ADDRESS_TEXT_MAX]) {
@@ -119,6 +184,8 @@ char *address_format_host(const struct address *address, char text[ADDRESS_TEXT_
     const void *bytes = is_ipv6 ? (const void *)&address->in6.sin6_addr : (const void *)&address->in4.sin_addr;
     if (inet_ntop(is_ipv6 ? AF_INET6 : AF_INET, bytes, text, ADDRESS_TEXT_MAX) == NULL)
         text[0] = '\0';
+    if (is_ipv6 && address->in6.sin6_scope_id != 0)
+        format_scope(address->in6.sin6_scope_id, text);
     return text;
 }
 
@@ -126,7 +193,7 @@ char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
     char host[ADDRESS_TEXT_MAX];
     address_format_host(address, host);
     if (address->sa.sa_family == AF_INET6)
-        snprintf(text, ADDRESS_TEXT_MAX, "[%.45s]:%u", host, address_port(address));
+        snprintf(text, ADDRESS_TEXT_MAX, "[%.62s]:%u", host, address_port(address));
     else
         snprintf(text, ADDRESS_TEXT_MAX, "%.45s:%u", host, address_port(address));
     return text;
@@ -167,7 +234,9 @@ int cidr_parse(const char *text, struct cidr *ret_cidr) {
     for (unsigned i = 0; i < total / 8; i++)
         if ((octets[i] & ~octet_mask(bits, i * 8) & 0xff) != 0)
             return -EINVAL;
-    cidr.prefix_bits = (uint8_t)bits;
+    unmap(&cidr.base);
+    bool was_mapped = total == 128 && cidr.base.sa.sa_family == AF_INET; /* its prefix is one of 96 bits at least */
+    cidr.prefix_bits = (uint8_t)(was_mapped ? bits - 96 : bits);
     *ret_cidr = cidr;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Contradictions between options, each said at the section that has to change. */
 #include "conf/check.h"
 
+#include "conf/own_address.h"
 #include "conf/text_form.h"
 
 #include <stdarg.h>
@@ -85,9 +86,13 @@ static void check_sources(const struct config_backend *backend, const struct che
 }
 
 static void check_backends(const struct config *config, const struct check *check) {
+    char why[300];
     for (size_t i = 0; i < config->backends_count; i++) {
         const struct config_backend *backend = &config->backends[i];
         check_sources(backend, check);
+        if (backend->host != NULL && !backend->host_is_name &&
+            !config_can_be_backend(config, &backend->address, why, sizeof why))
+            say(check, backend->line, "[backend %s] address: %s", backend->name, why);
         for (size_t j = 0; j < i; j++)
             if (config_is_same_host(backend, &config->backends[j]) &&
                 strcmp(backend->tier_name, config->backends[j].tier_name) == 0)
@@ -113,6 +118,15 @@ static void check_dnslists(const struct config *config, const struct check *chec
     }
 }
 
+/* c-ares takes no interface with them (ares_set_servers_ports_csv(3), 1.18). */
+static void check_dns_servers(const struct config *config, const struct check *check) {
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < config->dns.servers.count; i++)
+        if (address_is_link_local(&config->dns.servers.items[i]))
+            say(check, 0, "[dns] servers: %s: a link-local address can't be asked",
+                address_format(&config->dns.servers.items[i], text));
+}
+
 void config_check(const struct config *config, void (*report)(void *context, unsigned line, const char *message),
                   void *context) {
     struct check check = {report, context};
@@ -121,6 +135,7 @@ void config_check(const struct config *config, void (*report)(void *context, uns
     check_tiers(config, &check);
     check_backends(config, &check);
     check_dnslists(config, &check);
+    check_dns_servers(config, &check);
     if (config->feedback.listen.count > 0 && config->feedback.key_file[0] == '\0')
         say(&check, 0, "[feedback] listen: needs key-file");
 }

@@ -3,6 +3,7 @@
 
 #include "conf/limits.h"
 #include "conf/options.h"
+#include "conf/own_address.h"
 #include "conf/plain_text.h"
 #include "conf/text_form.h"
 
@@ -125,7 +126,7 @@ int config_parse_backend(const struct config *config, const char *name, char *co
     FILE *out = open_memstream(&text, &length);
     /* Its hostname is known; to find it anew would ask the DNS. */
     fprintf(out, "[global]\nhostname = %s\n", config->global.hostname);
-    fprintf(out, "[listen x]\naddress = 127.0.0.1:25\n[backend %s]\n", name);
+    fprintf(out, "[listen x]\naddress = 127.0.0.1:0\n[backend %s]\n", name);
     for (size_t i = 0; i + 1 < words_count; i += 2)
         fprintf(out, "%s = %s\n", words[i], words[i + 1]);
     for (size_t i = 0; i + 1 < words_count; i += 2)
@@ -142,7 +143,13 @@ int config_parse_backend(const struct config *config, const char *name, char *co
     FILE *errors = open_memstream(&messages, &messages_length);
     int result = config_parse("add server", text, length, errors, &parsed);
     fclose(errors);
-    if (result < 0) {
+    char why[300];
+    if (result == 0 && !parsed->backends[0].host_is_name &&
+        !config_can_be_backend(config, &parsed->backends[0].address, why, sizeof why)) {
+        result = -EINVAL;
+        snprintf(ret_error, error_size, "address: %s", why);
+        config_free(parsed);
+    } else if (result < 0) {
         const char *said = strstr(messages, ": "); /* behind the line of a file that nobody has written */
         said = said == NULL ? messages : said + 2;
         snprintf(ret_error, error_size, "%.*s", (int)strcspn(said, "\n"), said);

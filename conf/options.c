@@ -71,7 +71,7 @@ const struct option options[] = {
      "Networks whose clients must send a PROXY header first; all others must not. A header that names no client (v2 "
      "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves anybody, else "
      "hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and is logged at level "
-     "debug."},
+     "debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."},
     {SECTION_LISTEN, "proxy-timeout", OPTION_DURATION, AT(listen, proxy_timeout_ms), "3s", MS, 10 * MIN, NULL, 0, 0,
      "How long to wait for the PROXY header."},
     {SECTION_LISTEN, "max-per-client", OPTION_NUMBER, AT(listen, per_client_max), "50", 0, 1000000, NULL, NOT_YET, 0,
@@ -132,7 +132,8 @@ const struct option options[] = {
     {SECTION_TIER, "proxy", OPTION_WORD_OF, AT(tier, proxy), "none", 0, 0, proxies, 0, 0,
      "The PROXY header that backends expect."},
     {SECTION_TIER, "source", OPTION_HOSTS, AT(tier, source), "", 0, 0, NULL, 0, 0,
-     "Own addresses to connect from, in turn; empty = the system's choice."},
+     "Own addresses to connect from, in turn; empty = the system's choice. Of IPv6 with or without brackets; where the "
+     "last group could be taken for a port, as in [2001:db8::11:25], with them."},
     {SECTION_TIER, "max-sessions", OPTION_NUMBER, AT(tier, backend_sessions_max), "0", 0, 1000000, NULL, 0, 0,
      "Sessions at once on each backend; 0 = no limit."},
     {SECTION_TIER, "max-per-client", OPTION_NUMBER, AT(tier, per_client_max), "0", 0, 1000000, NULL, NOT_YET, 0,

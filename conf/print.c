@@ -18,11 +18,22 @@ static void print_duration(uint64_t ms, FILE *out) {
     fprintf(out, "%llu%s", (unsigned long long)(ms / units[i].factor), units[i].name);
 }
 
+/* IPv6 in brackets, so that its last group is no port. */
+static void print_host(const struct address *address, FILE *out) {
+    char text[ADDRESS_TEXT_MAX];
+    bool is_ipv6 = address->sa.sa_family == AF_INET6;
+    fprintf(out, "%s%s%s", is_ipv6 ? "[" : "", address_format_host(address, text), is_ipv6 ? "]" : "");
+}
+
 static void print_addresses(const struct address_list *list, bool with_port, FILE *out) {
     char text[ADDRESS_TEXT_MAX];
-    for (size_t i = 0; i < list->count; i++)
-        fprintf(out, "%s%s", i > 0 ? " " : "",
-                with_port ? address_format(&list->items[i], text) : address_format_host(&list->items[i], text));
+    for (size_t i = 0; i < list->count; i++) {
+        fputs(i > 0 ? " " : "", out);
+        if (with_port)
+            fputs(address_format(&list->items[i], text), out);
+        else
+            print_host(&list->items[i], out);
+    }
 }
 
 static void print_cidrs(const struct cidr_list *list, FILE *out) {

@@ -67,7 +67,7 @@ static void fail_memory(struct reader *reader) {
 /* --- sections --- */
 
 static void set_defaults(struct reader *reader, enum section section, void *data) {
-    char error[300];
+    char error[500];
     for (size_t i = 0; i < options_count; i++) {
         if (options[i].section != section)
             continue;
@@ -181,7 +181,7 @@ static void unknown_option(struct reader *reader, const char *name) {
 
 static int on_option(void *user, const char *section, const char *name, const char *value) {
     struct reader *reader = user;
-    char where[96], error[300];
+    char where[96], error[500];
     (void)section; /* cut at 50 octets by inih; ours is whole */
     if (reader->data == NULL)
         return 1;

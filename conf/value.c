@@ -1,5 +1,6 @@
 /* Values: from text into a field of its type, and back. Each parser leaves the old value alone when the text is wrong.
  * What is allowed is said by option_describe(), so that every message about an option says the same. */
+#include "conf/endpoint.h"
 #include "conf/limits.h"
 #include "conf/options.h"
 #include "conf/text_form.h"
@@ -129,10 +130,11 @@ static void *grow(void **items, size_t *count, size_t item_bytes) {
     return (char *)grown + (*count)++ * item_bytes;
 }
 
-static bool take_address(void *list, const char *word, uint16_t port) {
+static bool take_endpoint(void *list, const char *word, enum endpoint_port kind, uint16_t port) {
     struct address_list *addresses = list;
     struct address address;
-    if (address_parse(word, port, &address) < 0)
+    char mistake[ENDPOINT_MISTAKE_MAX];
+    if (endpoint_parse(word, kind, port, &address, mistake) < 0)
         return false;
     struct address *item = grow((void **)&addresses->items, &addresses->count, sizeof *item);
     if (item == NULL)
@@ -141,18 +143,13 @@ static bool take_address(void *list, const char *word, uint16_t port) {
     return true;
 }
 
+static bool take_address(void *list, const char *word, uint16_t port) {
+    return take_endpoint(list, word, ENDPOINT_WITH_PORT, port);
+}
+
 /* An address without a port, for bind(2): port 0. */
 static bool take_host(void *list, const char *word, uint16_t port) {
-    struct cidr cidr;
-    (void)port;
-    if (strchr(word, '/') != NULL || cidr_parse(word, &cidr) < 0)
-        return false;
-    struct address_list *addresses = list;
-    struct address *item = grow((void **)&addresses->items, &addresses->count, sizeof *item);
-    if (item == NULL)
-        return false;
-    *item = cidr.base;
-    return true;
+    return take_endpoint(list, word, ENDPOINT_WITHOUT_PORT, port);
 }
 
 static bool take_cidr(void *list, const char *word, uint16_t port) {
@@ -217,9 +214,9 @@ static bool parse_name(const struct option *option, const char *text, struct con
 
 static bool parse_endpoint(const struct option *option, const char *text, struct config_backend *backend) {
     struct address address;
-    char host[ADDRESS_TEXT_MAX];
-    if (address_parse(text, option->default_port, &address) < 0)
-        return parse_name(option, text, backend);
+    char host[ADDRESS_TEXT_MAX], mistake[ENDPOINT_MISTAKE_MAX];
+    if (endpoint_parse(text, ENDPOINT_WITH_PORT, option->default_port, &address, mistake) < 0)
+        return mistake[0] == '\0' && parse_name(option, text, backend);
     char *copy = strdup(address_format_host(&address, host));
     if (copy == NULL)
         return false;
@@ -340,6 +337,22 @@ static bool parse_any(const struct option *option, const char *text, void *secti
     return false;
 }
 
+/* An address among those of the value that is mistaken in a way that can be told. */
+static void find_mistake(const struct option *option, const char *text, char ret_mistake[ENDPOINT_MISTAKE_MAX]) {
+    char copy[CONFIG_LINE_MAX + 1];
+    char *rest = copy, *word;
+    struct address address;
+    bool is_host = option->type == OPTION_HOSTS;
+    ret_mistake[0] = '\0';
+    if (!is_host && option->type != OPTION_ADDRESSES && option->type != OPTION_ENDPOINT)
+        return;
+    snprintf(copy, sizeof copy, "%s", text);
+    while (ret_mistake[0] == '\0' && (word = strsep(&rest, " \t,")) != NULL)
+        if (*word != '\0')
+            endpoint_parse(word, is_host ? ENDPOINT_WITHOUT_PORT : ENDPOINT_WITH_PORT, option->default_port, &address,
+                           ret_mistake);
+}
+
 int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error,
                  size_t error_size) {
     /* An empty value is the documented default; an empty text is off (`user =`: stay), unless there must be one. */
@@ -350,10 +363,13 @@ int option_parse(const struct option *option, const char *text, void *section_da
         return 0;
     if (!is_missing && parse_any(option, text, section_data))
         return 0;
-    char allowed[200];
+    char allowed[200], mistake[ENDPOINT_MISTAKE_MAX];
     option_describe(option, allowed, sizeof allowed);
+    find_mistake(option, text, mistake);
     if (is_missing)
         snprintf(ret_error, error_size, "is missing; allowed: %s", allowed);
+    else if (mistake[0] != '\0')
+        snprintf(ret_error, error_size, "\"%.100s\" is wrong: %s", text, mistake);
     else
         snprintf(ret_error, error_size, "\"%.100s\" is wrong; allowed: %s%s", text, allowed,
                  strstr(text, " #") != NULL ? "; behind a value a comment begins with ;" : "");

@@ -60,7 +60,10 @@ static bool take_client(const char *text, struct feed_event *event) {
     memcpy(host, begin + 1, length);
     host[length] = '\0';
     const char *bare = after(host, "IPv6:");
-    return address_parse(bare != NULL ? bare : host, 25, &event->client) == 0;
+    if (address_parse(bare != NULL ? bare : host, 25, &event->client) < 0)
+        return false;
+    address_unmap(&event->client); /* the interface of a link-local one is that host's */
+    return true;
 }
 
 /* FNV-1a, 64 bits, of what stands up to the first '>'. spamd puts ? or _ for what it finds odd in an id, so all that is

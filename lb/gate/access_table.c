@@ -34,10 +34,6 @@ static bool parse_network(const char *text, char ret_key[KEY_MAX], struct cidr *
         snprintf(bare, sizeof bare, "%.*s%s", (int)(end - text - has_bracket), text + has_bracket, end + has_bracket);
     if (length < 0 || (size_t)length >= sizeof bare || cidr_parse(bare, ret_cidr) < 0)
         return false;
-    bool is_ipv6 = ret_cidr->base.sa.sa_family == AF_INET6;
-    address_unmap(&ret_cidr->base);
-    if (is_ipv6 && ret_cidr->base.sa.sa_family == AF_INET)
-        ret_cidr->prefix_bits = (uint8_t)(ret_cidr->prefix_bits - 96); /* of ::ffff:0:0/96, which no fewer can have */
     format_network(&ret_cidr->base, ret_cidr->prefix_bits, ret_key);
     return true;
 }

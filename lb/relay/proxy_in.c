@@ -40,7 +40,6 @@ static void accept_header(struct session *session, const struct proxy_header *he
     struct io *io = session->worker->io;
     if (header->is_proxied) {
         session->client = header->source;
-        address_unmap(&session->client);
         session_set_local(session, &header->destination);
     }
     uint8_t *data = io_buffer(io, flow->buffer);

@@ -158,8 +158,8 @@ Test(bad_input, an_address_in_use_is_named) {
     sink_begin(&scene, &sink, "vm1", "");
     snprintf(config, sizeof config,
              "[global]\nuser =\n[listen mx]\naddress = 127.0.0.1:%u\n[tier a]\n[backend b]\ntier = a\naddress = "
-             "127.0.0.1:%u\n[control]\nsocket = %s/c\n",
-             sink.port, sink.port, scene.dir);
+             "192.0.2.11:25\n[control]\nsocket = %s/c\n",
+             sink.port, scene.dir);
     char *text = start_with(config, &status);
     cr_assert(status == 1 && strstr(text, "[listen mx] address: 127.0.0.1:") != NULL &&
                   strstr(text, "Address already in use") != NULL,

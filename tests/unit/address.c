@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <string.h>
 
 static const char *round_trip(const char *text, uint16_t port) {
     static char out[ADDRESS_TEXT_MAX];
@@ -48,9 +49,17 @@ Test(address, mistakes_are_no_address) {
         cr_assert_str_eq(round_trip(wrong[i], 0), "wrong", "taken: \"%s\"", wrong[i]);
 }
 
+/* As accept(2) gives it on a dual-stack socket. */
+static struct address mapped_of(const char *octets, uint16_t port) {
+    struct address address = {.in6 = {.sin6_family = AF_INET6}};
+    memcpy(address.in6.sin6_addr.s6_addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+    memcpy(address.in6.sin6_addr.s6_addr + 12, octets, 4);
+    address_set_port(&address, port);
+    return address;
+}
+
 Test(address, a_mapped_ipv4_client_is_the_same_client_as_on_ipv4) {
-    struct address mapped, plain;
-    cr_assert_eq(address_parse("[::ffff:192.0.2.7]:99", 0, &mapped), 0);
+    struct address mapped = mapped_of("\300\0\2\7", 99), plain;
     cr_assert_eq(address_parse("192.0.2.7:99", 0, &plain), 0);
     cr_assert_not(address_equal(&mapped, &plain));
     address_unmap(&mapped);
@@ -65,6 +74,52 @@ Test(address, a_mapped_ipv4_client_is_the_same_client_as_on_ipv4) {
     address_set_port(&mapped, 97);
     cr_assert_eq(address_port(&mapped), 97);
     cr_assert_not(address_equal(&mapped, &plain));
+}
+
+Test(address, what_is_written_mapped_is_plain_ipv4_everywhere) {
+    cr_assert_str_eq(round_trip("[::ffff:192.0.2.7]:99", 0), "192.0.2.7:99");
+    cr_assert_str_eq(round_trip("::ffff:192.0.2.7", 25), "192.0.2.7:25");
+    cr_assert_str_eq(round_trip("::ffff:c000:207", 25), "192.0.2.7:25");
+    cr_assert_str_eq(round_trip("[::FFFF:0.0.0.0]:25", 0), "0.0.0.0:25");
+    cr_assert_str_eq(round_trip("[::192.0.2.7]:25", 0), "[::192.0.2.7]:25", "IPv4-compatible is no IPv4");
+    cr_assert_str_eq(round_trip("[64:ff9b::192.0.2.7]:25", 0), "[64:ff9b::c000:207]:25", "nor is NAT64");
+}
+
+Test(address, a_link_local_one_has_an_interface_and_its_client_none) {
+    struct address one, other;
+    cr_assert_str_eq(round_trip("[fe80::1%lo]:25", 0), "[fe80::1%lo]:25");
+    cr_assert_str_eq(round_trip("[fe80::1%1]:25", 0), "[fe80::1%lo]:25", "the loopback interface has number 1");
+    cr_assert_str_eq(round_trip("fe80::1%lo", 25), "[fe80::1%lo]:25");
+    cr_assert_str_eq(round_trip("[fe80::1]:25", 0), "[fe80::1]:25");
+    static const char *const wrong[] = {"[fe80::1%]:25",           "[fe80::1%no-such-one]:25", "[2001:db8::1%lo]:25",
+                                        "192.0.2.1%lo:25",         "[fe80::1%0]:25",           "[%lo]:25",
+                                        "[fe80::1%99999999999]:25"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        cr_assert_str_eq(round_trip(wrong[i], 0), "wrong", "taken: %s", wrong[i]);
+    cr_assert(address_parse("[fe80::1%lo]:25", 0, &one) == 0 && address_parse("[fe80::1]:25", 0, &other) == 0);
+    cr_assert(one.in6.sin6_scope_id == 1 && address_equal(&one, &other));
+    other.in6.sin6_scope_id = 2;
+    cr_assert_not(address_equal(&one, &other));
+    address_unmap(&one);
+    cr_assert_eq(one.in6.sin6_scope_id, 0);
+    cr_assert(address_is_link_local(&one));
+}
+
+Test(address, those_that_no_host_has_are_known) {
+    static const struct {
+        const char *text;
+        bool is_loopback, is_multicast;
+    } rows[] = {{"127.0.0.1:1", true, false},  {"127.255.255.254:1", true, false},   {"[::1]:1", true, false},
+                {"126.0.0.1:1", false, false}, {"128.0.0.1:1", false, false},        {"[::2]:1", false, false},
+                {"224.0.0.1:1", false, true},  {"239.255.255.255:1", false, true},   {"255.255.255.255:1", false, true},
+                {"240.0.0.1:1", false, true},  {"223.255.255.255:1", false, false},  {"[ff02::1]:1", false, true},
+                {"[fe80::1]:1", false, false}, {"[::ffff:127.0.0.1]:1", true, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct address address;
+        cr_assert_eq(address_parse(rows[i].text, 0, &address), 0);
+        cr_assert_eq(address_is_loopback(&address), rows[i].is_loopback, "%s", rows[i].text);
+        cr_assert_eq(address_is_multicast(&address), rows[i].is_multicast, "%s", rows[i].text);
+    }
 }
 
 Test(address, wildcards_are_known) {
@@ -98,6 +153,20 @@ Test(address, a_network_holds_its_own_and_nobody_else) {
     cr_assert_not(network_has("2001:db8::/33", "2001:db8:8000::1"));
     cr_assert(network_has("2001:db8::1", "2001:db8::1"));
     cr_assert_not(network_has("2001:db8::1", "2001:db8::2"));
+}
+
+Test(address, a_network_written_mapped_is_that_of_ipv4) {
+    cr_assert(network_has("::ffff:127.0.1.0/120", "127.0.1.255"));
+    cr_assert_not(network_has("::ffff:127.0.1.0/120", "127.0.2.1"));
+    cr_assert(network_has("::ffff:127.0.1.9", "127.0.1.9"));
+    cr_assert_not(network_has("::ffff:127.0.1.9", "127.0.1.8"));
+    cr_assert(network_has("::ffff:0:0/96", "203.0.113.1"), "all of IPv4");
+    cr_assert_not(network_has("::ffff:0:0/96", "2001:db8::1"));
+    cr_assert_not(network_has("::/0", "203.0.113.1"), "all of IPv6");
+    struct cidr cidr;
+    cr_assert_eq(cidr_parse("::ffff:0:0/95", &cidr), -EINVAL, "bits are set behind the prefix");
+    cr_assert_eq(cidr_parse("::ffff:127.0.1.1/120", &cidr), -EINVAL);
+    cr_assert_eq(cidr_parse("fe80::1%lo", &cidr), -EINVAL);
 }
 
 Test(address, a_network_with_host_bits_or_a_bad_prefix_is_a_mistake) {
