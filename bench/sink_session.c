@@ -71,6 +71,17 @@ static void on_mail(struct sink_session *session) {
         sink_say(session, "250 2.1.0 Ok\r\n");
 }
 
+static void on_rcpt(struct sink_session *session) {
+    if (session->fault == FAULT_rcpt_die)
+        sink_die(session);
+    else if (session->fault == FAULT_rcpt_421)
+        end_with(session, "421 4.3.2 going down\r\n");
+    else if (session->fault == FAULT_rcpt_silent)
+        sink_misbehave(session);
+    else
+        sink_say(session, "250 2.1.5 Ok\r\n");
+}
+
 static void on_quit(struct sink_session *session) {
     if (!session->did_mail)
         session->sink->stats.probes++;
@@ -112,10 +123,8 @@ static void on_command(struct sink_session *session, const char *line) {
         sink_say(session, "250 %s\r\n", session->sink->name);
     else if (is_verb(line, "MAIL"))
         on_mail(session);
-    else if (is_verb(line, "RCPT") && session->fault == FAULT_rcpt_die)
-        sink_die(session);
     else if (is_verb(line, "RCPT"))
-        sink_say(session, "250 2.1.5 Ok\r\n");
+        on_rcpt(session);
     else if (is_verb(line, "DATA")) {
         sink_content_begin(session);
         session->in_content = true;

@@ -1,0 +1,228 @@
+/* Nobody is blamed for another's fault: what clients bring about is held against no backend, and a backend that really
+ * fails is found all the same. */
+#include "scripted.h"
+#include "talk.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define HELLO "EHLO client.test\r\n"
+#define MAIL  "MAIL FROM:<a@client.test>\r\n"
+#define RCPT  "RCPT TO:<user@example.test>\r\n"
+
+/* --- three hosts of the same kind --- */
+
+struct hosts {
+    struct scene scene;
+    struct scripted hosts[3];
+};
+
+static void begin_hosts(struct hosts *site) {
+    scene_begin(&site->scene, false);
+    for (unsigned i = 0; i < 3; i++)
+        scripted_begin(&site->hosts[i]);
+    postern_begin(&site->scene,
+                  "[tier primary]\nbalance = roundrobin\ninter = 300ms\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  site->hosts[0].port, site->hosts[1].port, site->hosts[2].port);
+    WAIT_FOR(log_has(&site->scene, "vm1 health starting -> up") && log_has(&site->scene, "vm2 health starting -> up") &&
+                 log_has(&site->scene, "vm3 health starting -> up"),
+             5000);
+}
+
+static void end_hosts(struct hosts *site) {
+    WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 10000);
+    cr_assert_eq(info_figure(&site->scene, "buffers_in_use"), 0);
+    for (unsigned i = 0; i < 3; i++)
+        scripted_end(&site->hosts[i]);
+    scene_end(&site->scene);
+}
+
+static void give_rule(struct hosts *site, unsigned host, struct scripted_rule rule) {
+    unsigned i = 0;
+    while (site->hosts[host].rules[i].line != NULL)
+        i++;
+    cr_assert(i < SCRIPTED_RULES_MAX);
+    site->hosts[host].rules[i] = rule;
+}
+
+static unsigned log_count(struct scene *scene, const char *text) {
+    char *count = shell(NULL, "grep -acF -- '%s' %s/postern.log", text, scene->dir);
+    unsigned number = (unsigned)strtoul(count, NULL, 10);
+    free(count);
+    return number;
+}
+
+static void assert_nobody_is_blamed(struct scene *scene) {
+    cr_assert_not(log_has(scene, "-> ejected"));
+    for (unsigned i = 1; i <= 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "vm%u", i);
+        cr_assert_eq(server_figure(scene, name, "failures"), 0, "%s", name);
+    }
+}
+
+/* Eighteen clients, six for each host, say `steps` (talk_script()). */
+static void talk_from_all(struct scene *scene, const char *name, unsigned network, const char *const *steps) {
+    for (unsigned i = 1; i <= 18; i++) {
+        char source[20];
+        snprintf(source, sizeof source, "127.0.%u.%u", network, i);
+        talk_script(name, source, scene->port, steps);
+    }
+}
+
+/* As Postfix, Exim, Haraka and others do it; each with what has been said before, and what follows in one breath. */
+Test(blame, a_client_that_is_refused_in_words_and_hung_up_on_hears_both_and_blames_nobody) {
+    static const struct {
+        const char *name;
+        struct scripted_rule rule;
+        const char *steps[14];
+    } kinds[] = {
+        {"http",
+         {"GET", "221 2.7.0 Error: I can break rules, too. Goodbye.\r\n", HANGS_UP, 0},
+         {"220", "GET / HTTP/1.1\r\nHost: mx\r\nUser-Agent: x\r\n\r\n", "221", "", "closed"}},
+        {"junk, then reset",
+         {"GET", "221 2.7.0 Goodbye.\r\n", RESETS, 0},
+         {"220", "GET / HTTP/1.1\r\n", "221", "", "closed"}},
+        {"too many errors",
+         {"XYZZY", "500 Too many unrecognized commands\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", "XYZZY\r\nXYZZY\r\nXYZZY\r\n", "500", "", "closed"}},
+        {"421 with a policy",
+         {"XYZZY", "421 4.7.0 Error: too many errors\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", "XYZZY\r\nXYZZY\r\n", "421", "", "closed"}},
+        {"drop at RCPT",
+         {"RCPT", "550 Administrative prohibition\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", MAIL, "250", RCPT, "550", "", "closed"}},
+        {"drop at MAIL, pipelined",
+         {"MAIL", "550 not from you\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", MAIL RCPT "DATA\r\n", "550", "", "closed"}},
+        {"521 at EHLO",
+         {"EHLO client", "521 5.7.1 no service here\r\n", HANGS_UP, 0},
+         {"220", HELLO, "521", "", "closed"}},
+        {"synchronization",
+         {"HELO", "554 SMTP synchronization error\r\n", HANGS_UP, 0},
+         {"220", "HELO x\r\n" MAIL RCPT, "554", "", "closed"}},
+        {"at the dot",
+         {".", "552 5.3.4 too big for us\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", MAIL, "250", RCPT, "250", "DATA\r\n", "354", "text\r\n.\r\n", "552", "", "closed"}},
+        {"not now",
+         {"RCPT", "450 4.7.1 try later\r\n", HANGS_UP, 0},
+         {"220", HELLO, "250", MAIL, "250", RCPT, "450", "", "closed"}},
+    };
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        for (unsigned host = 0; host < 3; host++)
+            site.hosts[host].rules[0] = kinds[i].rule;
+        talk_from_all(&site.scene, kinds[i].name, 10 + i, kinds[i].steps);
+        WAIT_FOR(log_count(&site.scene, "end=SW") == 18 * (i + 1), 5000);
+    }
+    cr_assert_not(log_has(&site.scene, "it is replayed"));
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* Exim says 421 to a client that has half-closed; others hang up at once, or reset. */
+Test(blame, a_client_that_closes_blames_nobody_and_leaves_no_session_behind) {
+    static const struct scripted_rule kinds[] = {
+        {"EOF", "421 scripted lost input connection\r\n", HANGS_UP, 0},
+        {"EOF", "", RESETS, 0},
+        {"EOF", "451 timeout (#4.4.2)\r\n", HANGS_UP, 0},
+        {"EOF", "", HANGS_UP, 0},
+    };
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        for (unsigned host = 0; host < 3; host++)
+            site.hosts[host].rules[0] = kinds[i];
+        talk_from_all(&site.scene, "it closes", 30 + i, (const char *const[]){"220", HELLO, "250", MAIL, "250", NULL});
+        talk_from_all(&site.scene, "in a command", 40 + i, (const char *const[]){"220", HELLO, "250", "MAIL FR", NULL});
+        WAIT_FOR(log_count(&site.scene, "end=CR") == 36 * (i + 1), 5000);
+    }
+    cr_assert_not(log_has(&site.scene, "it is replayed"));
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* Sooner than a client is idle the backend is going down: the session goes on with another one. */
+Test(blame, a_backend_that_leaves_an_idle_client_is_replaced_and_not_blamed) {
+    static const char *const words[] = {"421 4.4.2 scripted timeout\r\n", "421 bye\r\n", "451 timeout (#4.4.2)\r\n",
+                                        "421 4.3.2 shutting down\r\n"};
+    static const char *const steps[] = {"220",      HELLO, "250",        MAIL,  "250",      RCPT,  "250",
+                                        "DATA\r\n", "354", "x\r\n.\r\n", "250", "QUIT\r\n", "221", NULL};
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        give_rule(&site, 0, (struct scripted_rule){"EHLO client", words[i], HANGS_UP, 20});
+        for (unsigned client = 1; client <= 9; client++) {
+            char source[20];
+            struct talk talk;
+            snprintf(source, sizeof source, "127.0.%u.%u", 50 + i, client);
+            unsigned carried = log_count(&site.scene, "it is replayed");
+            talk_begin(&talk, source, site.scene.port);
+            for (unsigned step = 0; steps[step] != NULL; step++) {
+                if (step % 2 == 1) {
+                    if (step == 3 && log_count(&site.scene, "it is replayed") == carried)
+                        pause_ms(100); /* idle, longer than the host has patience */
+                    talk_say(&talk, steps[step], strlen(steps[step]));
+                } else {
+                    const char *reply = talk_hear(&talk, 5000);
+                    cr_assert(strncmp(reply, steps[step], 3) == 0, "%s: %s", words[i], reply);
+                }
+            }
+
+            talk_end(&talk);
+        }
+        memset(site.hosts[0].rules, 0, sizeof site.hosts[0].rules);
+    }
+    cr_assert_geq(log_count(&site.scene, "said 421; it is replayed"), 3 * 4);
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+Test(blame, a_client_that_was_idle_for_a_minute_hears_its_backends_421_and_the_end, .timeout = 120) {
+    static const char *const words[] = {"421 4.4.2 scripted timeout\r\n", "421 bye\r\n", "451 timeout (#4.4.2)\r\n"};
+    struct talk talks[3];
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < 3; i++)
+        give_rule(&site, i, (struct scripted_rule){"EHLO client", words[i], HANGS_UP, 60500});
+    for (unsigned i = 0; i < 3; i++) {
+        talk_begin(&talks[i], "127.0.60.1", site.scene.port);
+        cr_assert(strncmp(talk_hear(&talks[i], 5000), "220", 3) == 0);
+        talk_say(&talks[i], HELLO, strlen(HELLO));
+        cr_assert(strncmp(talk_hear(&talks[i], 5000), "250", 3) == 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        const char *reply = talk_hear(&talks[i], 70000);
+        cr_assert(strncmp(reply, "421", 3) == 0 || strncmp(reply, "451", 3) == 0, "%s", reply);
+        cr_assert_str_eq(talk_hear(&talks[i], 5000), "closed");
+        talk_end(&talks[i]);
+    }
+    WAIT_FOR(log_count(&site.scene, "end=SW") == 3, 5000);
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* What a poisoned command does to all is nobody's fault, even where the session goes on afterwards. */
+Test(blame, what_every_backend_fails_at_is_held_against_none) {
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned host = 0; host < 3; host++)
+        give_rule(&site, host, (struct scripted_rule){"RCPT TO:<poison", "", HANGS_UP, 0});
+    for (unsigned i = 1; i <= 18; i++) {
+        char source[20];
+        snprintf(source, sizeof source, "127.0.61.%u", i);
+        talk_script("poison", source, site.scene.port,
+                    (const char *const[]){"220", HELLO, "250", MAIL, "250", "RCPT TO:<poison@example.test>\r\n", "421",
+                                          "", "closed", NULL});
+    }
+    WAIT_FOR(log_count(&site.scene, "end=SR") == 18, 5000);
+    cr_assert_not(log_has(&site.scene, "-> ejected"));
+    end_hosts(&site);
+}
