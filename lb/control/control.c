@@ -1,6 +1,10 @@
 /* Clients of the control socket. Each is served one command at a time; what it sends behind waits in its line buffer,
  * so that a client cannot pile up work. A client that leaves while its command still runs is kept until that has been
- * answered. */
+ * answered.
+ *
+ * Nobody keeps others out: who says nothing, or does not read its answer, is closed after a while, and at once when its
+ * place is needed, the one that has been idle longest first. One process has a few places only. Who waits for the end
+ * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). */
 #include "lb/control/control.h"
 
 #include "lb/control/manager.h"
@@ -17,21 +21,36 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX     16
 #define LINE_MAX_OCTETS 1024
+/* Places. One is always left free, for who comes next. */
+#define CLIENTS_MAX (CONTROL_WAITS_MAX + 16)
+/* Of one process (unix(7), SO_PEERCRED). */
+#define CLIENTS_PER_PEER 8
+/* Between commands: as long as somebody reads on in a pager while posternctl waits for it. */
+#define IDLE_MS 300000u
+/* To take an answer, which the socket's buffer holds as a rule. */
+#define READ_MS 60000u
+/* An accept that failed, for want of descriptors say, is tried again after this. */
+#define RETRY_MS 100u
+#define BACKLOG  128
 
 struct control_client {
     struct control *control;
     bool is_used;
-    bool is_busy;  /* a command is being carried out */
-    bool has_left; /* its connection is closed */
-    bool at_end;   /* it has half-closed: close after the last answer */
+    bool is_busy;     /* a command is being carried out */
+    bool has_left;    /* its connection is closed */
+    bool at_end;      /* it has half-closed: close after the last answer */
+    bool reply_waits; /* for the send that asks whether the client is still there */
+    struct ucred peer;
+    uint64_t active; /* the how manieth sign of life of all: that it came, said something, had taken an answer */
+    struct timer deadline;
     struct conn conn;
     struct command command;
     char line[LINE_MAX_OCTETS + 1];  /* the command's words point into it */
     char input[LINE_MAX_OCTETS + 1]; /* not yet carried out */
     size_t input_length;
     char *output; /* being sent */
+    size_t output_length;
 };
 
 struct control {
@@ -42,20 +61,38 @@ struct control {
     struct address peer; /* a UNIX peer's is of no use, but accept wants room */
     socklen_t peer_length;
     bool accept_waits; /* for a free client */
+    uint64_t activity; /* signs of life of all clients */
+    struct timer retry;
     struct control_client clients[CLIENTS_MAX];
 };
 
 static void accept_next(struct control *control);
+static void on_opened(struct control_client *client, int result);
 static void next_command(struct control_client *client);
 
 /* --- replies --- */
 
 static void release_client(struct control_client *client) {
+    timer_cancel(&client->deadline);
     free(client->output);
     client->output = NULL;
     client->is_used = false;
     if (client->control->accept_waits)
         accept_next(client->control);
+}
+
+static void set_deadline(struct control_client *client, uint64_t wait_ms) {
+    struct io *io = client->control->manager->io;
+    client->active = ++client->control->activity;
+    timer_set(io_timers(io), &client->deadline, io_now_ms(io) + wait_ms);
+}
+
+static void send_output(struct control_client *client) {
+    client->reply_waits = client->conn.send_armed;
+    if (client->reply_waits || client->conn.is_closing)
+        return;
+    set_deadline(client, READ_MS);
+    conn_send(&client->conn, client->output, client->output_length);
 }
 
 static void send_reply(struct control_client *client, const char *text) {
@@ -74,11 +111,16 @@ static void send_reply(struct control_client *client, const char *text) {
     }
     free(client->output);
     client->output = output;
-    conn_send(&client->conn, output, (size_t)total);
+    client->output_length = (size_t)total;
+    send_output(client);
 }
 
 void command_reply(struct command *command, const char *text) {
     send_reply(command->client, text);
+}
+
+bool command_is_abandoned(const struct command *command) {
+    return command->client->has_left;
 }
 
 void command_fail(struct command *command, const char *format, ...) {
@@ -97,6 +139,7 @@ static void begin_command(struct control_client *client, size_t length) {
     memcpy(client->line, client->input, length);
     client->line[length] = '\0';
     client->is_busy = true;
+    timer_cancel(&client->deadline);
     client->command = (struct command){.manager = client->control->manager, .client = client};
     verbs_run(&client->command, client->line);
 }
@@ -140,8 +183,21 @@ static void take_input(struct control_client *client, int result) {
         conn_close(conn);
         return;
     }
+    if (!client->is_busy && !conn->send_armed)
+        set_deadline(client, IDLE_MS);
     conn_recv(conn, false);
     next_command(client);
+}
+
+static void on_sent(struct control_client *client, int result) {
+    if (result < 0) {
+        conn_close(&client->conn);
+    } else if (client->reply_waits) {
+        send_output(client);
+    } else if (!client->is_busy) {
+        set_deadline(client, IDLE_MS);
+        next_command(client);
+    }
 }
 
 static void client_on_event(struct conn *conn, enum conn_event event, int result) {
@@ -158,10 +214,7 @@ static void client_on_event(struct conn *conn, enum conn_event event, int result
         }
         break;
     case CONN_SENT:
-        if (result < 0)
-            conn_close(conn);
-        else
-            next_command(client);
+        on_sent(client, result);
         break;
     case CONN_CLOSED:
         client->has_left = true;
@@ -169,8 +222,33 @@ static void client_on_event(struct conn *conn, enum conn_event event, int result
             release_client(client);
         break;
     case CONN_OPENED:
+        on_opened(client, result);
+        break;
     case CONN_SHUT:
         break;
+    }
+}
+
+static void on_deadline(struct timer *timer) {
+    struct control_client *client = container_of(timer, struct control_client, deadline);
+    conn_close(&client->conn);
+}
+
+unsigned control_clients(const struct control *control) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        count += control->clients[i].is_used;
+    return count;
+}
+
+/* Of a client that has ended its stream while its command runs it is not known whether it awaits the answer (`echo … |
+ * socat`) or is gone. A send of nothing tells: on a socket whose peer is closed it fails with EPIPE (unix(7)). */
+void control_tick(struct control *control) {
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->is_used && client->is_busy && client->at_end && conn_is_open(&client->conn) &&
+            !client->conn.send_armed)
+            conn_send(&client->conn, "", 0);
     }
 }
 
@@ -183,20 +261,80 @@ static struct control_client *free_client(struct control *control) {
     return NULL;
 }
 
+/* `peer`: only those of its process; NULL: all. */
+static unsigned count_clients(const struct control *control, const struct ucred *peer) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+        const struct control_client *client = &control->clients[i];
+        bool is_counted = client->is_used && !client->conn.is_closing;
+        count += is_counted && (peer == NULL || (client->peer.pid == peer->pid && client->peer.uid == peer->uid));
+    }
+    return count;
+}
+
+/* Closes the one that has been idle longest, other than `newest`. Returns false when all the others are at work. */
+static bool make_room(struct control *control, const struct control_client *newest, const struct ucred *peer) {
+    struct control_client *idlest = NULL;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        if (!client->is_used || client->is_busy || client->conn.is_closing || client == newest)
+            continue;
+        if (peer != NULL && (client->peer.pid != peer->pid || client->peer.uid != peer->uid))
+            continue;
+        if (idlest == NULL || client->active < idlest->active)
+            idlest = client;
+    }
+    if (idlest != NULL)
+        conn_close(&idlest->conn);
+    return idlest != NULL;
+}
+
+/* The descriptor is in the table. */
+static void on_opened(struct control_client *client, int result) {
+    struct control *control = client->control;
+    if (result < 0) {
+        conn_close(&client->conn);
+        return;
+    }
+    if (count_clients(control, &client->peer) > CLIENTS_PER_PEER && !make_room(control, client, &client->peer)) {
+        client->at_end = true;
+        client->is_busy = true;
+        send_reply(client, "error: this process has 8 commands under way");
+        return;
+    }
+    if (count_clients(control, NULL) == CLIENTS_MAX)
+        make_room(control, client, NULL);
+    conn_recv(&client->conn, true);
+}
+
+static void begin(struct control *control, struct control_client *client, int fd) {
+    socklen_t length = sizeof client->peer;
+    memset(client, 0, sizeof *client);
+    client->control = control;
+    client->is_used = true;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &length) < 0)
+        memset(&client->peer, 0, sizeof client->peer);
+    client->deadline.expire = on_deadline;
+    set_deadline(client, IDLE_MS);
+    conn_init(&client->conn, control->manager->io, client_on_event);
+    conn_adopt_fd(&client->conn, fd);
+}
+
+static void on_retry(struct timer *timer) {
+    accept_next(container_of(timer, struct control, retry));
+}
+
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct control *control = container_of(op, struct control, accept_op);
-    struct control_client *client = free_client(control);
+    struct io *io = control->manager->io;
     (void)flags;
     if (result < 0) {
-        log_warning("control: accept: %s", strerror(-result));
-    } else {
-        memset(client, 0, sizeof *client);
-        client->control = control;
-        client->is_used = true;
-        conn_init(&client->conn, control->manager->io, client_on_event);
-        conn_adopt_slot(&client->conn, result);
-        conn_recv(&client->conn, true);
+        log_warning("control: accept: %s; trying again", strerror(-result));
+        control->retry.expire = on_retry;
+        timer_set(io_timers(io), &control->retry, io_now_ms(io) + RETRY_MS);
+        return;
     }
+    begin(control, free_client(control), result);
     accept_next(control);
 }
 
@@ -205,7 +343,8 @@ static void accept_next(struct control *control) {
     if (control->accept_waits)
         return;
     control->accept_op.complete = on_accepted;
-    io_accept(control->manager->io, &control->accept_op, control->fd, true, &control->peer, &control->peer_length);
+    /* A normal descriptor: SO_PEERCRED needs one. */
+    io_accept(control->manager->io, &control->accept_op, control->fd, false, &control->peer, &control->peer_length);
 }
 
 /* --- the socket --- */
@@ -232,7 +371,7 @@ static int bind_socket(int fd, const struct sockaddr_un *address, unsigned mode,
     umask(old_mask);
     if (result == 0 && gid != (gid_t)-1 && chown(address->sun_path, (uid_t)-1, gid) < 0)
         result = -errno;
-    if (result == 0 && listen(fd, CLIENTS_MAX) < 0)
+    if (result == 0 && listen(fd, BACKLOG) < 0)
         result = -errno;
     return result;
 }

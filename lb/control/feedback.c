@@ -1,6 +1,10 @@
 /* Feeds. One that has not shown that it knows the key within AUTH_MS, or keeps silent for IDLE_MS, is closed; so is one
  * whose line is wrong. What a read holds is worked off at once and answered by one line; the next read comes when that
- * has gone out. */
+ * has gone out.
+ *
+ * Who has not shown the key keeps nobody out: one address has a few such connections, and where a place is needed the
+ * oldest of them is closed. Feeds that have shown it have places of their own; of too many the one that has been silent
+ * longest is closed. */
 #include "lb/control/feedback.h"
 
 #include "lb/control/manager.h"
@@ -15,8 +19,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FEEDS_MAX 16u
-#define AUTH_MS   10000u
+/* Connections that have shown the key. */
+#define TRUSTED_MAX 16u
+/* And those that have not yet: in all, and of one address. One place is always left free, for who comes next. */
+#define STRANGERS_MAX      32u
+#define STRANGERS_PER_PEER 8u
+#define FEEDS_MAX          (TRUSTED_MAX + STRANGERS_MAX)
+#define AUTH_MS            10000u
+/* An accept that failed, for want of descriptors say, is tried again after this. */
+#define RETRY_MS 100u
+#define BACKLOG  128
 /* A feed says hello every minute. */
 #define IDLE_MS    300000u
 #define SILENCE_MS 3600000u
@@ -28,6 +40,7 @@ struct feed_client {
     bool is_ending;  /* the error is on its way */
     struct conn conn;
     struct timer deadline;
+    uint64_t active; /* the how manieth sign of life of all */
     struct address peer;
     struct feedback_key key;
     char nonce[FEEDBACK_NONCE_LENGTH + 1];
@@ -45,6 +58,8 @@ struct feedback {
     struct address peer;
     socklen_t peer_length;
     bool accept_waits;
+    uint64_t activity; /* signs of life of all connections */
+    struct timer retry;
     uint64_t told_ms; /* when a feed has last told an outcome */
     struct feed_client clients[FEEDS_MAX];
 };
@@ -53,6 +68,7 @@ static void accept_next(struct feedback *feedback);
 
 static void set_deadline(struct feed_client *client, uint64_t wait_ms) {
     struct io *io = client->conn.io;
+    client->active = ++client->feedback->activity;
     timer_set(io_timers(io), &client->deadline, io_now_ms(io) + wait_ms);
 }
 
@@ -63,6 +79,45 @@ static void say(struct feed_client *client, const char *format, ...) {
     vsnprintf(client->output, sizeof client->output, format, arguments);
     va_end(arguments);
     conn_send(&client->conn, client->output, strlen(client->output));
+}
+
+/* --- places --- */
+
+static bool is_like(const struct feed_client *client, bool is_trusted, const struct address *peer) {
+    return client->is_used && !client->conn.is_closing && client->is_trusted == is_trusted &&
+           (peer == NULL || reputation_key(&client->peer) == reputation_key(peer));
+}
+
+/* `peer`: only those of its address (IPv6: of its /64); NULL: all. */
+static unsigned count_clients(const struct feedback *feedback, bool is_trusted, const struct address *peer) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < FEEDS_MAX; i++)
+        count += is_like(&feedback->clients[i], is_trusted, peer);
+    return count;
+}
+
+/* Closes the one of them that has given no sign of life for longest: never the one that has just given one. */
+static void make_room(struct feedback *feedback, bool is_trusted, const struct address *peer) {
+    struct feed_client *oldest = NULL;
+    for (unsigned i = 0; i < FEEDS_MAX; i++) {
+        struct feed_client *client = &feedback->clients[i];
+        if (is_like(client, is_trusted, peer) && (oldest == NULL || client->active < oldest->active))
+            oldest = client;
+    }
+    if (oldest != NULL)
+        conn_close(&oldest->conn);
+}
+
+static void trust(struct feed_client *client) {
+    struct feedback *feedback = client->feedback;
+    char text[ADDRESS_TEXT_MAX];
+    log_info("feedback: %s is connected", address_format(&client->peer, text));
+    client->is_trusted = true;
+    client->active = ++feedback->activity;
+    if (count_clients(feedback, true, NULL) <= TRUSTED_MAX)
+        return;
+    log_warning("feedback: more than %u feeds: the one that has been silent longest is closed", TRUSTED_MAX);
+    make_room(feedback, true, NULL);
 }
 
 /* --- lines --- */
@@ -78,15 +133,13 @@ static void take_outcome(struct feed_client *client, const struct feedback_line 
 /* Returns NULL, or what is wrong with it. */
 static const char *take_line(struct feed_client *client) {
     struct feedback_line line;
-    char text[ADDRESS_TEXT_MAX];
     client->line[client->line_length] = '\0';
     client->line_length = 0;
     const char *wrong = feedback_line_read(&client->key, client->nonce, client->number, client->line, &line);
     if (wrong != NULL)
         return wrong;
     if (!client->is_trusted)
-        log_info("feedback: %s is connected", address_format(&client->peer, text));
-    client->is_trusted = true;
+        trust(client);
     if (!line.is_hello)
         take_outcome(client, &line);
     return NULL;
@@ -178,19 +231,31 @@ static void begin(struct feedback *feedback, struct feed_client *client, int slo
     conn_init(&client->conn, feedback->manager->io, on_event);
     conn_adopt_slot(&client->conn, slot);
     set_deadline(client, AUTH_MS);
+    if (count_clients(feedback, false, &client->peer) > STRANGERS_PER_PEER)
+        make_room(feedback, false, &client->peer);
+    if (count_clients(feedback, false, NULL) == STRANGERS_MAX)
+        make_room(feedback, false, NULL);
     if (feedback_nonce_make(client->nonce))
         say(client, FEEDBACK_GREETING "%s\n", client->nonce);
     else
         conn_close(&client->conn);
 }
 
+static void on_retry(struct timer *timer) {
+    accept_next(container_of(timer, struct feedback, retry));
+}
+
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct feedback *feedback = container_of(op, struct feedback, accept_op);
+    struct io *io = feedback->manager->io;
     (void)flags;
-    if (result < 0)
-        log_warning("feedback: accept: %s", strerror(-result));
-    else
-        begin(feedback, free_client(feedback), result);
+    if (result < 0) {
+        log_warning("feedback: accept: %s; trying again", strerror(-result));
+        feedback->retry.expire = on_retry;
+        timer_set(io_timers(io), &feedback->retry, io_now_ms(io) + RETRY_MS);
+        return;
+    }
+    begin(feedback, free_client(feedback), result);
     accept_next(feedback);
 }
 
@@ -209,7 +274,7 @@ static int bind_socket(const struct address *address) {
     if (fd < 0)
         return -errno;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        bind(fd, &address->sa, address_length(address)) < 0 || listen(fd, (int)FEEDS_MAX) < 0) {
+        bind(fd, &address->sa, address_length(address)) < 0 || listen(fd, BACKLOG) < 0) {
         result = -errno;
         close(fd);
     }

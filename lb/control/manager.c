@@ -16,7 +16,7 @@
 /* The tick of tiers and of reclaiming; also the grain of failback-delay. */
 #define TICK_MS 100u
 /* Probes of every backend at once, control clients and feeds. */
-#define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 64)
+#define MANAGER_SLOTS     (BACKENDS_MAX * 2 + 128)
 #define MANAGER_BUFFERS   1024u
 #define SESSIONS_AUTO_MAX 20000u
 /* Of the table in one tick: a million places in 100 s, their keys alone are 8 KiB a step. */
@@ -144,6 +144,8 @@ static void serve_reputation(struct manager *manager) {
 static void on_tick(struct timer *timer) {
     struct manager *manager = container_of(timer, struct manager, tick);
     roster_tick(manager->roster, io_now_ms(manager->io));
+    if (manager->control != NULL)
+        control_tick(manager->control);
     waits_serve(manager);
     walks_serve(manager);
     serve_reputation(manager);

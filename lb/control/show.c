@@ -1,4 +1,5 @@
 /* What the operator sees. Each verb makes one value; text and JSON are two prints of it. */
+#include "lb/control/control.h"
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
@@ -98,6 +99,8 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "turns", number(sum.io.turns));
     json_object_set_new(info, "completions", number(sum.io.completions));
     json_object_set_new(info, "cq_overflows", number(sum.io.cq_overflows));
+    json_object_set_new(info, "control_clients",
+                        number(manager->control != NULL ? control_clients(manager->control) : 0));
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));
     json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
     json_object_set_new(info, "sightings_dropped", number(sum.sightings_dropped));

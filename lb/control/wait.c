@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One client that waits; of these there are no more than control clients. */
+/* One client that waits; CONTROL_WAITS_MAX of them at most. */
 struct drain_wait {
     struct drain_wait *next;
     struct command *command;
@@ -30,6 +30,10 @@ static bool parse_time(struct command *command, const char *text, uint64_t *ret_
 
 /* Returns true when it has answered. */
 static bool answer(struct manager *manager, const struct drain_wait *wait) {
+    if (command_is_abandoned(wait->command)) {
+        command_fail(wait->command, "its client has left");
+        return true;
+    }
     const struct backend *backend = roster_find_serial(manager->roster, wait->backend_serial);
     unsigned sessions = backend == NULL ? 0 : atomic_load(&backend->in_use);
     if (sessions == 0)
@@ -52,6 +56,13 @@ void wait_drained(struct command *command, char **arguments, unsigned count) {
     if (backend->admin == BACKEND_READY) {
         command_fail(command, "server %s is ready and gets new sessions; first: set server %s state drain",
                      backend->name, backend->name);
+        return;
+    }
+    unsigned waits = 0;
+    for (const struct drain_wait *other = manager->waits; other != NULL; other = other->next)
+        waits++;
+    if (waits >= CONTROL_WAITS_MAX) {
+        command_fail(command, "%u commands wait already", waits);
         return;
     }
     struct drain_wait *wait = calloc(1, sizeof *wait);

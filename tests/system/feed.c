@@ -152,3 +152,29 @@ Test(feed, a_line_counts_once_on_its_own_connection_and_silent_strangers_keep_no
     WAIT_FOR(file_has(&scene, "feed.log", "connected to"), 40000);
     scene_end(&scene);
 }
+
+Test(feed, strangers_who_hold_all_places_from_many_addresses_keep_no_feed_out) {
+    struct test_sink vm;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    begin(vm.port, "none");
+    /* They stay below the bound of one address, and come again as soon as they are closed. */
+    char strangers[400];
+    snprintf(strangers, sizeof strangers,
+             "import socket, time\n"
+             "held = []\n"
+             "for i in range(100):\n"
+             "    held.append(socket.create_connection(('127.0.0.1', %u), source_address=('127.0.63.%%d' %% (i // 4 + "
+             "1), 0)))\n"
+             "print('held', flush=True)\n"
+             "time.sleep(600)\n",
+             feedback_port);
+    spawn(&scene, "strangers.log", (const char *const[]){"python3", "-c", strangers, NULL});
+    WAIT_FOR(file_has(&scene, "strangers.log", "held"), 20000);
+    free(shell(NULL, "touch %s/maillog", scene.dir));
+    feed_begin("maillog", "key");
+    WAIT_FOR(file_has(&scene, "feed.log", "connected to"), 5000);
+    log_mail("maillog", 2, "Passed CLEAN");
+    WAIT_FOR(told_of("127.0.62.2", "feedback good") == 1, 10000);
+    scene_end(&scene);
+}

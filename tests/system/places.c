@@ -1,0 +1,114 @@
+/* Places at the control socket: who says nothing, reads nothing, or waits for long keeps no operator out. */
+#include "harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct scene scene;
+static struct test_sink sink;
+
+static void begin(void) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+}
+
+static int control_open(void) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", scene.dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void say(int fd, const char *line) {
+    cr_assert_eq(send(fd, line, strlen(line), MSG_NOSIGNAL), (ssize_t)strlen(line));
+}
+
+static bool has_answer(int fd) {
+    char octet;
+    return recv(fd, &octet, 1, MSG_DONTWAIT | MSG_PEEK) > 0;
+}
+
+static void expect_service(void) {
+    int status;
+    char *answer = ctl(&scene, &status, "show servers");
+    cr_assert(status == 0 && strstr(answer, "vm1") != NULL, "%s", answer);
+    free(answer);
+}
+
+Test(places, control_clients_that_say_nothing_or_read_nothing_keep_no_operator_out) {
+    begin();
+    for (unsigned i = 0; i < 60; i++)
+        control_open();
+    expect_service();
+    int small = 2048;
+    for (unsigned i = 0; i < 60; i++) {
+        int fd = control_open();
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        for (unsigned line = 0; line < 60; line++)
+            if (send(fd, "show info\n", 10, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                break;
+    }
+    expect_service();
+    /* Nor do those of many processes, each below the bound of one. */
+    pid_t children[12];
+    int ready[2];
+    char octet;
+    cr_assert_eq(pipe(ready), 0);
+    for (unsigned i = 0; i < 12; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            for (unsigned held = 0; held < 6; held++)
+                control_open();
+            _exit(write(ready[1], "x", 1) == 1 ? pause() : 1);
+        }
+        cr_assert_eq(read(ready[0], &octet, 1), 1);
+    }
+    expect_service();
+    for (unsigned i = 0; i < 12; i++)
+        kill_child(&scene, children[i], 9);
+    scene_end(&scene);
+}
+
+Test(places, a_command_that_waits_is_kept_and_one_whose_client_has_left_is_not) {
+    enum { MOST = 8 };
+    int waits[MOST], others[20];
+    begin();
+    load_begin(&scene, "held.json", "--sessions 1 --concurrency 1 --hold 600");
+    WAIT_FOR(server_figure(&scene, "vm1", "sessions") == 1, 10000);
+    free(ctl(&scene, NULL, "set server vm1 state drain"));
+    /* They leave, some of them in the middle of a command, and their places are free for the next ones. */
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < MOST; i++) {
+            waits[i] = control_open();
+            say(waits[i], "wait drained vm1 1h\n");
+            if (i % 2 == 0)
+                shutdown(waits[i], SHUT_WR);
+        }
+        /* A ninth of this process is told so, as long as all of the eight wait. */
+        int ninth = control_open();
+        WAIT_FOR(has_answer(ninth), 10000);
+        close(ninth);
+        for (unsigned i = 0; i < MOST; i++)
+            cr_assert(!has_answer(waits[i]), "round %u: %u", round, i);
+        if (round < 3)
+            for (unsigned i = 0; i < MOST; i++)
+                close(waits[i]);
+        WAIT_FOR(round == 3 || info_figure(&scene, "control_clients") == 1, 10000);
+    }
+    for (unsigned i = 0; i < 20; i++)
+        others[i] = control_open();
+    expect_service();
+    free(ctl(&scene, NULL, "shutdown sessions server vm1"));
+    for (unsigned i = 0; i < MOST; i++)
+        WAIT_FOR(has_answer(waits[i]), 10000);
+    for (unsigned i = 0; i < 20; i++)
+        close(others[i]);
+    scene_end(&scene);
+}
