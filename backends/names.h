@@ -1,6 +1,6 @@
 /* Backends given by name: resolved without delaying the start, and again when the answer's time to live is over. A
- * changed address drains the old one: it gets no more sessions, those that it has finish (DESIGN §6). On the manager's
- * ring. */
+ * changed address drains the old one: it gets no more sessions, those that it has finish (DESIGN §6). Of several
+ * addresses one is in use, and the next takes its place when its probes fail. On the manager's ring. */
 #ifndef POSTERN_BACKENDS_NAMES_H
 #define POSTERN_BACKENDS_NAMES_H
 
@@ -9,8 +9,10 @@
 
 struct names;
 
-/* Follows all of the roster's backends that have a name. Returns 0 or -ENOMEM. All three outlive it. */
-int names_create(struct io *io, struct resolver *resolver, struct roster *roster, struct names **ret_names);
+/* Follows all of the roster's backends that have a name. `config`: whose listeners are no backends. Returns 0 or
+ * -ENOMEM. All four outlive it. */
+int names_create(struct io *io, struct resolver *resolver, struct roster *roster, const struct config *config,
+                 struct names **ret_names);
 /* After the loop has ended. Accepts NULL. */
 void names_destroy(struct names *names);
 /* The roster's events; backends without a name are no concern. */

@@ -143,7 +143,10 @@ const struct option options[] = {
 
     {SECTION_BACKEND, "tier", OPTION_SECTION, AT(backend, tier_name), "", 0, 0, NULL, OPTION_REQUIRED, 0, "Its tier."},
     {SECTION_BACKEND, "address", OPTION_ENDPOINT, 0, "", 0, 0, NULL, OPTION_REQUIRED, 25,
-     "Where it listens, as 192.0.2.11:25."},
+     "Where it listens, as 192.0.2.11:25, or its name, as vm1.example.net:25. Of a name all addresses, A and AAAA, are "
+     "candidates: one is in use while it answers probes, then the next. What no host has (0.0.0.0, multicast) and "
+     "postern's own listeners are refused, from the DNS with an alarm; so is a loopback address in place of another "
+     "one."},
     {SECTION_BACKEND, "weight", OPTION_NUMBER, AT(backend, weight), "100", 0, 256, NULL, 0, 0,
      "Its share of sessions; 0 = no new ones."},
     {SECTION_BACKEND, "state", OPTION_WORD_OF, AT(backend, state), "ready", 0, 0, admins, 0, 0,

@@ -250,7 +250,7 @@ static int start(struct manager *manager) {
     if (result == 0)
         result = health_create(manager->io, manager->config, manager->roster, &manager->health);
     if (result == 0)
-        result = names_create(manager->io, manager->resolver, manager->roster, &manager->names);
+        result = names_create(manager->io, manager->resolver, manager->roster, manager->config, &manager->names);
     if (result == 0 && manager->shared.reputation != NULL && manager->config->global.state_dir[0] != '\0')
         result =
             keeper_create(manager->config->global.state_dir, &manager->reputation, &manager->mailbox, &manager->keeper);
