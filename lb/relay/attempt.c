@@ -45,35 +45,35 @@ static enum attempt_failure failure_of(int error) {
     return error == -EADDRNOTAVAIL || error == -EAGAIN ? FAILURE_OF_NOBODY : FAILURE_OF_BACKEND;
 }
 
-/* --- orphans, the oldest first --- */
+/* --- orphans: a ring, in the order in which they came --- */
 
 static void leave_orphans(struct attempt *attempt) {
-    struct worker *worker = attempt->worker;
-    struct attempt *previous = attempt->orphan_previous, *next = attempt->orphan_next;
-    if (!attempt->is_orphan)
-        return;
+    if (attempt->is_orphan)
+        attempt->worker->orphans[attempt->orphan_place] = NULL;
     attempt->is_orphan = false;
-    worker->orphans--;
-    *(previous != NULL ? &previous->orphan_next : &worker->orphan_oldest) = next;
-    *(next != NULL ? &next->orphan_previous : &worker->orphan_newest) = previous;
 }
 
 void attempt_spare_orphan(struct worker *worker) {
-    if (worker->orphan_oldest != NULL)
-        attempt_close(worker->orphan_oldest);
+    for (unsigned i = 0; i < ORPHANS_MAX; i++) {
+        struct attempt *orphan = worker->orphans[(worker->next_orphan + i) % ORPHANS_MAX];
+        if (orphan != NULL) {
+            attempt_close(orphan);
+            return;
+        }
+    }
 }
 
 static void join_orphans(struct attempt *attempt) {
     struct worker *worker = attempt->worker;
-    if (worker->orphans == ORPHANS_MAX)
-        attempt_spare_orphan(worker);
+    unsigned place = worker->next_orphan;
+    worker->next_orphan = (place + 1) % ORPHANS_MAX;
+    attempt_close(worker->orphans[place]);
+    worker->orphans[place] = attempt;
+    attempt->orphan_place = (uint8_t)place;
     attempt->is_orphan = true;
-    attempt->orphan_next = NULL;
-    attempt->orphan_previous = worker->orphan_newest;
-    *(worker->orphan_newest != NULL ? &worker->orphan_newest->orphan_next : &worker->orphan_oldest) = attempt;
-    worker->orphan_newest = attempt;
-    worker->orphans++;
 }
+
+_Static_assert(ORPHANS_MAX <= UINT8_MAX + 1, "an attempt keeps its place in an octet");
 
 const char *socket_error(int error) {
     return strerror(-error);

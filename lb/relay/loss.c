@@ -43,8 +43,11 @@ static enum backend_step failed_step(const struct dialog *dialog) {
     case VERB_DATA:
         return STEP_DATA;
     default:
-        return dialog->is_in_transaction ? STEP_RCPT : STEP_HELLO;
+        break;
     }
+    if (dialog_is_in_content(dialog)) /* and nothing of it has come yet */
+        return STEP_DATA;
+    return dialog->is_in_transaction ? STEP_RCPT : STEP_HELLO;
 }
 
 static void hold_against_backend(struct session *session) {

@@ -26,12 +26,25 @@ void outcome_doubted(const struct attempt *attempt) {
 void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step) {
     const struct backend *backend = attempt->backend;
     outcome_doubted(attempt);
-    for (unsigned i = 0; i < session->blamed_count; i++)
-        if (session->blamed[i].serial == backend->serial)
+    struct blame *blame = session->blame;
+    if (blame == NULL) {
+        session->blame = blame = pool_get(&session->worker->blames);
+        blame->count = 0; /* there are as many as sessions */
+    }
+    for (unsigned i = 0; i < blame->count; i++)
+        if (blame->backends[i].serial == backend->serial)
             return;
-    if (session->blamed_count < BLAMED_MAX)
-        session->blamed[session->blamed_count++] =
-            (struct blamed){backend->serial, (uint8_t)step, (uint8_t)backend->tier};
+    if (blame->count == BLAMED_MAX)
+        return;
+    blame->backends[blame->count].serial = backend->serial;
+    blame->backends[blame->count].step = (uint8_t)step;
+    blame->backends[blame->count++].tier = (uint8_t)backend->tier;
+}
+
+void outcome_forget_blame(struct session *session) {
+    if (session->blame != NULL)
+        pool_put(&session->worker->blames, session->blame);
+    session->blame = NULL;
 }
 
 void outcome_content_lost(struct session *session, const struct attempt *attempt) {
@@ -44,23 +57,26 @@ void outcome_content_lost(struct session *session, const struct attempt *attempt
  */
 static void convict(struct session *session) {
     const struct backend *better = session->attempt->backend;
-    for (unsigned i = 0; i < session->blamed_count; i++) {
-        const struct blamed *blamed = &session->blamed[i];
-        struct outcome outcome = {blamed->serial, (uint32_t)client_key(&session->client), OUTCOME_CONVICTION,
-                                  blamed->step};
-        if (blamed->serial != better->serial && blamed->tier == better->tier)
+    const struct blame *blame = session->blame;
+    for (unsigned i = 0; i < blame->count; i++) {
+        struct outcome outcome = {blame->backends[i].serial, (uint32_t)client_key(&session->client), OUTCOME_CONVICTION,
+                                  blame->backends[i].step};
+        if (outcome.backend_serial != better->serial && blame->backends[i].tier == better->tier)
             tell(session->worker, &outcome);
     }
-    session->blamed_count = 0;
+    outcome_forget_blame(session);
 }
 
 /* The transaction came to nothing: perhaps it was what the others failed at. */
 static void acquit_of_transaction(struct session *session) {
+    struct blame *blame = session->blame;
     unsigned kept = 0;
-    for (unsigned i = 0; i < session->blamed_count; i++)
-        if (session->blamed[i].step < STEP_MAIL)
-            session->blamed[kept++] = session->blamed[i];
-    session->blamed_count = (uint8_t)kept;
+    for (unsigned i = 0; i < blame->count; i++)
+        if (blame->backends[i].step < STEP_MAIL)
+            blame->backends[kept++] = blame->backends[i];
+    blame->count = kept;
+    if (kept == 0)
+        outcome_forget_blame(session);
 }
 
 static void judge(struct session *session, const struct dialog_event *event) {
@@ -89,7 +105,7 @@ static void judge(struct session *session, const struct dialog_event *event) {
 void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply,
                         size_t length) {
     struct seen *seen = &session->seen;
-    if (session->blamed_count > 0)
+    if (session->blame != NULL)
         judge(session, event);
     switch (event->verb) {
     case AWAITED_DOT:

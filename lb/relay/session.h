@@ -67,11 +67,14 @@ struct seen {
     uint16_t clean, rejected, recipients, unknown;
 };
 
-/* A backend that failed this session, and at which step. */
-struct blamed {
-    uint32_t serial;
-    uint8_t step; /* enum backend_step */
-    uint8_t tier;
+/* The backends that failed a session, and at which step, until its mail is accepted elsewhere. */
+struct blame {
+    unsigned count;
+    struct {
+        uint32_t serial;
+        uint8_t step; /* enum backend_step */
+        uint8_t tier;
+    } backends[BLAMED_MAX];
 };
 
 struct attempt;
@@ -129,8 +132,7 @@ struct session {
     uint8_t new_offer;          /* in REPLAY: by the new backend */
     uint8_t replays;
     uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
-    uint8_t blamed_count;
-    struct blamed blamed[BLAMED_MAX]; /* convicted once the mail is accepted elsewhere */
+    struct blame *blame; /* NULL: no backend has failed it */
     struct seen seen;
     uint16_t replies_to_compare;
     struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
@@ -164,6 +166,7 @@ struct attempt {
     struct backend *backend;
     uint32_t slot_limit; /* the limit under which its slot was taken */
     uint8_t step;        /* enum backend_step: what it is to answer next, up to RELAY */
+    uint8_t orphan_place;
     bool is_counted : 1; /* in the backend's share of sessions */
     bool has_connected : 1;
     bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
@@ -171,7 +174,7 @@ struct attempt {
     bool is_committed : 1;
     bool has_quit : 1;  /* an orphan that has said QUIT */
     bool is_slow : 1;   /* `hedge-after` has passed, its session was told */
-    bool is_orphan : 1; /* in worker->orphans */
+    bool is_orphan : 1; /* in worker->orphans, at orphan_place */
     uint16_t buffer;
     uint16_t greeting; /* buffer: the greeting, in REPLAY what is said after it */
     uint16_t greeting_length;
@@ -179,7 +182,6 @@ struct attempt {
     uint16_t parsed;          /* in REPLAY: the parser has seen it up to here */
     uint64_t started_ms;
     uint64_t limit_ms; /* when it has failed; its deadline may be earlier, for is_slow */
-    struct attempt *orphan_next, *orphan_previous;
     struct conn conn;
     struct timer deadline;
     union {
@@ -344,6 +346,8 @@ void outcome_content_lost(struct session *session, const struct attempt *attempt
 void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length);
 /* At the session's end. */
 void outcome_of_client(struct session *session);
+/* Gives its memory back, where there is any. */
+void outcome_forget_blame(struct session *session);
 
 /* --- queue.c --- */
 

@@ -285,6 +285,7 @@ void session_finish(struct session *session) {
         io_buffer_release(worker->io, session->last_words);
     replay_log_finish(&session->log);
     gate_dialog_end(session);
+    outcome_forget_blame(session);
     timer_cancel(&session->deadline);
     session_enter(session, SESSION_FREE);
     worker_release_session(session);

@@ -333,6 +333,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     if (result == 0)
         result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
     if (result == 0)
+        result = pool_init(&worker->blames, sizeof(struct blame), capacity);
+    if (result == 0)
         result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
     if (result == 0)
         result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
@@ -368,6 +370,7 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->locals);
     pool_finish(&worker->gates);
     pool_finish(&worker->gate_questions);
+    pool_finish(&worker->blames);
     spsc_finish(&worker->outcomes);
     spsc_finish(&worker->sightings);
     io_destroy(worker->io);

@@ -60,15 +60,16 @@ struct worker {
     struct pool locals; /* struct address: of sessions whose own one is not their listener's */
     struct pool gates;  /* struct gate_dialog */
     struct pool gate_questions;
+    struct pool blames; /* struct blame */
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
     bool offers_full_said;
     unsigned hedge_tokens;
-    struct attempt *orphan_oldest, *orphan_newest; /* attempts that outlive their sessions, to leave politely */
-    unsigned orphans;
-    struct sweep *sweeps;       /* that are running */
-    struct backend_set failed;  /* backends that were down or ejected in the last view */
-    struct backend_set hurried; /* of these, whose sessions `hurry` is to tell */
+    struct attempt *orphans[ORPHANS_MAX]; /* attempts that outlive their sessions, to leave politely; NULL: free */
+    unsigned next_orphan;                 /* the next one's place: whoever is there still is the oldest */
+    struct sweep *sweeps;                 /* that are running */
+    struct backend_set failed;            /* backends that were down or ejected in the last view */
+    struct backend_set hurried;           /* of these, whose sessions `hurry` is to tell */
     struct sweep hurry;
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */
