@@ -30,6 +30,10 @@ void *pool_at(const struct pool *pool, unsigned index) {
     return pool->objects + index * pool->object_bytes;
 }
 
+unsigned pool_index(const struct pool *pool, const void *object) {
+    return (unsigned)((size_t)((const unsigned char *)object - pool->objects) / pool->object_bytes);
+}
+
 void *pool_get(struct pool *pool) {
     void *object = pool->free_list;
     if (object != NULL)

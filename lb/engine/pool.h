@@ -23,5 +23,7 @@ void *pool_get(struct pool *pool);
 void pool_put(struct pool *pool, void *object);
 /* For walks over all objects: `index` < pool->touched; free ones are among them. */
 void *pool_at(const struct pool *pool, unsigned index);
+/* The index of an object of the pool's. */
+unsigned pool_index(const struct pool *pool, const void *object);
 
 #endif

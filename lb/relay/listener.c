@@ -108,12 +108,14 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     } else if (is_shortage(result)) {
         log_warning("listen %s: accept: %s; trying again", listener->config->name, strerror(-result));
         rest(listener, acceptor);
+        lingerers_spare_oldest(listener->worker);
         if (!timer_is_set(&listener->retry))
             timer_set(io_timers(listener->worker->io), &listener->retry, io_now_ms(listener->worker->io) + RETRY_MS);
     } else if (has_room(listener->worker)) {
         arm(listener, acceptor);
     } else {
         rest(listener, acceptor);
+        lingerers_spare_oldest(listener->worker);
     }
 }
 

@@ -128,8 +128,7 @@ static void session_on_deadline(struct timer *timer) {
         break;
     case SESSION_REFUSING:
     case SESSION_LINGERING:
-        session_enter(session, SESSION_CLOSING);
-        conn_close(&session->client_conn);
+        session_end_lingering(session);
         break;
     case SESSION_FREE:
     case SESSION_ACCEPTED:
@@ -268,7 +267,7 @@ static void on_sent(struct session *session, int result) {
         break;
     case SESSION_REFUSING:
         if (session->last_words_are_sent) {
-            session_linger(session);
+            session_on_last_words_sent(session);
             break;
         }
         session_note_late_sent(session, result);

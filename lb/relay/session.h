@@ -241,6 +241,10 @@ void session_note_late_sent(struct session *session, int result);
 void session_refuse(struct session *session);
 void session_send_last_words(struct session *session);
 void session_linger(struct session *session);
+/* What unread input is left makes the close a RST. */
+void session_end_lingering(struct session *session);
+/* Our last words are on their way to the client. */
+void session_on_last_words_sent(struct session *session);
 void session_on_swallowed(struct session *session, int result);
 void session_on_discarded(struct session *session, int result);
 /* No operation is in flight any more. */

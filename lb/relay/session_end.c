@@ -87,7 +87,25 @@ void session_note_late_sent(struct session *session, int result) {
 void session_linger(struct session *session) {
     session_log_end(session);
     session_enter(session, SESSION_LINGERING);
+    lingerers_add(session);
     conn_shutdown_write(&session->client_conn);
+}
+
+void session_end_lingering(struct session *session) {
+    session_enter(session, SESSION_CLOSING);
+    conn_close(&session->client_conn);
+}
+
+/* A client that has heard nothing before, and said nothing, has left nothing unread: it is closed at once, and its
+ * place is free for the next one. */
+void session_on_last_words_sent(struct session *session) {
+    bool was_silent = !session->is_early_talker && session->discarded_bytes == 0 && session->client_conn.recv_armed;
+    bool has_heard_nothing = session->relay_ms == 0 && session->gate == NULL && !session->is_gated &&
+                             session->flows[TO_CLIENT].bytes == session->last_words_length;
+    if (was_silent && has_heard_nothing)
+        session_end_lingering(session);
+    else
+        session_linger(session);
 }
 
 /* In the middle of a reply, behind the client's unfinished content or inside its TLS nothing of ours would be
@@ -300,7 +318,6 @@ void session_on_discarded(struct session *session, int result) {
     if (result > 0 && session->discarded_bytes <= LINGER_BYTES_MAX) {
         conn_recv(conn, false);
     } else if (session->state == SESSION_LINGERING) {
-        session_enter(session, SESSION_CLOSING);
-        conn_close(conn);
+        session_end_lingering(session);
     }
 }

@@ -329,6 +329,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     if (result == 0)
         result = pool_init(&worker->locals, sizeof(struct address), capacity);
     if (result == 0)
+        result = lingerers_init(&worker->lingerers, capacity);
+    if (result == 0)
         result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
     if (result == 0)
         result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
@@ -368,6 +370,7 @@ void worker_destroy(struct worker *worker) {
     pool_finish(&worker->attempts);
     pool_finish(&worker->replay_chunks);
     pool_finish(&worker->locals);
+    lingerers_finish(&worker->lingerers);
     pool_finish(&worker->gates);
     pool_finish(&worker->gate_questions);
     pool_finish(&worker->blames);

@@ -36,6 +36,12 @@ struct counters {
     atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused;
 };
 
+/* lingerers.c: places of sessions in SESSION_LINGERING, in the order in which they began to. */
+struct lingerers {
+    uint32_t *places;
+    unsigned capacity, first, count;
+};
+
 /* A walk through those that wait in the queue, some in each turn. */
 struct queue_pass {
     struct session *at; /* the next to look at */
@@ -80,6 +86,7 @@ struct worker {
     struct session *queue_first[2], *queue_last[2]; /* vetted, others */
     unsigned queued;
     struct queue_pass queue_pass;
+    struct lingerers lingerers;
     struct timer queue_tick;
     bool is_stopping;
     atomic_bool has_ended;
@@ -117,6 +124,14 @@ void worker_release_session(struct session *session);
  * be kept; and back. */
 uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length);
 const struct ehlo_offer *worker_offer(const struct worker *worker, uint8_t number);
+
+/* Returns 0 or -ENOMEM. */
+int lingerers_init(struct lingerers *lingerers, unsigned capacity);
+void lingerers_finish(struct lingerers *lingerers);
+/* The session has entered SESSION_LINGERING. */
+void lingerers_add(struct session *session);
+/* The one that has lingered longest closes, if there is one: its place is wanted. */
+void lingerers_spare_oldest(struct worker *worker);
 
 /* listener.c */
 void listener_start(struct listener *listener);

@@ -1,0 +1,49 @@
+/* Sessions that linger, oldest first: where places for new clients are short they are the ones that can be spared,
+ * since they have heard all that they will hear. A queue of places in the pool; what has ended meanwhile, or begun anew
+ * in the same place, is found out when it is looked at, so that a session that ends has nothing to take out. */
+#include "lb/relay/worker_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int lingerers_init(struct lingerers *lingerers, unsigned capacity) {
+    lingerers->places = calloc(capacity, sizeof *lingerers->places);
+    lingerers->capacity = capacity;
+    return lingerers->places == NULL ? -ENOMEM : 0;
+}
+
+void lingerers_finish(struct lingerers *lingerers) {
+    free(lingerers->places);
+}
+
+static struct session *oldest(const struct worker *worker) {
+    const struct lingerers *lingerers = &worker->lingerers;
+    return pool_at(&worker->sessions, lingerers->places[lingerers->first]);
+}
+
+static void drop_oldest(struct lingerers *lingerers) {
+    lingerers->first = (lingerers->first + 1) % lingerers->capacity;
+    lingerers->count--;
+}
+
+void lingerers_add(struct session *session) {
+    struct worker *worker = session->worker;
+    struct lingerers *lingerers = &worker->lingerers;
+    while (lingerers->count > 0 && oldest(worker)->state != SESSION_LINGERING)
+        drop_oldest(lingerers);
+    if (lingerers->count == lingerers->capacity) /* of the same places; the oldest one's own deadline ends it */
+        drop_oldest(lingerers);
+    unsigned last = (lingerers->first + lingerers->count++) % lingerers->capacity;
+    lingerers->places[last] = pool_index(&worker->sessions, session);
+}
+
+void lingerers_spare_oldest(struct worker *worker) {
+    bool is_spared = false;
+    while (worker->lingerers.count > 0 && !is_spared) {
+        struct session *session = oldest(worker);
+        drop_oldest(&worker->lingerers);
+        is_spared = session->state == SESSION_LINGERING;
+        if (is_spared)
+            session_end_lingering(session);
+    }
+}
