@@ -125,10 +125,7 @@ static void fail_with_reply(struct probe *probe) {
 }
 
 static void on_banner(struct probe *probe) {
-    if (probe->conn.send_armed) {
-        fail(probe, "banner: came before the PROXY header was sent");
-        finish(probe);
-    } else if (probe->parser.code != 220 && !probe->has_verdict) {
+    if (probe->parser.code != 220 && !probe->has_verdict) {
         fail_with_reply(probe);
     } else if (probe->has_verdict || probe->tier->check <= CHECK_BANNER) {
         give_verdict(probe, true, "");
@@ -295,6 +292,9 @@ static void on_octets(struct probe *probe, const uint8_t *data, size_t length) {
         char excerpt[100];
         reply_excerpt(probe->reply, probe->reply_length, excerpt, sizeof excerpt);
         fail(probe, "%s: not SMTP: \"%s\"", phase_name(probe), excerpt);
+        finish(probe);
+    } else if (status == REPLY_COMPLETE && probe->tls == NULL && probe->conn.send_armed) {
+        fail(probe, "%s: it answers before it was asked", phase_name(probe));
         finish(probe);
     } else if (status == REPLY_COMPLETE && probe->state == PROBE_STARTTLS && consumed < length) {
         fail(probe, "STARTTLS: octets in clear behind the reply"); /* CVE-2011-0411 */

@@ -103,6 +103,8 @@ static void send_reply(struct control_client *client, const char *text) {
         release_client(client);
         return;
     }
+    if (client->conn.is_closing) /* released when that has ended */
+        return;
     char *output = NULL;
     int total = asprintf(&output, "%s%s", text, end);
     if (total < 0) {

@@ -3,6 +3,7 @@
  * the owner (DESIGN §4). */
 #include "lb/engine/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -195,17 +196,28 @@ int conn_connect(struct conn *conn, const struct address *address, const struct 
     return 0;
 }
 
-void conn_recv(struct conn *conn, bool data_expected) {
+static void begin_recv(struct conn *conn) {
+    assert(conn_is_open(conn) && !conn->recv_armed);
     conn->recv_armed = true;
-    io_recv(conn->io, &conn->recv, conn->slot, data_expected);
+}
+
+void conn_recv(struct conn *conn, bool data_expected) {
+    begin_recv(conn);
+    io_recv(conn->io, &conn->recv, conn->slot, IO_BUFFER_SIZE, data_expected);
+}
+
+void conn_recv_at_most(struct conn *conn, unsigned octets_max) {
+    begin_recv(conn);
+    io_recv(conn->io, &conn->recv, conn->slot, octets_max, false);
 }
 
 void conn_recv_bulk(struct conn *conn) {
-    conn->recv_armed = true;
+    begin_recv(conn);
     io_recv_bulk(conn->io, &conn->recv, conn->slot);
 }
 
 void conn_send(struct conn *conn, const void *data, size_t length) {
+    assert(conn_is_open(conn) && !conn->send_armed && length > 0);
     conn->send_data = data;
     conn->send_left = (uint32_t)length;
     conn->send_armed = true;
@@ -213,6 +225,7 @@ void conn_send(struct conn *conn, const void *data, size_t length) {
 }
 
 void conn_shutdown_write(struct conn *conn) {
+    assert(conn_is_open(conn) && !conn->manage_armed && !conn->send_armed);
     conn->manage_armed = true;
     conn->manage.complete = on_shut;
     io_shutdown_write(conn->io, &conn->manage, conn->slot);

@@ -37,6 +37,9 @@ struct conn {
     bool is_closing : 1;
 };
 
+/* The owner's part, asserted: at most one receive, one send and one manage operation at a time, and none of them before
+ * CONN_OPENED or after conn_close(). */
+
 /* Not yet open. */
 void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *, enum conn_event, int));
 /* Takes over a slot that an accept returned. */
@@ -47,12 +50,15 @@ void conn_adopt_fd(struct conn *conn, int fd);
  * (IP_BIND_ADDRESS_NO_PORT, ip(7)). `address` must live until CONN_OPENED. Returns 0, or -errno when no socket could
  * be made or bound (no event follows then). */
 int conn_connect(struct conn *conn, const struct address *address, const struct address *source);
-/* One receive; not while one is armed. `data_expected`: try at once instead of polling first. */
+/* One receive into a buffer of its own. `data_expected`: try at once instead of polling first. */
 void conn_recv(struct conn *conn, bool data_expected);
+/* The same for at most `octets_max` octets, 1 to IO_BUFFER_SIZE: what the owner has room for beside what it holds. */
+void conn_recv_at_most(struct conn *conn, unsigned octets_max);
 /* The same for up to IO_BULK_SIZE octets, where many are on their way. */
 void conn_recv_bulk(struct conn *conn);
-/* Sends all of it, however many sends that takes; not while one is armed. `data` must live until CONN_SENT. */
+/* Sends all of it, however many sends that takes; at least one octet. `data` must live until CONN_SENT. */
 void conn_send(struct conn *conn, const void *data, size_t length);
+/* Half-closes; not while a send is armed, whose rest it would cut. */
 void conn_shutdown_write(struct conn *conn);
 /* Cancels what is in flight, then closes; CONN_CLOSED follows later, even where nothing was open. Idempotent.
  * Received buffers that come in meanwhile are given back, and no other event is delivered. */

@@ -29,8 +29,9 @@ struct recv_op {
     struct recv_op *next_starved;
     struct recv_op **starved_link; /* what points to it in that list; NULL: it does not wait */
     int slot;
-    bool is_bulk : 1;
-    bool is_unwanted : 1; /* io_recv_give_up() */
+    uint32_t octets_max : 30; /* at most so many are received */
+    uint32_t is_bulk : 1;
+    uint32_t is_unwanted : 1; /* io_recv_give_up() */
 };
 
 struct io_options {
@@ -70,8 +71,9 @@ void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struc
  * the number it passed. */
 void io_install(struct io *io, struct op *op, int *fd);
 void io_connect(struct io *io, struct op *op, int slot, const struct address *address);
-/* The completion's flags hold the buffer: io_buffer_id(flags), owned by the owner of the op when result > 0. */
-void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected);
+/* Receives up to `octets_max` octets, 1 to IO_BUFFER_SIZE. The completion's flags hold the buffer: io_buffer_id(flags),
+ * owned by the owner of the op when result > 0. */
+void io_recv(struct io *io, struct recv_op *op, int slot, unsigned octets_max, bool data_expected);
 /* The same into one of the few large buffers, or into a usual one while none is free. It always polls first, so that
  * a little more gathers: measured, 0.97 of the CPU of trying at once where the last receive left octets. */
 void io_recv_bulk(struct io *io, struct recv_op *op, int slot);

@@ -244,7 +244,7 @@ static bool feed_starved(struct io *io) {
     while (io->starved != NULL && fed < io->usual.lent_count) {
         struct recv_op *op = io->starved;
         leave_starved(io, op);
-        io_recv(io, op, op->slot, true);
+        io_recv(io, op, op->slot, op->octets_max, true);
         fed++;
     }
     return fed > 0;
@@ -368,7 +368,7 @@ void io_connect(struct io *io, struct op *op, int slot, const struct address *ad
 
 static void prep_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
     struct io_uring_sqe *sqe = get_sqe(io);
-    io_uring_prep_recv(sqe, slot, NULL, op->is_bulk ? IO_BULK_SIZE : IO_BUFFER_SIZE, 0);
+    io_uring_prep_recv(sqe, slot, NULL, op->octets_max, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = op->is_bulk ? GROUP_BULK : GROUP_USUAL;
     if (!data_expected)
@@ -379,13 +379,16 @@ static void prep_recv(struct io *io, struct recv_op *op, int slot, bool data_exp
     sqe->user_data = (uintptr_t)op | TAG_RECV;
 }
 
-void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+void io_recv(struct io *io, struct recv_op *op, int slot, unsigned octets_max, bool data_expected) {
+    assert(octets_max > 0 && octets_max <= IO_BUFFER_SIZE);
     op->is_bulk = false;
+    op->octets_max = octets_max & 0xfffff;
     prep_recv(io, op, slot, data_expected);
 }
 
 void io_recv_bulk(struct io *io, struct recv_op *op, int slot) {
     op->is_bulk = io->bulk.lent_count > 0;
+    op->octets_max = op->is_bulk ? IO_BULK_SIZE : IO_BUFFER_SIZE;
     prep_recv(io, op, slot, false);
 }
 
