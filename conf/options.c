@@ -86,9 +86,11 @@ const struct option options[] = {
     {SECTION_TIMEOUTS, "hedge-after", OPTION_DURATION, AT(timeouts, hedge_after_ms), "1s", 0, 10 * MIN, NULL, 0, 0,
      "Silence after which another backend is tried in parallel; 0 = off."},
     {SECTION_TIMEOUTS, "client", OPTION_DURATION, AT(timeouts, client_ms), "5m", MS, DAY, NULL, 0, 0,
-     "A client's next command (RFC 5321 section 4.5.3.2.7: 5 minutes)."},
+     "A client's next command (RFC 5321 section 4.5.3.2.7: 5 minutes), its next octets of content, and its taking of "
+     "what "
+     "it was told. What the other side says meanwhile does not put it off; nor does it with the next two."},
     {SECTION_TIMEOUTS, "reply", OPTION_DURATION, AT(timeouts, reply_ms), "60s", MS, DAY, NULL, 0, 0,
-     "A backend's reply before content."},
+     "A backend's reply before content, from when the oldest command was owed one, or from its last reply."},
     {SECTION_TIMEOUTS, "server", OPTION_DURATION, AT(timeouts, server_ms), "9m", MS, DAY, NULL, 0, 0,
      "A backend's reply to content and the final dot; clients wait 10 minutes."},
 

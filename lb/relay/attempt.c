@@ -7,6 +7,7 @@
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -89,29 +90,32 @@ static void release_greeting(struct attempt *attempt) {
 }
 
 /* Everything stands in one buffer, however many receives it takes; what nobody needs any more makes room. */
-bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length) {
+void attempt_listen(struct attempt *attempt) {
+    if (!attempt->has_greeting) {
+        conn_recv(&attempt->conn, false);
+        return;
+    }
+    uint8_t *data = io_buffer(attempt->worker->io, attempt->greeting);
+    attempt->greeting_length = (uint16_t)(attempt->greeting_length - attempt->greeting_offset);
+    attempt->parsed = (uint16_t)(attempt->parsed - attempt->greeting_offset);
+    memmove(data, data + attempt->greeting_offset, attempt->greeting_length);
+    attempt->greeting_offset = 0;
+    conn_recv_at_most(&attempt->conn, IO_BUFFER_SIZE - attempt->greeting_length);
+}
+
+void attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length) {
     struct io *io = attempt->worker->io;
     if (!attempt->has_greeting) {
         attempt->has_greeting = true;
         attempt->greeting = buffer;
         attempt->greeting_length = (uint16_t)length;
         attempt->greeting_offset = attempt->parsed = 0;
-        return true;
+        return;
     }
-    uint8_t *data = io_buffer(io, attempt->greeting);
-    if (attempt->greeting_offset > 0) {
-        attempt->greeting_length = (uint16_t)(attempt->greeting_length - attempt->greeting_offset);
-        attempt->parsed = (uint16_t)(attempt->parsed - attempt->greeting_offset);
-        memmove(data, data + attempt->greeting_offset, attempt->greeting_length);
-        attempt->greeting_offset = 0;
-    }
-    bool fits = attempt->greeting_length + length <= IO_BUFFER_SIZE;
-    if (fits)
-        memcpy(data + attempt->greeting_length, io_buffer(io, buffer), length);
+    assert(attempt->greeting_length + length <= IO_BUFFER_SIZE);
+    memcpy(io_buffer(io, attempt->greeting) + attempt->greeting_length, io_buffer(io, buffer), length);
+    attempt->greeting_length = (uint16_t)(attempt->greeting_length + length);
     io_buffer_release(io, buffer);
-    if (fits)
-        attempt->greeting_length = (uint16_t)(attempt->greeting_length + length);
-    return fits;
 }
 
 /* It greets: no suspect (any more). */
@@ -132,14 +136,15 @@ static void say_quit(struct attempt *attempt) {
 static void on_greeting_complete(struct attempt *attempt) {
     struct session *session = attempt->session;
     char excerpt[100];
+    attempt->awaits_sending = attempt->conn.send_armed;
+    if (attempt->awaits_sending)
+        return;
     timer_cancel(&attempt->deadline);
     if (session == NULL) {
         if (attempt->parser.code == 220)
             note_greeted(attempt);
         release_greeting(attempt);
         say_quit(attempt);
-    } else if (attempt->conn.send_armed) {
-        attempt_fail(attempt, FAILURE_OF_BACKEND, "greeted before it had the PROXY header");
     } else if (attempt->parser.code == 220) {
         note_greeted(attempt);
         session_on_greeting(attempt);
@@ -157,13 +162,13 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
     uint16_t buffer = attempt->conn.received_buffer;
     enum reply_status status;
     reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
-    bool fits = attempt_gather(attempt, buffer, length);
-    if (status == REPLY_INVALID || !fits)
+    attempt_gather(attempt, buffer, length);
+    if (status == REPLY_INVALID)
         attempt_fail(attempt, FAILURE_OF_BACKEND, "the greeting is not SMTP");
     else if (status == REPLY_COMPLETE)
         on_greeting_complete(attempt);
     else
-        conn_recv(&attempt->conn, false);
+        attempt_listen(attempt);
 }
 
 static void on_received(struct attempt *attempt, int result) {
@@ -239,10 +244,12 @@ static void on_sent(struct attempt *attempt, int result) {
     attempt->has_buffer = false;
     if (attempt->is_committed && result == 0)
         replay_on_sent(attempt->session);
-    else if (attempt->has_quit && result == 0)
-        conn_recv(&attempt->conn, false);
     else if (result < 0)
         attempt_fail(attempt, failure_of(result), socket_error(result));
+    else if (attempt->awaits_sending)
+        on_greeting_complete(attempt);
+    else if (attempt->has_quit && !attempt->conn.recv_armed)
+        conn_recv(&attempt->conn, false);
 }
 
 static void attempt_on_event(struct conn *conn, enum conn_event event, int result) {
@@ -344,7 +351,8 @@ void attempt_give_up(struct attempt *attempt) {
     if (attempt == NULL)
         return;
     attempt->session = NULL;
-    bool awaits_greeting = attempt->has_connected && !attempt->is_committed && attempt->conn.recv_armed;
+    bool awaits_greeting =
+        attempt->has_connected && !attempt->is_committed && (attempt->conn.recv_armed || attempt->awaits_sending);
     if (!awaits_greeting || attempt->worker->is_stopping)
         attempt_close(attempt);
     else

@@ -252,8 +252,9 @@ static bool skip_chunk(struct session *session) {
     struct dialog_event event;
     if (!dialog_is_in_content(&session->dialog))
         return false;
-    input->offset = (uint16_t)(input->offset + relay_show_command(session, data + input->offset,
-                                                                  (size_t)(input->length - input->offset), &event));
+    input->offset +=
+        (uint32_t)relay_show_command(session, data + input->offset, (size_t)(input->length - input->offset), &event);
+    input->shown = input->cleared = input->offset;
     return true;
 }
 
@@ -335,7 +336,7 @@ static void go_on(struct session *session) {
     if (session->flows[TO_BACKEND].at_end)
         session_close(session, CLOSE_CLIENT_CLOSED);
     else if (!conn->recv_armed)
-        conn_recv(conn, false);
+        conn_recv_at_most(conn, flow_room(&session->flows[TO_BACKEND]));
 }
 
 /* A fact is known. */
@@ -400,7 +401,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     dialog->tier = (uint8_t)tier;
     session->gate = dialog;
     session_guard(session);
-    session->relay_ms = session->waits_since_ms = io_now_ms(worker->io);
+    session->relay_ms = io_now_ms(worker->io);
     session_enter(session, SESSION_GATE);
     counter_add(&worker->counters.gated, 1);
     const struct gate_policy policy = policy_of(session);
@@ -428,16 +429,6 @@ static void on_talk_before_greeting(struct session *session, int result) {
     session_close(session, is_proxy ? CLOSE_PROXY_UNLISTED : CLOSE_TALKED_EARLY);
 }
 
-/* Behind the beginning of a line that is held already. Returns false when there is no room. */
-static bool keep_received(struct session *session, unsigned length) {
-    struct conn *conn = &session->client_conn;
-    struct flow *input = &session->flows[TO_BACKEND];
-    if (input->has_buffer)
-        return flow_append(session, input, conn->received_buffer, length);
-    flow_fill(input, conn->received_buffer, 0, length);
-    return true;
-}
-
 void gate_dialog_on_received(struct session *session, int result) {
     if (session->gate->is_teasing) {
         on_talk_before_greeting(session, result);
@@ -447,10 +438,8 @@ void gate_dialog_on_received(struct session *session, int result) {
         session_close(session, CLOSE_CLIENT_RESET);
         return;
     }
-    if (result > 0 && !keep_received(session, (unsigned)result)) {
-        session_close(session, CLOSE_LINE_TOO_LONG);
-        return;
-    }
+    if (result > 0) /* behind the beginning of a line that is held already */
+        flow_take(session, &session->flows[TO_BACKEND], session->client_conn.received_buffer, (unsigned)result);
     session->flows[TO_BACKEND].at_end |= result == 0;
     go_on(session);
 }
@@ -463,7 +452,8 @@ void gate_dialog_on_sent(struct session *session, int result) {
         return;
     }
     output->bytes += output->sending;
-    output->offset = (uint16_t)(output->offset + output->sending);
+    output->offset += output->sending;
+    output->sending = 0;
     if (output->offset < output->length) {
         send_output(session);
         return;

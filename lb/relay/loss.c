@@ -138,18 +138,32 @@ static void end_opaque(struct session *session) {
     session_close(session, awaits_client ? CLOSE_CLIENT_TIMEOUT : CLOSE_BACKEND_TIMEOUT);
 }
 
+void loss_on_junk(struct session *session) {
+    lose(session, CLOSE_BACKEND_GARBAGE, "said what is no SMTP");
+}
+
 void loss_on_timeout(struct session *session) {
-    bool owes_reply = dialog_owes_reply(&session->dialog);
-    if (session->backend_is_lost)
+    switch (session->waits_for) {
+    case WAITS_FOR_LAST_WORDS:
         lose(session, CLOSE_BACKEND_RESET, "took no more");
-    else if (client_has_ended(session) && dialog_has_quit(&session->dialog))
-        session_close(session, dialog_only_quit_is_open(&session->dialog) ? CLOSE_QUIT_ANSWERED : CLOSE_DONE);
-    else if (!dialog_is_clear(&session->dialog))
+        break;
+    case WAITS_FOR_REPLY:
+        lose(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
+        break;
+    case WAITS_FOR_TAKER:
+        lose(session, CLOSE_BACKEND_TIMEOUT, "took no more in time");
+        break;
+    case WAITS_FOR_ANYBODY:
         end_opaque(session);
-    else if (session->client_conn.send_armed) /* it takes none of the replies that the backend could give */
-        session_close(session, CLOSE_CLIENT_TIMEOUT);
-    else if (owes_reply || session->attempt->conn.send_armed)
-        lose(session, CLOSE_BACKEND_TIMEOUT, owes_reply ? "no reply in time" : "took no more in time");
-    else
-        session_close(session, CLOSE_CLIENT_TIMEOUT);
+        break;
+    case WAITS_FOR_READER: /* it takes none of the replies that the backend could give */
+        session_close(session, CLOSE_CLIENT_UNREADING);
+        break;
+    case WAITS_FOR_CLIENT:
+        if (client_has_ended(session))
+            relay_end_with_client(session);
+        else
+            session_close(session, CLOSE_CLIENT_TIMEOUT);
+        break;
+    }
 }

@@ -51,7 +51,11 @@ static void accept_header(struct session *session, const struct proxy_header *he
     } else {
         session->is_early_talker = true;
     }
-    conn_recv(&session->client_conn, false);
+    if (flow->length > EARLY_BYTES_MAX) {
+        session_close(session, CLOSE_EARLY_TALK);
+        return;
+    }
+    session_listen_early(session);
     if (!header->is_proxied)
         answer_check(session);
     else if (!session->counts)
@@ -92,8 +96,10 @@ void proxy_in_on_received(struct session *session, int result) {
         return;
     }
     int length = proxy_parse(io_buffer(session->worker->io, flow->buffer), flow->length, &header);
-    if (length == 0)
-        conn_recv(&session->client_conn, false);
+    if (length == 0 && flow->length > EARLY_BYTES_MAX)
+        session_close(session, CLOSE_PROXY_TOO_LONG);
+    else if (length == 0)
+        session_listen_early(session);
     else if (length < 0)
         session_close(session, length == -EMSGSIZE ? CLOSE_PROXY_TOO_LONG : CLOSE_PROXY_MALFORMED);
     else

@@ -8,6 +8,7 @@
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -17,38 +18,6 @@ static struct conn *source_of(struct session *session, enum direction direction)
 
 static struct conn *target_of(struct session *session, enum direction direction) {
     return direction == TO_BACKEND ? &session->attempt->conn : &session->client_conn;
-}
-
-/* --- the deadline --- */
-
-/* Exactly one deadline runs: `client` while no reply is owed, `reply` while one is, `server` once content has begun.
- * Where the dialog can't be read (TLS) it is the largest. */
-static uint64_t deadline_ms(const struct session *session) {
-    const struct config_timeouts *timeouts = &session->worker->shared->config->timeouts;
-    if (!dialog_is_clear(&session->dialog))
-        return timeouts->client_ms > timeouts->server_ms ? timeouts->client_ms : timeouts->server_ms;
-    if (!dialog_owes_reply(&session->dialog))
-        return timeouts->client_ms;
-    if (session->dialog.has_passed_content)
-        return timeouts->server_ms;
-    bool has_failed = atomic_load_explicit(&session->attempt->backend->has_failed, memory_order_relaxed);
-    return has_failed && timeouts->reply_ms > REPLY_FROM_FAILED_MS ? REPLY_FROM_FAILED_MS : timeouts->reply_ms;
-}
-
-/* A whole command has a deadline, not each octet of it: one that was begun before runs on. */
-static void restart_deadline(struct session *session) {
-    bool is_in_command = dialog_takes_commands(&session->dialog) && session->dialog.line_octets > 0;
-    session->active_ms = io_now_ms(session->worker->io);
-    if (!is_in_command || dialog_owes_reply(&session->dialog))
-        session->waits_since_ms = session->active_ms;
-    if (!session->backend_is_lost)
-        timer_set(io_timers(session->worker->io), &session->deadline, session->waits_since_ms + deadline_ms(session));
-}
-
-void relay_on_backend_failed(struct session *session) {
-    uint64_t deadline = session->waits_since_ms + deadline_ms(session);
-    if (!session->backend_is_lost && deadline < session->deadline.deadline_ms)
-        timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }
 
 /* --- what the observer sees --- */
@@ -103,6 +72,7 @@ static bool on_reply(struct session *session, const struct dialog_event *event, 
         return false;
     if (!is_farewell)
         note_reply(session, event, reply, end - flow->cleared);
+    session->is_unasked &= event->is_unsolicited;
     session->is_mid_reply = false;
     session->has_replied = true;
     session->replied_ms = io_now_ms(session->worker->io);
@@ -119,9 +89,20 @@ void relay_note_own_reply(struct session *session, const char *text, size_t leng
         note_reply(session, &event, (const uint8_t *)text, length);
 }
 
+/* What stands behind its 221 is for nobody. */
+static void on_junk(struct session *session) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    bool is_behind_end = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
+    session->has_said_junk = !is_behind_end;
+    if (is_behind_end)
+        flow->length = flow->shown = flow->cleared;
+    dialog_forget_partial_reply(&session->dialog);
+}
+
 static void show_server(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
+    session->is_unasked = !dialog_owes_reply(&session->dialog);
     while (flow->shown < flow->length) {
         struct dialog_event event;
         bool is_content = dialog_is_in_content(&session->dialog);
@@ -130,6 +111,10 @@ static void show_server(struct session *session) {
         if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
             session->has_unclear_reply = true;
             session->has_bare_content = is_content;
+            return;
+        }
+        if (event.kind == DIALOG_JUNK) {
+            on_junk(session);
             return;
         }
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
@@ -199,28 +184,46 @@ static bool takes_bulk(const struct session *session, enum direction direction) 
 
 static void rearm(struct session *session, enum direction direction) {
     struct conn *source = source_of(session, direction);
+    const struct flow *flow = &session->flows[direction];
     if (source->recv_armed)
         return;
-    if (takes_bulk(session, direction))
+    if (flow->has_buffer)
+        conn_recv_at_most(source, flow_room(flow));
+    else if (takes_bulk(session, direction))
         conn_recv_bulk(source);
     else
         conn_recv(source, false);
 }
 
-/* The client has half-closed. After QUIT the backend closes by itself and spares us the shutdown, which io_uring
- * hands to a kernel thread; otherwise it must learn that no more will come. */
+/* The client has said all, and all was answered and has been sent on. */
+static bool is_over(const struct session *session) {
+    return session->flows[TO_BACKEND].at_end && !session->flows[TO_BACKEND].has_buffer &&
+           !session->flows[TO_CLIENT].has_buffer && dialog_is_clear(&session->dialog) &&
+           !dialog_owes_reply(&session->dialog);
+}
+
+void relay_end_with_client(struct session *session) {
+    bool is_done = dialog_has_quit(&session->dialog) && session->last_code == 221;
+    session_close(session, is_done ? CLOSE_DONE : CLOSE_CLIENT_CLOSED);
+}
+
+/* The client has half-closed, and what it said has been sent. The backend must learn that no more will come. After QUIT
+ * it is told so by the close, once its 221 has been sent on, as it waits for nothing else then (Exim up to 200 ms);
+ * that spares us the shutdown, which io_uring hands to a kernel thread. */
 static void pass_end_on(struct session *session) {
-    if (!dialog_has_quit(&session->dialog))
+    if (session->backend_is_lost)
+        return;
+    if (!dialog_has_quit(&session->dialog) || !dialog_is_clear(&session->dialog))
         conn_shutdown_write(&session->attempt->conn);
-    else
-        timer_set(io_timers(session->worker->io), &session->deadline, io_now_ms(session->worker->io) + LINGER_TIME_MS);
+    else if (is_over(session))
+        relay_end_with_client(session);
 }
 
 void flow_release(struct session *session, struct flow *flow) {
     if (flow->has_buffer)
         io_buffer_release(session->worker->io, flow->buffer);
     flow->has_buffer = false;
-    flow->offset = flow->shown = flow->cleared = flow->length = 0;
+    flow->offset = flow->shown = flow->cleared = flow->length = flow->sending = 0;
 }
 
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length) {
@@ -228,26 +231,42 @@ void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned len
     flow->buffer = buffer;
     flow->offset = flow->shown = flow->cleared = (uint32_t)offset;
     flow->length = length;
+    flow->sending = 0;
 }
 
-bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
-    struct io *io = session->worker->io;
+/* What is being sent can't be moved to make room. */
+unsigned flow_room(const struct flow *flow) {
+    if (!flow->has_buffer)
+        return IO_BUFFER_SIZE;
+    size_t held = flow->sending > 0 ? flow->length : flow->length - flow->offset;
+    size_t room = io_buffer_size(flow->buffer) - held;
+    return room < IO_BUFFER_SIZE ? (unsigned)room : IO_BUFFER_SIZE;
+}
+
+static void make_room(struct io *io, struct flow *flow) {
     uint8_t *data = io_buffer(io, flow->buffer);
-    unsigned held = flow->length - flow->offset;
-    bool fits = held + length <= io_buffer_size(flow->buffer);
-    if (fits) {
-        memmove(data, data + flow->offset, held);
-        memcpy(data + held, io_buffer(io, received), length);
-        flow->shown = flow->shown - flow->offset;
-        flow->cleared = flow->cleared - flow->offset;
-        flow->length = held + length;
-        flow->offset = 0;
-    }
-    io_buffer_release(io, received);
-    return fits;
+    memmove(data, data + flow->offset, flow->length - flow->offset);
+    flow->shown -= flow->offset;
+    flow->cleared -= flow->offset;
+    flow->length -= flow->offset;
+    flow->offset = 0;
 }
 
-/* Sends on what the flow's buffer holds, as far as it may go. */
+void flow_take(struct session *session, struct flow *flow, uint16_t received, unsigned length) {
+    struct io *io = session->worker->io;
+    if (!flow->has_buffer) {
+        flow_fill(flow, received, 0, length);
+        return;
+    }
+    assert(length <= flow_room(flow));
+    if (flow->sending == 0)
+        make_room(io, flow);
+    memcpy(io_buffer(io, flow->buffer) + flow->length, io_buffer(io, received), length);
+    flow->length += length;
+    io_buffer_release(io, received);
+}
+
+/* Sends on what the flow's buffer holds, as far as it may go; not while some of it is being sent. */
 static void forward(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
     relay_show(session, direction);
@@ -260,18 +279,31 @@ static void forward(struct session *session, enum direction direction) {
         struct conn *target = target_of(session, direction);
         flow->sending = flow->cleared - flow->offset;
         conn_send(target, io_buffer(target->io, flow->buffer) + flow->offset, flow->sending);
-    } else if (direction == TO_CLIENT) {
+    } else if (direction == TO_CLIENT && !session->has_said_421 && !session->has_said_junk) {
         rearm(session, TO_CLIENT); /* for the rest of the reply */
     }
     if (session->has_unclear_reply) /* behind what came before it */
         session_close(session, CLOSE_UNCLEAR_REPLY);
     else if (session->has_said_421)
         replay_begin(session, "said 421");
+    else if (session->has_said_junk)
+        loss_on_junk(session);
 }
 
-static void unblock(struct session *session, enum direction direction) {
-    if (session->state == SESSION_RELAY && session->flows[direction].has_buffer && session->flows[direction].blocked)
+/* What was received goes on at once, unless the octets before it are still on their way, or nobody takes it. */
+static void take(struct session *session, enum direction direction, uint16_t received, unsigned length) {
+    struct flow *flow = &session->flows[direction];
+    flow_take(session, flow, received, length);
+    bool must_wait = flow->sending > 0 || (direction == TO_BACKEND && session->backend_is_lost);
+    if (!must_wait)
         forward(session, direction);
+}
+
+/* A reply may have made room for what the client says. */
+static void unblock_client(struct session *session) {
+    const struct flow *flow = &session->flows[TO_BACKEND];
+    if (session->state == SESSION_RELAY && flow->has_buffer && flow->blocked && !session->backend_is_lost)
+        forward(session, TO_BACKEND);
 }
 
 /* --- ends --- */
@@ -282,31 +314,24 @@ static void on_client_end(struct session *session, int result) {
         return;
     }
     session->flows[TO_BACKEND].at_end = true;
-    pass_end_on(session);
+    if (!session->flows[TO_BACKEND].has_buffer)
+        pass_end_on(session);
 }
 
 void relay_on_received(struct session *session, enum direction direction, int result) {
-    struct flow *flow = &session->flows[direction];
-    if (result <= 0) {
+    if (result > 0) {
+        session->client_spoke_last = direction == TO_BACKEND;
+        session->flows[direction].is_bulk |= (unsigned)result == IO_BUFFER_SIZE;
+        take(session, direction, source_of(session, direction)->received_buffer, (unsigned)result);
         if (direction == TO_CLIENT)
-            loss_on_backend_end(session, result);
-        else
-            on_client_end(session, result);
-        return;
+            unblock_client(session);
+    } else if (direction == TO_CLIENT) {
+        loss_on_backend_end(session, result);
+    } else {
+        on_client_end(session, result);
     }
-    uint16_t buffer = source_of(session, direction)->received_buffer;
-    session->client_spoke_last = direction == TO_BACKEND;
-    flow->is_bulk |= (unsigned)result == IO_BUFFER_SIZE;
-    if (!flow->has_buffer)
-        flow_fill(flow, buffer, 0, (unsigned)result);
-    else if (!flow_append(session, flow, buffer, (unsigned)result)) {
-        session_close(session, CLOSE_BACKEND_GARBAGE);
-        return;
-    }
-    forward(session, direction);
-    unblock(session, direction == TO_CLIENT ? TO_BACKEND : TO_CLIENT);
     if (session->state == SESSION_RELAY)
-        restart_deadline(session);
+        relay_wait(session, direction == TO_CLIENT ? RELAY_BACKEND_SPOKE : RELAY_CLIENT_SPOKE);
 }
 
 static void count_sent(struct session *session, enum direction direction, unsigned octets) {
@@ -323,16 +348,32 @@ static void count_sent(struct session *session, enum direction direction, unsign
 }
 
 /* A backend that takes no more may have said why: what it said is still to be received and passed on before its end
- * is. */
+ * is. What it was not sent yet is kept for another one. */
 static void on_target_lost(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
     if (direction == TO_CLIENT) {
         session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
         return;
     }
-    flow_release(session, flow);
+    flow->sending = 0;
+    flow->offset = flow->cleared = flow->shown;
+    if (flow->offset == flow->length)
+        flow_release(session, flow);
     session->backend_is_lost = true;
-    timer_set(io_timers(session->worker->io), &session->deadline, io_now_ms(session->worker->io) + LINGER_TIME_MS);
+    relay_wait(session, RELAY_BACKEND_TOOK);
+}
+
+/* All that could go of the flow has gone. */
+static void on_flow_empty(struct session *session, enum direction direction) {
+    flow_release(session, &session->flows[direction]);
+    if (direction == TO_CLIENT && session->is_shutting_down && dialog_is_between_transactions(&session->dialog))
+        session_close(session, session->reason);
+    else if (direction == TO_BACKEND && session->flows[TO_BACKEND].at_end)
+        pass_end_on(session);
+    else if (direction == TO_CLIENT && dialog_has_quit(&session->dialog) && is_over(session))
+        pass_end_on(session);
+    else
+        rearm(session, direction);
 }
 
 void relay_on_sent(struct session *session, enum direction direction, int result) {
@@ -343,21 +384,13 @@ void relay_on_sent(struct session *session, enum direction direction, int result
     }
     count_sent(session, direction, flow->sending);
     flow->offset += flow->sending;
-    if (flow->offset < flow->length) {
+    flow->sending = 0;
+    if (flow->offset < flow->length)
         forward(session, direction);
-    } else {
-        flow_release(session, flow);
-        if (direction == TO_CLIENT && session->is_shutting_down && dialog_is_between_transactions(&session->dialog)) {
-            session_close(session, session->reason);
-            return;
-        }
-        if (direction == TO_BACKEND && flow->at_end)
-            pass_end_on(session);
-        else
-            rearm(session, direction);
-    }
+    else
+        on_flow_empty(session, direction);
     if (session->state == SESSION_RELAY)
-        restart_deadline(session);
+        relay_wait(session, direction == TO_CLIENT ? RELAY_CLIENT_TOOK : RELAY_BACKEND_TOOK);
 }
 
 static void begin_flow(struct session *session, enum direction direction) {
@@ -374,11 +407,13 @@ static void begin_flow(struct session *session, enum direction direction) {
 /* The flows hold what is to go on: at the beginning the greeting and what the client said too early, after a replay
  * what the new backend has said and the client said meanwhile. */
 void relay_begin(struct session *session) {
+    const struct conn *backend = &session->attempt->conn;
+    assert(!backend->recv_armed && !backend->send_armed && !session->client_conn.send_armed);
     session->backend_is_lost = session->has_replied = false;
     session->passed_step = STEP_GREETING;
     session_enter(session, SESSION_RELAY);
     begin_flow(session, TO_CLIENT);
     begin_flow(session, TO_BACKEND);
     if (session->state == SESSION_RELAY)
-        restart_deadline(session);
+        relay_wait(session, RELAY_BEGUN);
 }

@@ -63,11 +63,31 @@ static void search(struct session *session) {
     session_choose(session);
 }
 
+/* What the client says next is heard, be it the rest of a command whose beginning the old backend was sent. */
+static void listen_to_client(struct session *session) {
+    const struct flow *flow = &session->flows[TO_BACKEND];
+    if (!flow->has_buffer && !flow->at_end && !session->client_conn.recv_armed)
+        conn_recv(&session->client_conn, false);
+}
+
+static void go_on_without_backend(struct session *session) {
+    const struct flow *flow = &session->flows[TO_BACKEND];
+    listen_to_client(session);
+    if (dialog_only_quit_is_open(&session->dialog))
+        session_close(session, CLOSE_QUIT_ANSWERED);
+    else if (dialog_owes_reply(&session->dialog) || flow->has_buffer)
+        search(session);
+    else if (flow->at_end) /* nothing is owed to it, and it can't say any more */
+        session_close(session, CLOSE_CLIENT_CLOSED);
+    else
+        session_enter(session, SESSION_PARKED);
+}
+
 void replay_begin(struct session *session, const char *why) {
     struct attempt *lost = session->attempt;
     log_info("session id=%llu server=%s lost in phase=%s: %s; it is replayed", (unsigned long long)session->id,
              lost->backend->name, dialog_phase_name(dialog_phase(&session->dialog)), why);
-    session->has_said_421 = false;
+    session->has_said_421 = session->has_said_junk = false;
     session->backend_is_lost = false;
     drop_unfinished_reply(session);
     if (!part_client_flow(session)) {
@@ -79,14 +99,7 @@ void replay_begin(struct session *session, const char *why) {
     session->lost_in_silence = false;
     session->attempt = NULL;
     attempt_close(lost);
-    if (dialog_only_quit_is_open(&session->dialog))
-        session_close(session, CLOSE_QUIT_ANSWERED);
-    else if (dialog_owes_reply(&session->dialog) || session->flows[TO_BACKEND].has_buffer)
-        search(session);
-    else if (session->flows[TO_BACKEND].at_end) /* no command will come any more */
-        session_close(session, CLOSE_CLIENT_CLOSED);
-    else
-        session_enter(session, SESSION_PARKED);
+    go_on_without_backend(session);
 }
 
 /* --- the client, while it has no backend --- */
@@ -99,8 +112,8 @@ static bool is_quit(const struct session *session) {
 }
 
 void replay_on_client(struct session *session, int result) {
-    if (result > 0) {
-        flow_fill(&session->flows[TO_BACKEND], session->client_conn.received_buffer, 0, (unsigned)result);
+    if (result > 0) { /* behind what it has said too early, where that is still there */
+        flow_take(session, &session->flows[TO_BACKEND], session->client_conn.received_buffer, (unsigned)result);
         if (session->state == SESSION_PARKED && is_quit(session))
             session_close(session, CLOSE_QUIT_ANSWERED);
         else if (session->state == SESSION_PARKED)
@@ -119,7 +132,7 @@ void replay_on_client_sent(struct session *session, int result) {
         return;
     }
     flow->bytes += flow->sending;
-    flow_release(session, flow);
+    flow_release(session, flow); /* all of it was sent: what was not to go on was dropped */
     if (session->state == SESSION_REPLAY)
         replay_on_sent(session);
 }
@@ -170,6 +183,11 @@ static void finish(struct session *session) {
     relay_begin(session);
 }
 
+/* It has said more than it was asked for: who knows what that answers. A 421, mostly. */
+static bool has_talked_unasked(const struct attempt *attempt) {
+    return attempt->has_greeting && attempt->parsed < attempt->greeting_length;
+}
+
 /* Sends the next records, or, when all are sent and compared, and nothing is on its way any more, goes back to relay.
  */
 static void step(struct session *session) {
@@ -177,6 +195,10 @@ static void step(struct session *session) {
     unsigned id, compared;
     if (session->replies_to_compare > 0 || attempt->conn.send_armed || session->client_conn.send_armed)
         return;
+    if (!session->replay_has_ended && has_talked_unasked(attempt)) {
+        fail(session, FAILURE_OF_BACKEND, "replay: it talks before it is asked");
+        return;
+    }
     if (!session->replay_has_ended) {
         if (!io_buffer_take(session->worker->io, &id)) {
             fail(session, FAILURE_SHORTAGE, "no buffer for the replay");
@@ -187,8 +209,8 @@ static void step(struct session *session) {
         session->replay_has_ended = compared == 0 || worker_offer(session->worker, session->new_offer)->has_pipelining;
         if (length > 0) {
             send_octets(session, (uint16_t)id, length);
-            if (compared > 0 && !attempt->conn.recv_armed)
-                conn_recv(&attempt->conn, false);
+            if (compared > 0)
+                attempt_listen(attempt);
             return;
         }
         io_buffer_release(session->worker->io, (uint16_t)id);
@@ -225,12 +247,15 @@ void replay_on_greeting(struct session *session) {
     session->replies_to_compare = 0;
     session->new_offer = session->offer;
     attempt->step = STEP_HELLO;
-    attempt->greeting_offset = attempt->parsed = attempt->greeting_length; /* the client has a greeting */
+    attempt->greeting_offset = attempt->parsed = attempt->parser.total_octets; /* the client has a greeting */
     reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
     session_enter(session, SESSION_REPLAY);
-    conn_recv(&attempt->conn, false);
     if (session->offer == OFFER_NONE) {
         begin_records(session);
+        return;
+    }
+    if (has_talked_unasked(attempt)) {
+        fail(session, FAILURE_OF_BACKEND, "replay: it talks before it is asked");
         return;
     }
     if (!io_buffer_take(session->worker->io, &id)) {
@@ -239,6 +264,7 @@ void replay_on_greeting(struct session *session) {
     }
     session->awaits_hello = true;
     send_octets(session, (uint16_t)id, replay_log_hello(&session->log, io_buffer(session->worker->io, id)));
+    attempt_listen(attempt);
 }
 
 void replay_on_sent(struct session *session) {
@@ -331,10 +357,7 @@ void replay_on_received(struct session *session, int result) {
         fail(session, FAILURE_OF_BACKEND, result == 0 ? "replay: closed" : socket_error(result));
         return;
     }
-    if (!attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result)) {
-        fail(session, FAILURE_OF_BACKEND, "replay: its replies are too long");
-        return;
-    }
+    attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result);
     if (!look(session))
         return;
     timer_set(io_timers(session->worker->io), &session->deadline,
@@ -342,7 +365,7 @@ void replay_on_received(struct session *session, int result) {
     if (!session->awaits_hello && session->replies_to_compare == 0)
         step(session);
     else if (!attempt->conn.recv_armed)
-        conn_recv(&attempt->conn, false);
+        attempt_listen(attempt);
 }
 
 void replay_on_timeout(struct session *session) {

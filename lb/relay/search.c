@@ -204,7 +204,7 @@ void session_on_greeting(struct attempt *attempt) {
         replay_on_greeting(session);
         return;
     }
-    session->relay_ms = session->waits_since_ms = io_now_ms(session->worker->io);
+    session->relay_ms = io_now_ms(session->worker->io);
     counter_add(&session->worker->counters.relayed, 1);
     flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
     attempt->has_greeting = false;
@@ -226,7 +226,7 @@ void session_take_host_refusal(struct attempt *attempt, size_t from, size_t leng
 void session_on_verdict(struct attempt *attempt) {
     struct session *session = attempt->session;
     if (session->gate != NULL && attempt->parser.code != 421) { /* another host of the tier would say the same */
-        session_take_host_refusal(attempt, 0, attempt->parser.total_octets); /* what stands behind it is no reply */
+        session_take_host_refusal(attempt, 0, attempt->parser.total_octets);
         return;
     }
     if (session->relay_ms != 0) { /* the client is in mid-dialog already */
@@ -236,7 +236,7 @@ void session_on_verdict(struct attempt *attempt) {
     commit_to(attempt);
     attempt->is_committed = false;
     session->last_words = attempt->greeting;
-    session->last_words_length = attempt->greeting_length;
+    session->last_words_length = attempt->parser.total_octets; /* what stands behind it is no reply */
     session->has_last_words = true;
     attempt->has_greeting = false;
     session->last_code = attempt->parser.code;

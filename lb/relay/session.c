@@ -139,6 +139,10 @@ static void session_on_deadline(struct timer *timer) {
 
 /* --- what the client does before the relay --- */
 
+void session_listen_early(struct session *session) {
+    conn_recv_at_most(&session->client_conn, EARLY_BYTES_MAX + 1 - session->flows[TO_BACKEND].length);
+}
+
 /* Keeps what was said too early: appended to the flow's one buffer, at most EARLY_BYTES_MAX. */
 static void keep_early(struct session *session, int length) {
     struct conn *conn = &session->client_conn;
@@ -162,7 +166,7 @@ static void keep_early(struct session *session, int length) {
         session_close(session, CLOSE_PROXY_UNLISTED);
         return;
     }
-    conn_recv(conn, false);
+    session_listen_early(session);
 }
 
 static void on_early_input(struct session *session, int result) {

@@ -42,16 +42,29 @@ enum close_reason {
 
 enum direction { TO_BACKEND, TO_CLIENT };
 
+/* Who must do something next in SESSION_RELAY; the deadline. */
+enum relay_wait {
+    WAITS_FOR_CLIENT,     /* to speak; `client` */
+    WAITS_FOR_READER,     /* the client, to take what it was told; `client` */
+    WAITS_FOR_REPLY,      /* `reply`, behind the beginning of content `server` */
+    WAITS_FOR_TAKER,      /* the backend, to take content; `server` */
+    WAITS_FOR_ANYBODY,    /* the dialog can't be read: any octet; the larger of `client` and `server` */
+    WAITS_FOR_LAST_WORDS, /* of a backend that takes no more; LINGER_TIME_MS */
+};
+
+enum relay_event { RELAY_BEGUN, RELAY_CLIENT_SPOKE, RELAY_CLIENT_TOOK, RELAY_BACKEND_SPOKE, RELAY_BACKEND_TOOK };
+
 /* One direction of the relay: at most one buffer, received on one side and being sent to the other. The next receive
- * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded. In the buffer,
- * offset ≤ cleared ≤ shown ≤ length. */
+ * is armed when it has gone, so that a slow reader slows the writer and memory stays bounded; where it must be armed
+ * earlier, for the rest of a reply or by a client that talks before the greeting, then for no more octets than the
+ * buffer has room for. In the buffer, offset ≤ cleared ≤ shown ≤ length. */
 struct flow {
     uint64_t bytes;   /* sent on so far */
     uint32_t offset;  /* sent up to here */
     uint32_t cleared; /* may go on up to here */
     uint32_t shown;   /* the observer has seen it up to here */
     uint32_t length;
-    uint32_t sending;
+    uint32_t sending; /* octets from `offset` on that are on their way; 0: none */
     uint16_t buffer;
     bool has_buffer : 1;
     bool is_bulk : 1; /* a receive filled its buffer: larger ones pay */
@@ -96,7 +109,7 @@ struct session {
     uint64_t search_ms;      /* when the first backend was asked for */
     uint64_t relay_ms;       /* when a 220 went to the client; 0 = never */
     uint64_t active_ms;      /* last octet in either direction */
-    uint64_t waits_since_ms; /* for what its deadline in RELAY is for */
+    uint64_t waits_since_ms; /* in RELAY, for waits_for */
     uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
     uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
@@ -104,6 +117,7 @@ struct session {
     uint16_t tries;
     enum session_state state : 8;
     enum close_reason reason : 8;
+    enum relay_wait waits_for : 8;
     uint8_t queue_tier;
     bool has_last_words : 1;
     bool last_words_are_sent : 1;
@@ -116,6 +130,8 @@ struct session {
     bool lost_in_silence : 1; /* the backend left a silent client: nothing is wrong with it, it may be asked again */
     bool has_replied : 1;     /* the backend that the session is committed to now */
     bool client_spoke_last : 1;
+    bool has_said_junk : 1;    /* the backend, in this turn: no SMTP */
+    bool is_unasked : 1;       /* what is being sent to the client answers nothing */
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
     bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
     bool replay_has_ended : 1; /* all records have been sent */
@@ -171,6 +187,7 @@ struct attempt {
     bool has_connected : 1;
     bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
     bool has_greeting : 1;
+    bool awaits_sending : 1; /* the greeting is complete, but the PROXY header is not sent yet */
     bool is_committed : 1;
     bool has_quit : 1;  /* an orphan that has said QUIT */
     bool is_slow : 1;   /* `hedge-after` has passed, its session was told */
@@ -200,6 +217,8 @@ void session_start(struct session *session, int slot, int fd);
 void session_enter(struct session *session, enum session_state state);
 /* The client is known: decides whether it is vetted, and begins the search. */
 void session_admit(struct session *session);
+/* Arms a receive before the relay, for no more than is kept of early talk, and one octet that tells of more. */
+void session_listen_early(struct session *session);
 /* The one exit. Says what the reason's row says if SMTP allows it now, and lets go of everything else. */
 void session_close(struct session *session, enum close_reason reason);
 /* Ends the session with this reason at the next moment at which SMTP allows a 421. */
@@ -260,8 +279,10 @@ bool proxy_in_looks_like(const uint8_t *data, size_t length);
 /* Connects to a backend on which the caller has taken a slot; takes the slot over. Returns 0 or -errno; on failure the
  * slot has been given back. */
 int attempt_start(struct session *session, const struct view_member *member, struct attempt **ret_attempt);
-/* Adds a received buffer (taken over) to what is gathered. Returns false when there is no room. */
-bool attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length);
+/* Arms a receive for as much as there is room for beside what is gathered. */
+void attempt_listen(struct attempt *attempt);
+/* Adds a received buffer (taken over) to what is gathered. */
+void attempt_gather(struct attempt *attempt, uint16_t buffer, unsigned length);
 /* The session's tie is cut; it may become an orphan. Accepts NULL. */
 void attempt_give_up(struct attempt *attempt);
 /* Cuts the tie and says QUIT first where that is possible. */
@@ -278,11 +299,13 @@ const char *socket_error(int error);
 void relay_begin(struct session *session);
 void relay_on_received(struct session *session, enum direction direction, int result);
 void relay_on_sent(struct session *session, enum direction direction, int result);
-/* The backend has gone down: its reply is not awaited much longer. */
-void relay_on_backend_failed(struct session *session);
+/* The client has said all, and all was answered: ends the session. */
+void relay_end_with_client(struct session *session);
 void flow_fill(struct flow *flow, uint16_t buffer, unsigned offset, unsigned length);
-/* Adds what was received to what is held of an unfinished line or reply. Returns false when there is no room. */
-bool flow_append(struct session *session, struct flow *flow, uint16_t received, unsigned length);
+/* Octets that a receive may bring. */
+unsigned flow_room(const struct flow *flow);
+/* Adds what was received, flow_room() octets at most when that was armed, behind what is held. */
+void flow_take(struct session *session, struct flow *flow, uint16_t received, unsigned length);
 /* From now on the session ends at all that could hide a mail in another one's content. */
 void session_guard(struct session *session);
 /* Shows octets of the client to the observer, and commands to the replay log; as dialog_feed_client(). */
@@ -291,6 +314,13 @@ size_t relay_show_command(struct session *session, const uint8_t *data, size_t l
 void relay_note_own_reply(struct session *session, const char *text, size_t length);
 void flow_release(struct session *session, struct flow *flow);
 
+/* --- relay_wait.c: the deadline in SESSION_RELAY --- */
+
+/* Something has happened: sets the deadline of whoever must do something next. */
+void relay_wait(struct session *session, enum relay_event event);
+/* The backend has gone down: its reply is not awaited much longer. */
+void relay_on_backend_failed(struct session *session);
+
 /* --- loss.c: what a backend's end means --- */
 
 /* A 421 of the backend, or a 451 that nobody asked for, is complete and not passed on yet. False: it must not go on,
@@ -298,6 +328,8 @@ void flow_release(struct session *session, struct flow *flow);
 bool loss_takes_421(struct session *session, const struct dialog_event *event);
 /* The backend's stream has ended, `result` 0 or -errno. */
 void loss_on_backend_end(struct session *session, int result);
+/* It has said what is no SMTP, none of which was passed on. */
+void loss_on_junk(struct session *session);
 /* The deadline of the relay is over. */
 void loss_on_timeout(struct session *session);
 

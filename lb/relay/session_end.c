@@ -140,9 +140,10 @@ static void write_reply(struct session *session, unsigned buffer) {
 void session_send_last_words(struct session *session) {
     struct conn *conn = &session->client_conn;
     unsigned buffer;
-    if (!session->has_last_words && io_buffer_take(conn->io, &buffer))
+    bool speaks = may_speak(session);
+    if (speaks && !session->has_last_words && io_buffer_take(conn->io, &buffer))
         write_reply(session, buffer);
-    if (!session->has_last_words) {
+    if (!speaks || !session->has_last_words) {
         session_linger(session);
         return;
     }
@@ -191,10 +192,6 @@ static bool closes_plainly(const struct session *session) {
 
 /* Our last words, behind what is still being sent; where SMTP allows none, only the half-close. */
 void session_refuse(struct session *session) {
-    if (!may_speak(session)) {
-        session_linger(session);
-        return;
-    }
     session_enter(session, SESSION_REFUSING);
     if (!session->client_conn.send_armed)
         session_send_last_words(session);

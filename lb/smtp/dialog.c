@@ -342,8 +342,8 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
     if (status == REPLY_MORE)
         return consumed;
     if (status == REPLY_INVALID) {
-        stop_interpreting(dialog, ret_event);
-        return length;
+        ret_event->kind = DIALOG_JUNK;
+        return consumed;
     }
     ret_event->kind = DIALOG_REPLY;
     ret_event->code = dialog->reply.code;
@@ -388,6 +388,11 @@ bool dialog_owes_reply(const struct dialog *dialog) {
 
 unsigned dialog_next_answer(const struct dialog *dialog) {
     return dialog->runs_count > 0 ? dialog->runs[0].verb : VERB_OTHER;
+}
+
+bool dialog_awaits_server(const struct dialog *dialog) {
+    bool is_one = dialog->runs_count == 1 && dialog->runs[0].count == 1;
+    return dialog->runs_count > 0 && !(is_one && dialog->client_mode == CLIENT_CHUNK);
 }
 
 bool dialog_has_quit(const struct dialog *dialog) {

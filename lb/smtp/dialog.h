@@ -26,6 +26,7 @@ enum dialog_event_kind {
     DIALOG_421,             /* the same for 421, which may come at any time: not counted as an answer yet */
     DIALOG_TLS,             /* the reply was the 220 to STARTTLS: no more can be read */
     DIALOG_UNTRUSTED,       /* interpreting stops, see above: on either side */
+    DIALOG_JUNK,            /* the server says what is no reply: it must not go on */
     DIALOG_STARTTLS_BEHIND, /* octets behind STARTTLS (CVE-2011-0411): they must not go on */
     DIALOG_BLOCKED,         /* too many commands unanswered: these octets must wait for a reply */
 };
@@ -122,6 +123,8 @@ void dialog_forget_partial_reply(struct dialog *dialog);
 /* Octets can be interpreted, and a reply of our own would be understood. */
 bool dialog_is_clear(const struct dialog *dialog);
 bool dialog_owes_reply(const struct dialog *dialog);
+/* The same for what the server can answer now: a chunk of BDAT that is not complete only awaits the client. */
+bool dialog_awaits_server(const struct dialog *dialog);
 /* What the next reply answers: enum smtp_verb or enum dialog_awaited; VERB_OTHER when none is owed. */
 unsigned dialog_next_answer(const struct dialog *dialog);
 bool dialog_has_quit(const struct dialog *dialog);

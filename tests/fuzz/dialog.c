@@ -28,6 +28,7 @@ static bool same_event(const struct dialog_event *a, const struct dialog_event *
     case DIALOG_CONTENT_END:
     case DIALOG_TLS:
     case DIALOG_UNTRUSTED:
+    case DIALOG_JUNK:
     case DIALOG_STARTTLS_BEHIND:
     case DIALOG_BLOCKED:
         return true;
@@ -50,7 +51,7 @@ static bool speak(struct dialog *dialog, bool is_client, const uint8_t *data, si
         MUST(event.kind != DIALOG_NONE || taken == length);
         if (event.kind != DIALOG_NONE && trace->count < TRACE_MAX)
             trace->events[trace->count++] = event;
-        if (event.kind == DIALOG_STARTTLS_BEHIND)
+        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_JUNK)
             return false;
         if (event.kind == DIALOG_BLOCKED)
             return true; /* the rest of this turn would wait; here it is not said */
@@ -73,7 +74,7 @@ static void run(const uint8_t *data, size_t size, size_t step, struct trace *tra
             break;
         at += length;
         (void)dialog_is_between_transactions(&dialog);
-        (void)dialog_owes_reply(&dialog);
+        MUST(dialog_owes_reply(&dialog) || !dialog_awaits_server(&dialog));
         MUST(!dialog_is_in_content(&dialog) || dialog_is_clear(&dialog));
     }
     trace->phase = dialog_phase(&dialog);

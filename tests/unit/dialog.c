@@ -10,7 +10,7 @@ static struct dialog dialog;
 static char trace[4000];
 
 static void note(const struct dialog_event *event) {
-    static const char *const kinds[] = {"", "C", "END", "R", "R", "TLS", "UNTRUSTED", "BEHIND", "BLOCKED"};
+    static const char *const kinds[] = {"", "C", "END", "R", "R", "TLS", "UNTRUSTED", "JUNK", "BEHIND", "BLOCKED"};
     size_t length = strlen(trace);
     if (event->kind == DIALOG_NONE)
         return;
@@ -33,7 +33,7 @@ static void feed(char direction, const char *text, size_t length, size_t step) {
                            : dialog_feed_server(&dialog, (const uint8_t *)text + at, piece_end - at, &event);
         note(&event);
         at += taken;
-        if (taken == 0 && event.kind != DIALOG_UNTRUSTED)
+        if (event.kind == DIALOG_JUNK || (taken == 0 && event.kind != DIALOG_UNTRUSTED))
             return;
     }
 }
@@ -228,8 +228,39 @@ Test(dialog, half_a_reply_can_be_forgotten) {
     cr_assert_str_eq(trace, "R250 ");
 }
 
-Test(dialog, a_server_that_does_not_speak_smtp_is_not_followed) {
-    assert_trace(SCRIPT("Shello\r\n"), "UNTRUSTED ", PHASE_UNTRUSTED);
+Test(dialog, what_is_no_reply_is_told_and_a_reply_of_our_own_can_take_its_place) {
+    assert_trace(SCRIPT("Shello\r\n"), "JUNK ", PHASE_GREETING);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Chalf", "S250-yes\r\n550 no\r\n250 x\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 JUNK ", PHASE_CONTENT);
+    cr_assert(dialog_is_clear(&dialog) && dialog_is_in_content(&dialog));
+}
+
+/* Servers echo the recipient, and HELP may be of any length. */
+Test(dialog, long_replies_are_replies) {
+    static char reply[5 * UINT16_MAX];
+    size_t length = 0;
+    for (unsigned line = 0; line < 4; line++) {
+        length += (size_t)snprintf(reply + length, 5, "250%c", line == 3 ? ' ' : '-');
+        memset(reply + length, 'x', UINT16_MAX + 5);
+        length += UINT16_MAX + 5;
+        memcpy(reply + length, "\r\n", 2);
+        length += 2;
+    }
+    for (size_t step = 1; step < 100000; step += 9999) {
+        run(SCRIPT(GREETED, "CHELP\r\n", "C"), 100);
+        trace[0] = '\0';
+        feed('S', reply, length, step);
+        cr_assert_str_eq(trace, "R250 ");
+    }
+}
+
+Test(dialog, a_server_is_not_waited_for_while_a_chunk_waits_for_the_client) {
+    run(SCRIPT(GREETED, "CBDAT 4 LAST\r\nab"), 100);
+    cr_assert(dialog_owes_reply(&dialog) && !dialog_awaits_server(&dialog));
+    feed('C', "cd", 2, 100);
+    cr_assert(dialog_awaits_server(&dialog));
+    run(SCRIPT(GREETED, "CRCPT TO:<a>\r\nBDAT 4 LAST\r\nab"), 100);
+    cr_assert(dialog_awaits_server(&dialog), "the recipient is owed its reply");
 }
 
 Test(dialog, a_thousand_pipelined_recipients_are_one_run_but_alternating_commands_are_bounded) {
