@@ -17,6 +17,8 @@ bool backend_set_has(const struct backend_set *set, const struct backend *backen
 static bool is_candidate(const struct view_member *member, const struct chooser *chooser) {
     if (!member->is_usable || member->weight == 0 || backend_set_has(chooser->tried, member->backend))
         return false;
+    if (chooser->lacks_local && member->backend->proxy != PROXY_NONE)
+        return false;
     if (!chooser->takes_suspects && atomic_load_explicit(&member->backend->is_suspect, memory_order_relaxed))
         return false;
     return member->sessions_max == 0 ||
@@ -149,11 +151,12 @@ static const struct view_member *choose_once(const struct view_tier *tier, const
 }
 
 /* Why nothing was found: somebody to wait for, or nobody. */
-static enum choice explain(const struct view_tier *tier, const struct backend_set *tried) {
+static enum choice explain(const struct view_tier *tier, const struct chooser *chooser) {
     bool is_starting = false;
     for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
-        if (member->weight == 0 || backend_set_has(tried, member->backend))
+        if (member->weight == 0 || backend_set_has(chooser->tried, member->backend) ||
+            (chooser->lacks_local && member->backend->proxy != PROXY_NONE))
             continue;
         if (member->is_usable)
             return CHOICE_FULL;
@@ -172,5 +175,5 @@ enum choice view_choose(const struct view_tier *tier, const struct chooser *choo
             return CHOICE_FOUND;
         }
     }
-    return explain(tier, chooser->tried);
+    return explain(tier, chooser);
 }

@@ -57,6 +57,7 @@ struct chooser {
     const struct address *client; /* what `balance = source` hashes (/32 or /64) */
     uint64_t random;              /* fresh bits, for `random2` */
     bool takes_suspects;          /* see struct backend; a hedge never does, a session only when nobody else is there */
+    bool lacks_local; /* the address that the client has connected to is not known: a PROXY header can't name it */
 };
 
 /* Chooses a backend of `tier` by its `balance`, and takes a slot on it. Weight 0 gets no new sessions (as HAProxy). */

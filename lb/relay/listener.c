@@ -46,7 +46,8 @@ int listener_bind(const struct address *address) {
 static void arm(struct listener *listener, struct acceptor *acceptor) {
     listener->accepts_in_flight++;
     listener->worker->accepts_in_flight++;
-    io_accept(listener->worker->io, &acceptor->op, listener->fd, listener->is_direct, &acceptor->peer,
+    acceptor->is_direct = listener->is_direct;
+    io_accept(listener->worker->io, &acceptor->op, listener->fd, acceptor->is_direct, &acceptor->peer,
               &acceptor->peer_length);
 }
 
@@ -87,7 +88,7 @@ static void take_client(struct listener *listener, const struct acceptor *accept
     counter_add(&worker->counters.sessions_total, 1);
     counter_add(&worker->counters.sessions, 1);
     session->counts = count_session(worker);
-    if (listener->is_direct) {
+    if (acceptor->is_direct) {
         session_start(session, result, -1);
     } else {
         take_local_address(session, result);
@@ -143,6 +144,22 @@ static void on_cancelled(struct op *op, int result, unsigned flags) {
     (void)op;
     (void)result;
     (void)flags;
+}
+
+static void on_redirected(struct op *op, int result, unsigned flags) {
+    (void)op;
+    (void)result;
+    (void)flags;
+}
+
+/* Those that accepts have taken meanwhile lack it, and are sent to no backend that wants a PROXY header. */
+void listener_take_addresses(struct listener *listener) {
+    if (!listener->is_direct || !address_is_wildcard(&listener->address))
+        return;
+    listener->is_direct = false;
+    listener->redirect.complete = on_redirected;
+    if (listener->accepts_in_flight > 0)
+        io_cancel_fd(listener->worker->io, &listener->redirect, listener->fd);
 }
 
 /* A listener with an accept armed would go on accepting after its close (DESIGN §4): cancel; the close comes with the

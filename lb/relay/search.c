@@ -12,7 +12,11 @@
 static enum choice choose_in(struct session *session, const struct view_tier *tier, bool takes_suspects,
                              const struct view_member **ret_member) {
     struct worker *worker = session->worker;
-    struct chooser chooser = {worker->index, &session->tried, &session->client, worker_random(worker), false};
+    struct chooser chooser = {.worker = worker->index,
+                              .tried = &session->tried,
+                              .client = &session->client,
+                              .random = worker_random(worker),
+                              .lacks_local = address_is_wildcard(session_local(session))};
     enum choice choice = view_choose(tier, &chooser, ret_member);
     if (choice == CHOICE_FOUND || !takes_suspects)
         return choice;

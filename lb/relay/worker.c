@@ -218,10 +218,27 @@ static void look_for_failed(struct worker *worker) {
         sweep_begin(&worker->hurry, worker);
 }
 
+/* A client's local address is only needed where a PROXY header to a backend names it, be that one of the file or one
+ * that was added since. */
+static bool needs_local_addresses(const struct view *view) {
+    for (unsigned i = 0; i < view->tiers_count; i++)
+        for (unsigned k = 0; k < view->tiers[i].members_count; k++)
+            if (view->tiers[i].members[k].backend->proxy != PROXY_NONE)
+                return true;
+    return false;
+}
+
+static void take_local_addresses(struct worker *worker) {
+    for (unsigned i = 0; i < worker->listeners_count && needs_local_addresses(worker->view); i++)
+        listener_take_addresses(&worker->listeners[i]);
+}
+
 static void serve_new_view(struct worker *worker) {
     if (worker->view == worker->view_seen)
         return;
     worker->view_seen = worker->view;
+    if (!worker->is_stopping)
+        take_local_addresses(worker);
     look_for_failed(worker);
     queue_serve(worker);
 }
@@ -235,6 +252,8 @@ static void *worker_run(void *argument) {
         abort();
     }
     mailbox_start(&worker->mailbox);
+    worker->view = snapshots_online(worker->shared->views, worker->index);
+    take_local_addresses(worker);
     for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_start(&worker->listeners[i]);
     while (!is_done(worker)) {
@@ -262,19 +281,7 @@ bool worker_has_ended(const struct worker *worker) {
 
 /* --- making and ending --- */
 
-/* The local address is only needed where a PROXY header to a backend names it. */
-static bool needs_local_address(const struct config *config) {
-    for (size_t i = 0; i < config->tiers_count; i++)
-        if (config->tiers[i].proxy != PROXY_NONE)
-            return true;
-    for (size_t i = 0; i < config->backends_count; i++)
-        if (config->backends[i].proxy != PROXY_NONE)
-            return true;
-    return false;
-}
-
 static void init_listeners(struct worker *worker, const struct listener_socket *sockets, unsigned count) {
-    bool needs_local = needs_local_address(worker->shared->config);
     worker->listeners_count = count;
     for (unsigned i = 0; i < count; i++) {
         struct listener *listener = &worker->listeners[i];
@@ -282,7 +289,7 @@ static void init_listeners(struct worker *worker, const struct listener_socket *
         listener->config = sockets[i].config;
         listener->address = sockets[i].address;
         listener->fd = sockets[i].fd;
-        listener->is_direct = !(needs_local && address_is_wildcard(&listener->address));
+        listener->is_direct = true;
     }
 }
 

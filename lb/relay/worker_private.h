@@ -15,6 +15,7 @@ struct acceptor {
     struct listener *listener;
     struct address peer;
     socklen_t peer_length;
+    bool is_direct; /* this accept */
 };
 
 struct listener {
@@ -24,6 +25,7 @@ struct listener {
     int fd;
     bool is_direct; /* accepts straight into the table; else by way of a normal descriptor, for getsockname(2) */
     struct op cancel;
+    struct op redirect; /* cancels its accepts, which are armed anew as is_direct now says */
     unsigned accepts_in_flight;
     struct timer retry;  /* after EMFILE and its like */
     unsigned idle_count; /* acceptors that wait for room */
@@ -138,5 +140,7 @@ void listener_start(struct listener *listener);
 void listener_stop(struct listener *listener);
 /* Arms the accepts that waited for room. */
 void listener_resume(struct listener *listener);
+/* From now on a session knows the address that its client has connected to. */
+void listener_take_addresses(struct listener *listener);
 
 #endif

@@ -47,11 +47,14 @@ static struct address client(unsigned number) {
     return address;
 }
 
+static bool lacks_local;
+
 /* The index of the one chosen, or -1 - enum choice. */
 static int choose(const struct backend_set *tried, unsigned number) {
     const struct view_member *member;
     struct address address = client(number);
-    enum choice choice = view_choose(&tier, &(struct chooser){0, tried, &address, next_random(), true}, &member);
+    enum choice choice =
+        view_choose(&tier, &(struct chooser){0, tried, &address, next_random(), true, lacks_local}, &member);
     return choice == CHOICE_FOUND ? (int)(member - members) : -1 - (int)choice;
 }
 
@@ -157,11 +160,11 @@ Test(balance, source_takes_an_ipv6_64_for_one_client) {
     struct address address;
     begin(BALANCE_SOURCE, even);
     address_parse("[2001:db8:1:2::1]:1", 0, &address);
-    view_choose(&tier, &(struct chooser){0, &none, &address, 0, true}, &first);
+    view_choose(&tier, &(struct chooser){0, &none, &address, 0, true, false}, &first);
     for (unsigned i = 0; i < 100; i++) {
         address.in6.sin6_addr.s6_addr[15] = (uint8_t)i;
         address.in6.sin6_addr.s6_addr[8] = (uint8_t)(i * 3);
-        view_choose(&tier, &(struct chooser){0, &none, &address, 0, true}, &member);
+        view_choose(&tier, &(struct chooser){0, &none, &address, 0, true, false}, &member);
         cr_assert_eq(member, first);
     }
     end();
@@ -200,5 +203,20 @@ Test(balance, a_full_backend_is_waited_for_and_a_starting_one_too) {
     cr_assert_eq(choose(&none, 1), -1 - (int)CHOICE_STARTING);
     members[1].is_starting = false;
     cr_assert_eq(choose(&none, 1), -1 - (int)CHOICE_NONE);
+    end();
+}
+
+Test(balance, where_the_local_address_is_not_known_no_proxy_header_names_a_wrong_one) {
+    static const uint32_t weights[MEMBERS] = {100, 100, 0, 0};
+    static const struct backend_set none;
+    begin(BALANCE_LEASTCONN, weights);
+    members[0].backend->proxy = PROXY_V2;
+    lacks_local = true;
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(choose(&none, i), 1);
+    members[1].is_usable = false;
+    cr_assert_eq(choose(&none, 1), -1 - (int)CHOICE_NONE, "nor is it waited for");
+    lacks_local = false;
+    cr_assert_eq(choose(&none, 1), 0);
     end();
 }
