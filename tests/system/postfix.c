@@ -42,7 +42,7 @@ static const char master_services[] = "pickup unix n - n 60 1 pickup\n"
                                       "postlog unix-dgram n - n - 1 postlogd\n";
 
 /* In the foreground, so that it dies with a test that fails. */
-static void start(struct test_postfix *postfix) {
+void postfix_start(struct test_postfix *postfix) {
     char log[64];
     unsigned starts = postfix_log_count(postfix, "daemon started");
     snprintf(log, sizeof log, "%s.out", postfix->name);
@@ -68,18 +68,18 @@ void postfix_begin(struct scene *scene, struct test_postfix *postfix, const char
         postfix->dir, postfix->dir, postfix->dir, postfix->dir, name,
         proxy ? "smtpd_upstream_proxy_protocol = haproxy\n" : "", main_cf);
     write_file(postfix->dir, "master.cf", "127.0.0.1:%u inet n - n - - smtpd\n%s", postfix->port, master_services);
-    start(postfix);
+    postfix_start(postfix);
 }
 
 void postfix_begin_reference(struct scene *scene, struct test_postfix *postfix, const char *reference,
                              const struct reference_options *options) {
     postfix_build_reference(scene, postfix, reference, options);
-    start(postfix);
+    postfix_start(postfix);
 }
 
 void postfix_restart(struct test_postfix *postfix) {
     postfix_end(postfix);
-    start(postfix);
+    postfix_start(postfix);
 }
 
 void postfix_end(struct test_postfix *postfix) {

@@ -37,6 +37,7 @@ void postfix_begin_reference(struct scene *scene, struct test_postfix *postfix, 
 /* The same without starting it. */
 void postfix_build_reference(struct scene *scene, struct test_postfix *postfix, const char *reference,
                              const struct reference_options *options);
+void postfix_start(struct test_postfix *postfix);
 /* Stops it as an operator does and starts it again on the same port; back when it listens. */
 void postfix_restart(struct test_postfix *postfix);
 void postfix_end(struct test_postfix *postfix);

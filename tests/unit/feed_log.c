@@ -100,6 +100,17 @@ Test(feed_log, a_virus_is_one) {
     cr_assert_str_eq(told, "203.0.113.7 virus;");
 }
 
+/* smtpd_client_port_logging = yes */
+Test(feed_log, a_clients_port_behind_its_address_hides_nothing) {
+    feed(AT "postfix/smtpd[10607]: NOQUEUE: client=mx.client.test[203.0.113.7]:40000");
+    feed(AT "postfix/smtpd[10607]: proxy-accept: END-OF-MESSAGE: 250 2.0.0 inner queued; from=<a@b.test> "
+            "to=<u@example.test> proto=ESMTP helo=<mx.client.test>");
+    feed(AT "postfix/smtpd[1]: 4XAB1K2c3G: client=v6.client.test[IPv6:2001:db8::7]:40000");
+    feed(AMAVIS "(09907-04) Blocked SPAM {DiscardedInbound}, [2001:db8::7]:40000 [2001:db8::7] <v@b.test> -> "
+                "<u@example.test>, Queue-ID: 4XAB1K2c3G, Hits: 9, size: 160, 12 ms");
+    cr_assert_str_eq(told, "203.0.113.7 good;2001:db8::7 spam;");
+}
+
 Test(feed_log, a_filter_before_the_queue_is_joined_by_smtpds_process) {
     feed(AT "postfix/smtpd[10607]: NOQUEUE: client=mx.client.test[203.0.113.7]");
     feed(AT "postfix/smtpd[10611]: 43417A7405E: client=localhost[127.0.0.1], orig_client=mx.client.test[203.0.113.7]");
