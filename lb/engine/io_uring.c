@@ -13,6 +13,7 @@
 #include "lb/engine/io.h"
 
 #include "lb/engine/buffers.h"
+#include "lb/engine/log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -161,8 +162,7 @@ int io_start(struct io *io) {
 }
 
 static void die(const char *what, int error) {
-    fprintf(stderr, "postern: fatal: %s: %s\n", what, strerror(-error));
-    abort();
+    log_fatal("fatal: %s: %s", what, strerror(-error));
 }
 
 static bool is_transient(int error) {

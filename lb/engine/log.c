@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@
 /* How long lines may gather before they are written. */
 #define GATHER_NS    5000000
 #define OUTPUT_BYTES 65536
+/* An abort waits so long for the lines that came before it: a second, if the disk is that slow. */
+#define ABORT_STEP_NS 1000000
+#define ABORT_STEPS   1000u
 /* Workers, manager, store, status page, main. */
 #define RINGS_MAX (WORKERS_MAX + 4)
 
@@ -51,6 +55,7 @@ static struct {
     atomic_int level;
     atomic_bool running;
     atomic_bool stopping;
+    atomic_bool has_ended; /* the log thread has written its last line */
     bool to_syslog;
     bool to_journal;
     const char *path; /* of a file; the configuration's */
@@ -156,12 +161,30 @@ static void *log_thread(void *unused) {
         atomic_store(&logger.sleeping, 0);
     }
     drain_rings();
+    atomic_store(&logger.has_ended, true);
     return NULL;
 }
 
 static void wake_log_thread(void) {
     if (atomic_load(&logger.sleeping) != 0 && atomic_exchange(&logger.sleeping, 0) != 0)
         syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void end_log_thread(void) {
+    atomic_store(&logger.stopping, true);
+    atomic_store(&logger.sleeping, 0);
+    syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Of SIGABRT: what led to the abort is still in the rings. Only atomics and system calls, as signal-safety(7) demands;
+ * abort(3) goes on to its end when this returns. The log thread's own abort has nobody to wait for. */
+static void on_abort(int signal) {
+    (void)signal;
+    if (!atomic_load(&logger.running) || pthread_equal(pthread_self(), logger.thread))
+        return;
+    end_log_thread();
+    for (unsigned i = 0; i < ABORT_STEPS && !atomic_load(&logger.has_ended); i++)
+        nanosleep(&(struct timespec){.tv_nsec = ABORT_STEP_NS}, NULL);
 }
 
 static int open_file(void) {
@@ -181,6 +204,10 @@ int log_reopen(void) {
     return result;
 }
 
+bool log_is_file(void) {
+    return logger.path != NULL;
+}
+
 int log_start(const char *destination, enum log_level level) {
     atomic_store(&logger.level, (int)level);
     if (strcmp(destination, "syslog") == 0) {
@@ -196,18 +223,19 @@ int log_start(const char *destination, enum log_level level) {
             return fd;
         logger.fd = fd;
     }
+    atomic_store(&logger.has_ended, false);
     int result = pthread_create(&logger.thread, NULL, log_thread, NULL);
-    if (result == 0)
+    if (result == 0) {
         atomic_store(&logger.running, true);
+        sigaction(SIGABRT, &(struct sigaction){.sa_handler = on_abort}, NULL);
+    }
     return -result;
 }
 
 void log_finish(void) {
     if (!atomic_exchange(&logger.running, false))
         return;
-    atomic_store(&logger.stopping, true);
-    atomic_store(&logger.sleeping, 0);
-    syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    end_log_thread();
     pthread_join(logger.thread, NULL);
     own_ring = NULL;
     unsigned rings = atomic_exchange(&logger.rings_count, 0);
@@ -262,17 +290,12 @@ static void format_line(struct line *line, enum log_level level, const char *for
     line->length = (uint16_t)(length < 0 ? 0 : length < LOG_LINE_MAX ? length : LOG_LINE_MAX - 1);
 }
 
-void log_write(enum log_level level, const char *format, ...) {
-    if (level > log_get_level())
-        return;
-    va_list arguments;
-    va_start(arguments, format);
+static void write_line(enum log_level level, const char *format, va_list arguments) {
     struct ring *ring = own_ring;
     if (ring == NULL || !atomic_load_explicit(&logger.running, memory_order_relaxed)) {
         struct line line;
         format_line(&line, level, format, arguments);
         dprintf(STDERR_FILENO, "postern: %s: %.*s\n", level_names[level], line.length, line.text);
-        va_end(arguments);
         return;
     }
     unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
@@ -283,5 +306,28 @@ void log_write(enum log_level level, const char *format, ...) {
         atomic_store(&ring->written, written + 1);
         wake_log_thread();
     }
+}
+
+void log_write(enum log_level level, const char *format, ...) {
+    if (level > log_get_level())
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(level, format, arguments);
     va_end(arguments);
+}
+
+void log_fatal(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(LOG_LEVEL_ERROR, format, arguments);
+    va_end(arguments);
+    if (atomic_load(&logger.running) && (logger.to_syslog || logger.path != NULL)) { /* else stderr has it already */
+        va_start(arguments, format);
+        dprintf(STDERR_FILENO, "postern: ");
+        vdprintf(STDERR_FILENO, format, arguments);
+        dprintf(STDERR_FILENO, "\n");
+        va_end(arguments);
+    }
+    abort();
 }

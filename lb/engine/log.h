@@ -5,16 +5,21 @@
 
 #include "conf/config.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Longest line with its NUL; longer ones are cut. A session line with two IPv6 addresses is about 400. */
 #define LOG_LINE_MAX 500
 
 /* Opens the destination ("stderr", "syslog" or a path) and starts the writing thread. Until then, and after
- * log_finish(), lines go to stderr directly. Returns 0 or -errno (of the file or the thread). */
+ * log_finish(), lines go to stderr directly. From then on an abort() of any thread first waits until the lines before
+ * it have been written. Returns 0 or -errno (of the file or the thread). */
 int log_start(const char *destination, enum log_level level);
-/* Opens the log file anew, after it was moved away. Returns 0, or -errno: the old one stays. */
+/* Opens the log file anew, after it was moved away; each line goes whole to the old file or the new one. Without a file
+ * nothing happens. From the thread that called log_start(). Returns 0, or -errno: the old file stays. */
 int log_reopen(void);
+/* The log is a file, which log_reopen() would open anew. */
+bool log_is_file(void);
 /* Writes what is left and ends the thread. */
 void log_finish(void);
 /* Gives the calling thread a ring; without one its lines are written directly. Returns 0 or -ENOMEM. */
@@ -24,6 +29,8 @@ enum log_level log_get_level(void);
 uint64_t log_dropped(void);
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
+/* For what can't be gone on from: says it in the log, and on stderr, and aborts. */
+_Noreturn __attribute__((format(printf, 1, 2))) void log_fatal(const char *format, ...);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
