@@ -45,6 +45,7 @@ struct config_global {
     uint32_t sessions_max; /* 0 = auto */
     char *state_dir;       /* "" = nothing is kept */
     uint64_t drain_time_ms;
+    uint64_t stop_timeout_ms;
     char *log; /* "stderr", "syslog" or a path */
     enum log_level log_level;
 };

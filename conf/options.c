@@ -60,6 +60,10 @@ const struct option options[] = {
      "Where reputations are kept over restarts; empty = nothing is kept."},
     {SECTION_GLOBAL, "drain-time", OPTION_DURATION, AT(global, drain_time_ms), "10m", 0, DAY, NULL, 0, 0,
      "How long `wait drained` waits for sessions to end."},
+    {SECTION_GLOBAL, "stop-timeout", OPTION_DURATION, AT(global, stop_timeout_ms), "90s", 0, DAY, NULL, 0, 0,
+     "After SIGTERM, `shutdown sessions` or `del server NAME force`: how long sessions in content, at the final dot or "
+     "inside STARTTLS may go on. Then they are cut, and mails that might be delivered twice are logged. A service "
+     "manager must wait longer (systemd: TimeoutStopSec)."},
     {SECTION_GLOBAL, "log", OPTION_LOG, AT(global, log), "stderr", 0, 0, NULL, OPTION_REQUIRED, 0,
      "stderr, syslog, or the path of a file."},
     {SECTION_GLOBAL, "log-level", OPTION_WORD_OF, AT(global, log_level), "info", 0, 0, log_levels, 0, 0,

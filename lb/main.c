@@ -5,6 +5,7 @@
 #include "lb/control/control.h"
 #include "lb/control/feedback.h"
 #include "lb/control/manager.h"
+#include "lb/control/signals.h"
 #include "lb/engine/log.h"
 #include "lb/reputation/store.h"
 
@@ -17,12 +18,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/postern/postern.ini"
-/* What sessions get after SIGTERM (DESIGN §14). */
-#define STOP_GRACE_MS 2000u
 
 static void usage(FILE *out) {
     fputs("usage: postern [-c FILE] [-T] [-V] [-h]\n"
@@ -215,39 +213,9 @@ static int prepare(struct start *start) {
     return drop_privileges(start);
 }
 
-static void block_signals(void) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, not the end of the mail */
-}
-
-/* sd_notify(3) is one datagram. */
-static void notify_ready(void) {
-    const char *path = getenv("NOTIFY_SOCKET");
-    if (path == NULL || (path[0] != '/' && path[0] != '@'))
-        return;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(path);
-    if (length >= sizeof address.sun_path)
-        return;
-    memcpy(address.sun_path, path, length);
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (const struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(fd);
-}
-
 static int run(struct start *start) {
     const struct config *config = start->config;
+    char error[400];
     int result = log_start(config->global.log, config->global.log_level);
     if (result < 0) {
         fprintf(stderr, "postern: [global] log = %s: %s\n", config->global.log, strerror(-result));
@@ -255,22 +223,23 @@ static int run(struct start *start) {
     }
     log_join();
     log_gate(start);
-    notify_ready();
-    result = manager_run(&start->manager, STOP_GRACE_MS);
-    log_info("postern has stopped");
+    result = manager_start(&start->manager, error, sizeof error);
+    if (result == 0) {
+        manager_run(&start->manager);
+        log_info("postern has stopped");
+    }
     log_finish();
-    if (result < 0)
-        fprintf(stderr, "postern: start: %s\n", strerror(-result));
-    return result;
+    return result < 0 ? fail(error) : 0;
 }
 
 static int serve(const char *path) {
     struct start *start = calloc(1, sizeof *start);
     if (start == NULL)
         return fail("out of memory");
+    signals_prepare();
     int result = config_load(path, stderr, &start->config);
     if (result == 0) {
-        block_signals();
+        signals_hold_stop();
         result = prepare(start);
         if (result == 0)
             result = run(start);

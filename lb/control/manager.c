@@ -3,6 +3,8 @@
 
 #include "lb/control/control.h"
 #include "lb/control/feedback.h"
+#include "lb/control/notify.h"
+#include "lb/control/signals.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
 #include "lb/relay/outcome.h"
@@ -87,33 +89,6 @@ static void on_outcomes(void *receiver) {
     }
 }
 
-/* --- signals --- */
-
-static void stop_workers(struct manager *manager, uint64_t grace_ms) {
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
-        worker_stop(manager->shared.workers[i], grace_ms);
-}
-
-static void on_signal(struct op *op, int result, unsigned flags) {
-    struct manager *manager = container_of(op, struct manager, signal_op);
-    (void)flags;
-    if (result == (int)sizeof manager->signal && manager->signal.ssi_signo == SIGHUP)
-        reload_by_signal(manager);
-    else if (result == (int)sizeof manager->signal)
-        manager->signals++;
-    io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
-}
-
-static int open_signals(struct manager *manager) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    manager->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
-    return manager->signal_fd < 0 ? -errno : 0;
-}
-
 /* --- what sessions say of clients --- */
 
 static void take_sightings(struct manager *manager) {
@@ -158,6 +133,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->config = config;
     manager->signal_fd = -1;
     manager->mailbox.eventfd = -1;
+    start_gate_init(&manager->shared.start);
     manager->started = time(NULL);
     struct io_options options = {.slots = MANAGER_SLOTS, .buffers = MANAGER_BUFFERS};
     int result = io_create(&options, &manager->io, ret_error, error_size);
@@ -177,7 +153,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     if (result == 0)
         result = mailbox_init(&manager->mailbox, manager->io, manager, on_outcomes);
     if (result == 0)
-        result = open_signals(manager);
+        result = signals_open(manager);
     if (result < 0) {
         snprintf(ret_error, error_size, "manager: %s", strerror(-result));
         return result;
@@ -234,64 +210,96 @@ void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables
     on_published(manager);
 }
 
-static int start(struct manager *manager) {
-    int result = io_start(manager->io);
-    if (result < 0)
-        return result;
-    mailbox_start(&manager->mailbox);
-    questions_start(manager->questions);
-    manager->signal_op.complete = on_signal;
-    io_read_fd(manager->io, &manager->signal_op, manager->signal_fd, &manager->signal, sizeof manager->signal);
-    manager->tick.expire = on_tick;
-    timer_set(io_timers(manager->io), &manager->tick, io_now_ms(manager->io) + TICK_MS);
-    for (unsigned i = 0; i < manager->shared.workers_count && result == 0; i++)
-        result = worker_start(manager->shared.workers[i]);
+/* Their threads are made and get ready; none begins before all have, and where one can't, all end. */
+static int start_workers(struct manager *manager) {
+    struct workers_shared *shared = &manager->shared;
+    unsigned started = 0;
+    int result = 0;
+    while (result == 0 && started < shared->workers_count) {
+        result = worker_start(shared->workers[started]);
+        started += result == 0;
+    }
+    int ready = start_gate_await(&shared->start, started);
+    if (result == 0)
+        result = ready;
+    start_gate_decide(&shared->start, result == 0);
     manager->has_workers = result == 0;
-    if (result == 0)
-        result = health_create(manager->io, manager->config, manager->roster, &manager->health);
-    if (result == 0)
-        result = names_create(manager->io, manager->resolver, manager->roster, manager->config, &manager->names);
-    if (result == 0 && manager->shared.reputation != NULL && manager->config->global.state_dir[0] != '\0')
-        result =
-            keeper_create(manager->config->global.state_dir, &manager->reputation, &manager->mailbox, &manager->keeper);
-    if (result == 0 && manager->control != NULL)
-        control_start(manager->control, manager);
-    if (result == 0 && manager->feedback != NULL)
-        feedback_start(manager->feedback, manager);
+    for (unsigned i = 0; result < 0 && i < started; i++)
+        worker_join(shared->workers[i]);
     return result;
 }
 
-static bool have_ended(const struct manager *manager) {
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
-        if (!worker_has_ended(manager->shared.workers[i]))
-            return false;
-    return true;
+static bool keeps_reputations(const struct manager *manager) {
+    return manager->shared.reputation != NULL && manager->config->global.state_dir[0] != '\0';
 }
 
-int manager_run(struct manager *manager, uint64_t grace_ms) {
-    int result = start(manager);
-    if (result < 0)
+/* All that can fail comes before the workers, which serve from then on. */
+int manager_start(struct manager *manager, char *ret_error, size_t error_size) {
+    const char *step = "io_uring";
+    int result = io_start(manager->io);
+    if (result == 0) {
+        step = "probes";
+        mailbox_start(&manager->mailbox);
+        questions_start(manager->questions);
+        result = health_create(manager->io, manager->config, manager->roster, &manager->health);
+    }
+    if (result == 0) {
+        step = "names of backends";
+        result = names_create(manager->io, manager->resolver, manager->roster, manager->config, &manager->names);
+    }
+    if (result == 0 && keeps_reputations(manager)) {
+        step = "thread that keeps reputations";
+        result =
+            keeper_create(manager->config->global.state_dir, &manager->reputation, &manager->mailbox, &manager->keeper);
+    }
+    if (result == 0) {
+        step = "workers";
+        result = start_workers(manager);
+    }
+    if (result < 0) {
+        snprintf(ret_error, error_size, "start: %s: %s", step, strerror(-result));
         return result;
+    }
+    signals_start(manager);
+    manager->tick.expire = on_tick;
+    timer_set(io_timers(manager->io), &manager->tick, io_now_ms(manager->io) + TICK_MS);
+    if (manager->control != NULL)
+        control_start(manager->control, manager);
+    if (manager->feedback != NULL)
+        feedback_start(manager->feedback, manager);
+    return 0;
+}
+
+/* The accepts of the control socket went to the kernel with the manager's first turn, the workers' with theirs. */
+static void look_whether_all_serve(struct manager *manager) {
+    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        if (!worker_is_serving(manager->shared.workers[i]))
+            return;
+    manager->is_serving = true;
     log_info("postern " POSTERN_VERSION " serves with %u workers, up to %u sessions", manager->shared.workers_count,
              manager->shared.sessions_max);
-    bool is_stopping = false;
-    while (manager->signals < 2 && !(is_stopping && have_ended(manager))) {
+    notify_service_manager("READY=1");
+}
+
+void manager_run(struct manager *manager) {
+    do {
         io_wait(manager->io);
         io_dispatch(manager->io);
-        if (manager->signals > 0 && !is_stopping) {
-            log_info("stopping: no new sessions, up to %llums for those that are open", (unsigned long long)grace_ms);
-            is_stopping = true;
-            questions_stop(manager->questions);
-            stop_workers(manager, grace_ms);
-        }
-    }
-    if (manager->signals >= 2) /* a second signal: at once */
-        _exit(0);
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
+        if (!manager->is_serving)
+            look_whether_all_serve(manager);
+    } while (!stop_step(manager));
+    struct worker_counters counters;
+    uint64_t doubled = 0;
+    for (unsigned i = 0; i < manager->shared.workers_count; i++) {
         worker_join(manager->shared.workers[i]);
+        worker_read_counters(manager->shared.workers[i], &counters);
+        doubled += counters.doubled_total;
+    }
+    if (doubled > 0)
+        log_warning("%llu mails were cut before their final reply, and may be delivered twice: see above",
+                    (unsigned long long)doubled);
     if (manager->shared.reputation != NULL)
         take_sightings(manager);
-    return 0;
 }
 
 void manager_finish(struct manager *manager) {
@@ -316,4 +324,5 @@ void manager_finish(struct manager *manager) {
     access_free(manager->access);
     gate_tables_free(manager->gate_tables);
     free(manager->shared.gate_visitors);
+    start_gate_finish(&manager->shared.start);
 }

@@ -6,6 +6,7 @@
 #include "backends/names.h"
 #include "backends/roster.h"
 #include "health/health.h"
+#include "lb/control/stop.h"
 #include "lb/dns/questions.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
@@ -14,7 +15,6 @@
 #include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"
 
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <time.h>
 
@@ -46,8 +46,9 @@ struct manager {
     struct op signal_op;
     int signal_fd;
     struct signalfd_siginfo signal;
-    unsigned signals; /* SIGTERM and SIGINT so far */
+    struct stop stop;
     bool has_workers; /* they run: wake them at changes */
+    bool is_serving;  /* all of them, and the control socket */
     time_t started;
     uint64_t started_ms;
 };
@@ -64,9 +65,11 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
 /* Takes the files' contents over; the old ones are freed when no worker looks at them any more. */
 void manager_set_access(struct manager *manager, struct access *access);
 void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables);
-/* Runs on the calling thread until SIGTERM or SIGINT; the workers must have been created, and are started here.
- * `grace_ms` is what sessions get at the end. Returns 0 or -errno. */
-int manager_run(struct manager *manager, uint64_t grace_ms);
+/* Makes what is still missing and starts the workers, which must have been created. Returns 0, or -errno with a
+ * sentence in `ret_error`: no worker runs then. */
+int manager_start(struct manager *manager, char *ret_error, size_t error_size);
+/* Runs on the calling thread until SIGTERM or SIGINT, and then until the workers have ended. */
+void manager_run(struct manager *manager);
 /* Accepts a zeroed one. */
 void manager_finish(struct manager *manager);
 

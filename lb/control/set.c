@@ -131,19 +131,29 @@ struct shutdown_request {
     struct backend *backend;
     char name[BACKEND_NAME_MAX];
     unsigned worker;
-    unsigned count;
 };
+
+static void answer_shutdown(const struct shutdown_request *request) {
+    unsigned count = request->shutdown.count, later = request->shutdown.later;
+    unsigned long long seconds = request->command->manager->config->global.stop_timeout_ms / 1000;
+    if (later == 0)
+        command_reply_done(request->command, "server %s: %u sessions told to end", request->name, count);
+    else
+        command_reply_done(request->command,
+                           "server %s: %u sessions told to end, %u of them behind their transaction or when they are "
+                           "quiet inside TLS, all within %llus",
+                           request->name, count, later, seconds);
+}
 
 static void on_shut_down(struct message *message, void *receiver) {
     struct shutdown_request *request = container_of(message, struct shutdown_request, shutdown.message);
     struct manager *manager = receiver;
-    request->count += request->shutdown.count;
     if (++request->worker < manager->shared.workers_count) {
         worker_shutdown_sessions(manager->shared.workers[request->worker], &request->shutdown);
         return;
     }
     backend_release_slot(request->backend, 0);
-    command_reply_done(request->command, "server %s: %u sessions told to end", request->name, request->count);
+    answer_shutdown(request);
     free(request);
 }
 

@@ -126,6 +126,23 @@
 #define SWALLOW_QUIET_MS    5000u
 #define SWALLOW_EXTRA_BYTES 1048576u
 
+/* A stop and `shutdown sessions` end no more than 6,400 sessions of a worker in a second, so that their clients do not
+ * all come back at once. */
+#define SHUT_DOWN_TICK_MS       20u
+#define SHUT_DOWN_ENDS_PER_TICK 128u
+
+/* A session inside TLS counts as idle when its backend had the last word so long ago: the next command of a client that
+ * is not idle is under way for less. */
+#define TLS_QUIET_MS 500u
+/* A client in a transaction, or between two chunks, that says nothing for so long does not go on with it now. */
+#define COMMAND_QUIET_MS 2000u
+
+/* At a stop a listener takes no new connection, and accepts for so long those whose handshake has begun: a round trip
+ * between any two continents. */
+#define LISTENER_DRAIN_MS 300u
+/* After a second signal: what last words get to leave the machine. */
+#define LAST_WORDS_IN_HASTE_MS 100u
+
 /* Backends in one pool; a session's tried ones are a bit set of this width. */
 #define BACKENDS_MAX  256u
 #define TIERS_MAX     16u

@@ -9,6 +9,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +98,35 @@ static void take_client(struct listener *listener, const struct acceptor *accept
     }
 }
 
+/* What the kernel has accepted and no session had room for. It has heard nothing yet, and says no more than these. */
+static void refuse_waiting(const struct listener *listener) {
+    char text[400];
+    size_t length =
+        close_reason_reply(CLOSE_STOPPING, listener->worker->shared->config->global.hostname, text, sizeof text);
+    fcntl(listener->fd, F_SETFL, O_NONBLOCK);
+    for (unsigned i = 0; i < BACKLOG; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno != ECONNABORTED)
+            return;
+        if (fd < 0)
+            continue;
+        counter_add(&listener->worker->counters.refused, 1);
+        send(fd, text, length, MSG_NOSIGNAL);
+        shutdown(fd, SHUT_WR);
+        close(fd);
+    }
+}
+
+/* Its accepts have come back: the last look, and the end. */
+static void close_when_idle(struct listener *listener) {
+    if (listener->accepts_in_flight > 0 || listener->cancel_in_flight || listener->state != LISTENER_ENDS)
+        return;
+    refuse_waiting(listener);
+    close(listener->fd);
+    listener->fd = -1;
+    listener->state = LISTENER_CLOSED;
+}
+
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct acceptor *acceptor = container_of(op, struct acceptor, op);
     struct listener *listener = acceptor->listener;
@@ -104,8 +135,9 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     listener->worker->accepts_in_flight--;
     if (result >= 0)
         take_client(listener, acceptor, result);
-    if (listener->worker->is_stopping) {
+    if (listener->state >= LISTENER_ENDS) {
         rest(listener, acceptor);
+        close_when_idle(listener);
     } else if (is_shortage(result)) {
         log_warning("listen %s: accept: %s; trying again", listener->config->name, strerror(-result));
         rest(listener, acceptor);
@@ -121,7 +153,7 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
 }
 
 void listener_resume(struct listener *listener) {
-    while (listener->idle_count > 0 && !listener->worker->is_stopping && has_room(listener->worker))
+    while (listener->idle_count > 0 && listener->state < LISTENER_ENDS && has_room(listener->worker))
         arm(listener, listener->idle_acceptors[--listener->idle_count]);
 }
 
@@ -141,9 +173,11 @@ void listener_start(struct listener *listener) {
 }
 
 static void on_cancelled(struct op *op, int result, unsigned flags) {
-    (void)op;
+    struct listener *listener = container_of(op, struct listener, cancel);
     (void)result;
     (void)flags;
+    listener->cancel_in_flight = false;
+    close_when_idle(listener);
 }
 
 static void on_redirected(struct op *op, int result, unsigned flags) {
@@ -154,7 +188,7 @@ static void on_redirected(struct op *op, int result, unsigned flags) {
 
 /* Those that accepts have taken meanwhile lack it, and are sent to no backend that wants a PROXY header. */
 void listener_take_addresses(struct listener *listener) {
-    if (!listener->is_direct || !address_is_wildcard(&listener->address))
+    if (listener->state >= LISTENER_ENDS || !listener->is_direct || !address_is_wildcard(&listener->address))
         return;
     listener->is_direct = false;
     listener->redirect.complete = on_redirected;
@@ -162,10 +196,34 @@ void listener_take_addresses(struct listener *listener) {
         io_cancel_fd(listener->worker->io, &listener->redirect, listener->fd);
 }
 
-/* A listener with an accept armed would go on accepting after its close (DESIGN §4): cancel; the close comes with the
- * end of the worker. */
-void listener_stop(struct listener *listener) {
+/* A listener with an accept armed would go on accepting after its close (DESIGN §4): cancel first. */
+static void on_drained(struct timer *timer) {
+    struct listener *listener = container_of(timer, struct listener, drain);
     timer_cancel(&listener->retry);
+    listener->state = LISTENER_ENDS;
+    listener->cancel_in_flight = true;
     listener->cancel.complete = on_cancelled;
     io_cancel_fd(listener->worker->io, &listener->cancel, listener->fd);
+}
+
+/* From here on a SYN is dropped without an answer, and the client's next one, a second later, finds the port closed:
+ * it is refused, where the close would have reset what the kernel had accepted for us since the last look. All other
+ * segments pass, so handshakes that have begun come to their end. Without the filter that gap is there, no more. */
+static void take_no_syn(int fd) {
+    enum { TCP_FLAGS = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),  BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+void listener_stop(struct listener *listener) {
+    struct io *io = listener->worker->io;
+    take_no_syn(listener->fd);
+    listener->state = LISTENER_DRAINS;
+    listener->drain.expire = on_drained;
+    timer_set(io_timers(io), &listener->drain, io_now_ms(io) + LISTENER_DRAIN_MS);
 }

@@ -366,9 +366,9 @@ static void on_target_lost(struct session *session, enum direction direction) {
 /* All that could go of the flow has gone. */
 static void on_flow_empty(struct session *session, enum direction direction) {
     flow_release(session, &session->flows[direction]);
-    if (direction == TO_CLIENT && session->is_shutting_down && dialog_is_between_transactions(&session->dialog))
-        session_close(session, session->reason);
-    else if (direction == TO_BACKEND && session->flows[TO_BACKEND].at_end)
+    if (direction == TO_CLIENT && session_ends_behind_reply(session))
+        return;
+    if (direction == TO_BACKEND && session->flows[TO_BACKEND].at_end)
         pass_end_on(session);
     else if (direction == TO_CLIENT && dialog_has_quit(&session->dialog) && is_over(session))
         pass_end_on(session);

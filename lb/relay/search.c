@@ -180,6 +180,21 @@ void session_on_attempt_failed(struct attempt *attempt, enum attempt_failure fai
         session_choose(session);
 }
 
+void session_search_elsewhere(struct session *session, const struct backend *backend) {
+    struct attempt *hedge = session->hedge;
+    if (hedge != NULL && hedge->backend == backend) {
+        session->hedge = NULL;
+        attempt_give_up(hedge);
+        return;
+    }
+    struct attempt *left = session->attempt;
+    session->attempt = hedge;
+    session->hedge = NULL;
+    attempt_give_up(left);
+    if (session->attempt == NULL)
+        session_choose(session);
+}
+
 /* The first complete 220 wins. */
 static void commit_to(struct attempt *attempt) {
     struct session *session = attempt->session;

@@ -242,7 +242,9 @@ void session_admit(struct session *session) {
 static void begin(struct session *session) {
     const struct config_listen *listen = session->listener->config;
     conn_recv(&session->client_conn, false);
-    if (cidr_list_contains(&listen->proxy_from, &session->client)) {
+    if (session->worker->is_stopping) {
+        session_close(session, CLOSE_STOPPING);
+    } else if (cidr_list_contains(&listen->proxy_from, &session->client)) {
         session_enter(session, SESSION_PROXY_IN); /* too many or not: only the header tells a client from a check */
     } else if (!session->counts) {
         session_close(session, CLOSE_TOO_MANY_SESSIONS);

@@ -111,6 +111,7 @@ struct session {
     uint64_t active_ms;      /* last octet in either direction */
     uint64_t waits_since_ms; /* in RELAY, for waits_for */
     uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
+    uint64_t ends_by_ms;     /* while is_shutting_down: then it is cut */
     uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
@@ -135,7 +136,7 @@ struct session {
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
     bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
     bool replay_has_ended : 1; /* all records have been sent */
-    bool is_shutting_down : 1; /* ends with SHUTDOWN or STOPPING as soon as SMTP allows */
+    bool is_shutting_down : 1; /* told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
@@ -221,14 +222,14 @@ void session_admit(struct session *session);
 void session_listen_early(struct session *session);
 /* The one exit. Says what the reason's row says if SMTP allows it now, and lets go of everything else. */
 void session_close(struct session *session, enum close_reason reason);
-/* Ends the session with this reason at the next moment at which SMTP allows a 421. */
-void session_shut_down(struct session *session, enum close_reason reason);
 const char *session_state_name(enum session_state state);
 
 /* --- search.c: from the client to a backend --- */
 
 /* Chooses a backend and asks it, or queues, or ends the session: the next step of one that has none. */
 void session_choose(struct session *session);
+/* In CONNECT or GREETING: this backend is given up, it is not to greet any more. */
+void session_search_elsewhere(struct session *session, const struct backend *backend);
 /* Nobody was found, for this reason: ends the session, or, in the gate, answers what is open, and it may go on. */
 void session_give_up_search(struct session *session, enum close_reason reason);
 /* Whose failure it is that an attempt came to nothing. */
@@ -258,6 +259,8 @@ void session_log_end(struct session *session);
 /* What was on its way to the client at session_close() has gone: result 0, or -errno. */
 void session_note_late_sent(struct session *session, int result);
 void session_refuse(struct session *session);
+/* Writes the reason's reply, "" where it has none; returns its length, below `size`. */
+size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size);
 void session_send_last_words(struct session *session);
 void session_linger(struct session *session);
 /* What unread input is left makes the close a RST. */

@@ -123,18 +123,23 @@ static bool may_speak(const struct session *session) {
     return session->relay_ms == 0 || (is_clear && !session->is_mid_reply);
 }
 
+size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    int length = snprintf(text, size, reasons[reason].reply, hostname);
+#pragma GCC diagnostic pop
+    return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
+}
+
 /* Our own reply, unless a backend's refusal already stands in the buffer. */
 static void write_reply(struct session *session, unsigned buffer) {
     session->last_words = (uint16_t)buffer;
     session->has_last_words = true;
     session->last_code = (uint16_t)strtoul(reasons[session->reason].reply, NULL, 10);
     counter_add(&session->worker->counters.refused, session->last_code / 100 != 2);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
     session->last_words_length =
-        (uint16_t)snprintf((char *)io_buffer(session->worker->io, buffer), IO_BUFFER_SIZE,
-                           reasons[session->reason].reply, session->worker->shared->config->global.hostname);
-#pragma GCC diagnostic pop
+        (uint16_t)close_reason_reply(session->reason, session->worker->shared->config->global.hostname,
+                                     (char *)io_buffer(session->worker->io, buffer), IO_BUFFER_SIZE);
 }
 
 void session_send_last_words(struct session *session) {
@@ -262,6 +267,8 @@ void session_close(struct session *session, enum close_reason reason) {
     if (session->state >= SESSION_SWALLOWING)
         return;
     session->reason = reason;
+    session->worker->shut_down.told -= session->is_shutting_down;
+    session->is_shutting_down = false;
     queue_leave(session);
     session->discarded_bytes = 0;
     if (reason == CLOSE_DONE)
@@ -278,17 +285,6 @@ void session_close(struct session *session, enum close_reason reason) {
         session_refuse(session);
     }
     part_from_attempt(session);
-}
-
-void session_shut_down(struct session *session, enum close_reason reason) {
-    if (session->state >= SESSION_SWALLOWING)
-        return;
-    if (session->state != SESSION_RELAY || dialog_is_between_transactions(&session->dialog)) {
-        session_close(session, reason);
-        return;
-    }
-    session->is_shutting_down = true;
-    session->reason = reason;
 }
 
 void session_finish(struct session *session) {

@@ -91,99 +91,13 @@ static void answer_query(struct message *message, void *receiver) {
     mailbox_post(query->reply, message);
 }
 
-static bool tell_to_end(struct sweep *sweep, struct session *session) {
-    struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
-    if (session->state >= SESSION_SWALLOWING)
-        return false;
-    if (request->backend != NULL && (session->attempt == NULL || session->attempt->backend != request->backend))
-        return false;
-    session_shut_down(session, CLOSE_SHUTDOWN);
-    request->count++;
-    return true;
-}
-
-static void on_told_to_end(struct sweep *sweep) {
-    struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
-    request->message.deliver = request->on_reply;
-    mailbox_post(request->reply, &request->message);
-}
-
-static void shut_down_sessions(struct message *message, void *receiver) {
-    struct sessions_shutdown *request = container_of(message, struct sessions_shutdown, message);
-    request->count = 0;
-    request->sweep = (struct sweep){.visit = tell_to_end, .on_done = on_told_to_end};
-    sweep_begin(&request->sweep, receiver);
-}
-
 void worker_query_sessions(struct worker *worker, struct sessions_query *query) {
     query->message.deliver = answer_query;
     mailbox_post(&worker->mailbox, &query->message);
 }
 
-void worker_shutdown_sessions(struct worker *worker, struct sessions_shutdown *request) {
-    request->message.deliver = shut_down_sessions;
-    mailbox_post(&worker->mailbox, &request->message);
-}
-
 void worker_wake(struct worker *worker) {
     mailbox_wake(&worker->mailbox);
-}
-
-/* --- stopping --- */
-
-static bool end_now(struct sweep *sweep, struct session *session) {
-    (void)sweep;
-    bool is_ending = session->state >= SESSION_SWALLOWING;
-    session_close(session, CLOSE_STOPPING);
-    return !is_ending;
-}
-
-static void on_all_ended(struct sweep *sweep) {
-    sweep->worker->is_out_of_time = true;
-}
-
-static void on_grace_over(struct timer *timer) {
-    struct worker *worker = container_of(timer, struct worker, stop_deadline);
-    worker->stop_sweep.visit = end_now;
-    worker->stop_sweep.on_done = on_all_ended;
-    sweep_begin(&worker->stop_sweep, worker);
-}
-
-static bool end_soon(struct sweep *sweep, struct session *session) {
-    (void)sweep;
-    bool is_ending = session->state >= SESSION_SWALLOWING;
-    session_shut_down(session, CLOSE_STOPPING);
-    return !is_ending;
-}
-
-static void begin_to_stop(struct message *message, void *receiver) {
-    struct worker *worker = receiver;
-    (void)message;
-    worker->is_stopping = true;
-    for (unsigned i = 0; i < worker->listeners_count; i++)
-        listener_stop(&worker->listeners[i]);
-    worker->stop_sweep.visit = end_soon;
-    sweep_begin(&worker->stop_sweep, worker);
-    worker->stop_deadline.expire = on_grace_over;
-    timer_set(io_timers(worker->io), &worker->stop_deadline,
-              io_now_ms(worker->io) + atomic_load(&worker->stop_grace_ms));
-}
-
-void worker_stop(struct worker *worker, uint64_t grace_ms) {
-    atomic_store(&worker->stop_grace_ms, grace_ms);
-    worker->stop_message.deliver = begin_to_stop;
-    mailbox_post(&worker->mailbox, &worker->stop_message);
-}
-
-static bool is_done(const struct worker *worker) {
-    if (!worker->is_stopping)
-        return false;
-    if (worker->is_out_of_time)
-        return true;
-    for (unsigned i = 0; i < worker->listeners_count; i++)
-        if (worker->listeners[i].accepts_in_flight > 0)
-            return false;
-    return worker->sessions.in_use == 0 && worker->attempts.in_use == 0;
 }
 
 /* --- the loop --- */
@@ -243,20 +157,15 @@ static void serve_new_view(struct worker *worker) {
     queue_serve(worker);
 }
 
-static void *worker_run(void *argument) {
-    struct worker *worker = argument;
-    log_join();
-    int result = io_start(worker->io);
-    if (result < 0) {
-        log_error("worker %u: io_uring: %s", worker->index, strerror(-result));
-        abort();
-    }
+/* The first wait ends at once, and has given the accepts to the kernel. */
+static void serve(struct worker *worker) {
     mailbox_start(&worker->mailbox);
+    mailbox_wake(&worker->mailbox);
     worker->view = snapshots_online(worker->shared->views, worker->index);
     take_local_addresses(worker);
     for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_start(&worker->listeners[i]);
-    while (!is_done(worker)) {
+    while (!shut_down_is_over(worker)) {
         snapshots_offline(worker->shared->views, worker->index);
         io_wait(worker->io);
         worker->view = snapshots_online(worker->shared->views, worker->index);
@@ -264,6 +173,10 @@ static void *worker_run(void *argument) {
         io_dispatch(worker->io);
         sweeps_run(worker);
         queue_run(worker);
+        if (!atomic_load_explicit(&worker->is_serving, memory_order_relaxed)) {
+            atomic_store(&worker->is_serving, true);
+            mailbox_wake(worker->shared->manager);
+        }
     }
     snapshots_offline(worker->shared->views, worker->index);
     for (unsigned i = 0; i < worker->sessions.touched; i++) {
@@ -271,8 +184,22 @@ static void *worker_run(void *argument) {
         if (session != NULL && session->state >= SESSION_SWALLOWING)
             session_log_end(session); /* it was about to say something */
     }
+}
+
+static void *worker_run(void *argument) {
+    struct worker *worker = argument;
+    int result = log_join();
+    if (result == 0)
+        result = io_start(worker->io);
+    if (start_gate_arrive(&worker->shared->start, result))
+        serve(worker);
     atomic_store(&worker->has_ended, true);
+    mailbox_wake(worker->shared->manager);
     return NULL;
+}
+
+bool worker_is_serving(const struct worker *worker) {
+    return atomic_load(&worker->is_serving);
 }
 
 bool worker_has_ended(const struct worker *worker) {
@@ -317,6 +244,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->hedge_tokens = HEDGE_TOKENS_MAX;
     worker->queue_tick.expire = queue_on_tick;
     worker->hurry.visit = hurry_session;
+    shut_down_init(worker);
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
     /* Beside them, each accept that is armed is a session to be. */
@@ -371,7 +299,8 @@ void worker_destroy(struct worker *worker) {
     if (worker == NULL)
         return;
     for (unsigned i = 0; i < worker->listeners_count; i++)
-        close(worker->listeners[i].fd);
+        if (worker->listeners[i].fd >= 0)
+            close(worker->listeners[i].fd);
     mailbox_finish(&worker->mailbox);
     pool_finish(&worker->sessions);
     pool_finish(&worker->attempts);
@@ -407,6 +336,7 @@ void worker_read_counters(const struct worker *worker, struct worker_counters *r
         .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
         .gated_total = atomic_load_explicit(&counters->gated, memory_order_relaxed),
         .gate_refused_total = atomic_load_explicit(&counters->gate_refused, memory_order_relaxed),
+        .doubled_total = atomic_load_explicit(&counters->doubled, memory_order_relaxed),
         .outcomes_dropped = atomic_load_explicit(&worker->outcomes.dropped, memory_order_relaxed),
         .sightings_dropped = atomic_load_explicit(&worker->sightings.dropped, memory_order_relaxed),
     };

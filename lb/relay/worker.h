@@ -5,6 +5,7 @@
 #include "backends/roster.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
+#include "lb/engine/start_gate.h"
 #include "lb/relay/sweep.h"
 #include "lb/reputation/reputation.h"
 
@@ -22,10 +23,11 @@ struct workers_shared {
     _Atomic(const struct gate_tables *) gate_tables; /* likewise */
     uint32_t sessions_max;                           /* over all workers */
     unsigned workers_count;
-    struct reputation *reputation;     /* its table; NULL: off */
-    struct questions *questions;       /* to the DNS */
-    atomic_ullong *gate_visitors;      /* GATE_VISITORS of them: who has awaited the gate's greeting (gate_dialog.c) */
-    struct mailbox *manager;           /* woken when there are outcomes to take */
+    struct reputation *reputation; /* its table; NULL: off */
+    struct questions *questions;   /* to the DNS */
+    atomic_ullong *gate_visitors;  /* GATE_VISITORS of them: who has awaited the gate's greeting (gate_dialog.c) */
+    struct mailbox *manager;       /* woken when there are outcomes to take */
+    struct start_gate start;
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
     /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */
     struct worker *workers[WORKERS_MAX];
@@ -41,6 +43,7 @@ struct worker_counters {
     uint64_t bytes_out;
     uint64_t gated_total;        /* sessions that the gate has spoken with */
     uint64_t gate_refused_total; /* its refusals, a recipient or command each */
+    uint64_t doubled_total;      /* mails that were cut before their final reply */
     uint64_t outcomes_dropped;
     uint64_t sightings_dropped;
     struct io_stats io;
@@ -72,13 +75,15 @@ struct sessions_query {
     struct session_row rows[SESSION_ROWS_MAX];
 };
 
-/* Ends sessions on one backend (NULL: all sessions) with 421 4.3.2 as soon as SMTP allows. */
+/* Ends sessions on one backend with 421 4.3.2 as soon as that costs no mail, at the latest after `stop-timeout`; those
+ * that it has not greeted yet ask another one. */
 struct sessions_shutdown {
     struct message message;
     struct mailbox *reply;
     void (*on_reply)(struct message *message, void *receiver);
     struct backend *backend;
-    unsigned count;     /* out: sessions told to end */
+    unsigned count;     /* in and out: sessions told to end, so far */
+    unsigned later;     /* in and out: those of them that can't end at once */
     struct sweep sweep; /* the worker's */
 };
 
@@ -95,13 +100,26 @@ int listener_bind(const struct address *address);
 /* Makes the ring and the pools. Returns 0 or -errno with a sentence in `ret_error`. */
 int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
                   unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size);
-/* Starts its thread. */
+/* Starts its thread, which gets ready and arrives at shared->start. Returns 0 or -errno. */
 int worker_start(struct worker *worker);
-/* Stops accepting, sends 421 4.3.2 to sessions in which SMTP allows it now, gives the others up to `grace_ms`. From
- * any thread; then worker_join(). */
-void worker_stop(struct worker *worker, uint64_t grace_ms);
+/* True once its listeners accept; from any thread. */
+bool worker_is_serving(const struct worker *worker);
+/* Accepts what waits, to say 421 4.3.2, and no more; says 421 4.3.2 to sessions that are not in content; waits up to
+ * `timeout_ms` for those that are, for replies to content and for sessions inside TLS; then cuts them. From any thread;
+ * once. */
+void worker_stop(struct worker *worker, uint64_t timeout_ms);
+/* Cuts them now. From any thread; once, after worker_stop(). */
+void worker_cut(struct worker *worker);
 /* True once its thread has nothing more to do; from any thread. */
 bool worker_has_ended(const struct worker *worker);
+/* Sessions that a stop waits for; from any thread, some tenths of a second old. */
+struct worker_waits {
+    unsigned content;
+    unsigned final_reply;
+    unsigned tls;
+    unsigned others; /* they hear their 421, or end by themselves */
+};
+void worker_read_waits(const struct worker *worker, struct worker_waits *ret_waits);
 void worker_join(struct worker *worker);
 /* Accepts NULL; after worker_join(). */
 void worker_destroy(struct worker *worker);

@@ -6,6 +6,7 @@
 #include "lb/engine/spsc.h"
 #include "lb/relay/outcome.h"
 #include "lb/relay/session.h"
+#include "lb/relay/shut_down.h"
 #include "lb/relay/worker.h"
 
 #include <pthread.h>
@@ -18,6 +19,13 @@ struct acceptor {
     bool is_direct; /* this accept */
 };
 
+enum listener_state {
+    LISTENER_OPEN,
+    LISTENER_DRAINS, /* takes no new connection, accepts those that are being made */
+    LISTENER_ENDS,   /* its accepts are cancelled */
+    LISTENER_CLOSED,
+};
+
 struct listener {
     struct worker *worker;
     const struct config_listen *config;
@@ -25,9 +33,12 @@ struct listener {
     int fd;
     bool is_direct; /* accepts straight into the table; else by way of a normal descriptor, for getsockname(2) */
     struct op cancel;
+    bool cancel_in_flight;
     struct op redirect; /* cancels its accepts, which are armed anew as is_direct now says */
     unsigned accepts_in_flight;
+    enum listener_state state;
     struct timer retry;  /* after EMFILE and its like */
+    struct timer drain;  /* in LISTENER_DRAINS */
     unsigned idle_count; /* acceptors that wait for room */
     struct acceptor *idle_acceptors[ACCEPTS_PER_LISTENER];
     struct acceptor acceptors[ACCEPTS_PER_LISTENER];
@@ -35,7 +46,8 @@ struct listener {
 
 /* Counters have one writer, the worker. */
 struct counters {
-    atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused;
+    atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused,
+        doubled; /* mails that a cut may have doubled */
 };
 
 /* lingerers.c: places of sessions in SESSION_LINGERING, in the order in which they began to. */
@@ -90,13 +102,10 @@ struct worker {
     struct queue_pass queue_pass;
     struct lingerers lingerers;
     struct timer queue_tick;
-    bool is_stopping;
+    atomic_bool is_serving; /* the listeners accept */
+    bool is_stopping;       /* begins nothing any more that others would have to await */
     atomic_bool has_ended;
-    bool is_out_of_time; /* the grace is over: end with sessions open */
-    struct timer stop_deadline;
-    struct sweep stop_sweep;
-    struct message stop_message;
-    atomic_ulong stop_grace_ms;
+    struct shut_down shut_down;
     struct counters counters;
     struct spsc outcomes;  /* struct outcome */
     struct spsc sightings; /* struct sighting */

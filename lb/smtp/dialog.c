@@ -417,6 +417,19 @@ bool dialog_is_in_content(const struct dialog *dialog) {
     return dialog->client_mode == CLIENT_CONTENT || dialog->client_mode == CLIENT_CHUNK;
 }
 
+bool dialog_has_passed_content(const struct dialog *dialog) {
+    return dialog->has_passed_content;
+}
+
+bool dialog_awaits_final_reply(const struct dialog *dialog) {
+    unsigned complete = 0;
+    for (unsigned i = 0; i < dialog->runs_count; i++)
+        if (dialog->runs[i].verb == AWAITED_DOT || dialog->runs[i].verb == AWAITED_BDAT_LAST)
+            complete += dialog->runs[i].count;
+    bool last_is_incomplete = dialog->client_mode == CLIENT_CHUNK && dialog->chunk_is_last;
+    return complete > last_is_incomplete;
+}
+
 bool dialog_is_between_transactions(const struct dialog *dialog) {
     return dialog->client_mode == CLIENT_COMMANDS && dialog->runs_count == 0 && !dialog->is_in_transaction &&
            dialog->line_octets == 0;

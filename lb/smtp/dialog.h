@@ -138,6 +138,10 @@ bool dialog_takes_commands(const struct dialog *dialog);
 bool dialog_is_repeatable(const struct dialog *dialog);
 /* The client is in the middle of a mail's content: a reply would not be read before its end. */
 bool dialog_is_in_content(const struct dialog *dialog);
+/* In this transaction content has been passed on, or a BDAT command: the point of no return. */
+bool dialog_has_passed_content(const struct dialog *dialog);
+/* A mail's content is complete and the reply to it is owed: the server may have taken it already. */
+bool dialog_awaits_final_reply(const struct dialog *dialog);
 /* Nothing is owed, nothing begun: a 421 costs no mail. */
 bool dialog_is_between_transactions(const struct dialog *dialog);
 unsigned dialog_mails_accepted(const struct dialog *dialog);

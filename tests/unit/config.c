@@ -57,6 +57,7 @@ Test(config, a_minimal_file_has_every_documented_default) {
     cr_assert_eq(config->global.workers, 0);
     cr_assert_str_eq(config->global.user, "postern");
     cr_assert_eq(config->global.drain_time_ms, 600000);
+    cr_assert_eq(config->global.stop_timeout_ms, 90000);
     cr_assert_eq(config->listens[0].per_client_max, 50);
     cr_assert_eq(config->listens[0].proxy_timeout_ms, 3000);
     cr_assert_eq(config->timeouts.connect_ms, 3000);
