@@ -28,6 +28,7 @@ struct roster {
     struct view *view;
     struct roster_tier tiers[TIERS_MAX];
     struct tier_offers offers;
+    atomic_uint early_talk; /* enum early_talk */
     struct backend *backends[BACKENDS_MAX];
     unsigned backends_count;
     struct backend *deleted[BACKENDS_MAX]; /* off the view, not yet freed; their ids are not free either */
@@ -90,6 +91,7 @@ static struct view *build_view(struct roster *roster, uint64_t now_ms) {
         return NULL;
     struct view_member *members = view->members;
     view->config = roster->config;
+    view->early_talk = &roster->early_talk;
     view->tiers_count = (unsigned)roster->config->tiers_count;
     bool is_forced = roster->forced_tier != TIER_AUTO;
     for (unsigned i = 0; i < view->tiers_count; i++) {
@@ -190,6 +192,13 @@ static int fill(struct roster *roster, uint64_t now_ms) {
     return 0;
 }
 
+static bool has_tier_without_gate(const struct config *config) {
+    for (size_t i = 0; i < config->tiers_count; i++)
+        if (!config->tiers[i].gate)
+            return true;
+    return false;
+}
+
 int roster_create(const struct config *config, unsigned workers, uint64_t now_ms, const struct roster_events *events,
                   struct roster **ret_roster) {
     size_t alignment = _Alignof(struct roster);
@@ -200,6 +209,7 @@ int roster_create(const struct config *config, unsigned workers, uint64_t now_ms
     roster->config = config;
     roster->workers = workers;
     roster->forced_tier = TIER_AUTO;
+    atomic_init(&roster->early_talk, has_tier_without_gate(config) ? EARLY_TALK_UNKNOWN : EARLY_TALK_UNINVITED);
     snapshots_init(&roster->snapshots, workers);
     int result = fill(roster, now_ms);
     if (result == 0)
@@ -295,7 +305,9 @@ void roster_set_health(struct roster *roster, struct backend *backend, enum back
         refresh(roster, now_ms);
 }
 
-void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, uint64_t now_ms) {
+void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, bool invites_early_talk,
+                      uint64_t now_ms) {
+    early_talk_note(&roster->early_talk, invites_early_talk, roster->config->tiers[backend->tier].gate);
     if (backend->has_offer && strcmp(backend->offer, lines) == 0)
         return;
     backend->has_offer = true;

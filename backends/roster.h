@@ -42,8 +42,9 @@ void roster_set_weight(struct roster *roster, struct backend *backend, uint32_t 
 /* From the health module; logs the change with its reason (may be ""). */
 void roster_set_health(struct roster *roster, struct backend *backend, enum backend_health health, const char *reason,
                        uint64_t now_ms);
-/* From the health module: a reply to EHLO, as ehlo_lines_read() leaves it. */
-void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, uint64_t now_ms);
+/* From the health module: a reply to EHLO, as ehlo_lines_read() leaves it, and ehlo_invites_early_talk() of it. */
+void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, bool invites_early_talk,
+                      uint64_t now_ms);
 /* An operator's override: this tier alone serves; TIER_AUTO: by priority and health. */
 #define TIER_AUTO (-1)
 void roster_force_tier(struct roster *roster, int tier, uint64_t now_ms);

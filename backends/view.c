@@ -5,6 +5,14 @@
 #include <math.h>
 #include <string.h>
 
+void early_talk_note(atomic_uint *early_talk, bool is_invitation, bool is_gated) {
+    unsigned unknown = EARLY_TALK_UNKNOWN;
+    if (is_invitation)
+        atomic_store_explicit(early_talk, EARLY_TALK_INVITED, memory_order_relaxed);
+    else if (!is_gated)
+        atomic_compare_exchange_strong(early_talk, &unknown, EARLY_TALK_UNINVITED);
+}
+
 void backend_set_add(struct backend_set *set, const struct backend *backend) {
     set->bits[backend->id / 64] |= UINT64_C(1) << (backend->id % 64);
 }

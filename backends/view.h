@@ -26,13 +26,23 @@ struct view_tier {
     atomic_uint *waiting_vetted;
 };
 
+/* Whether clients have been invited to talk before the greeting by a backend's reply to EHLO
+ * (ehlo_invites_early_talk()). One invitation counts for good, since clients remember it; while none has been seen, and
+ * no backend without a gate has answered EHLO yet, nobody knows. */
+enum early_talk { EARLY_TALK_UNKNOWN, EARLY_TALK_UNINVITED, EARLY_TALK_INVITED };
+
 struct view {
     struct retired retired;
+    atomic_uint *early_talk; /* enum early_talk, over all workers */
     const struct config *config;
     unsigned tiers_count;
     struct view_tier tiers[TIERS_MAX];
     struct view_member members[]; /* of all tiers, one after the other */
 };
+
+/* A backend has answered EHLO. `is_gated`: what it says is not passed on to clients, so that only an invitation counts.
+ * From any thread. */
+void early_talk_note(atomic_uint *early_talk, bool is_invitation, bool is_gated);
 
 /* A session's set of backends already tried: bit backend->id. */
 struct backend_set {

@@ -91,6 +91,7 @@ static void usage(void) {
     fputs("usage: sink --listen ADDRESS:PORT [--name NAME] [--proxy none|v1|v2] [--fault NAME] [--control SOCKET]\n"
           "            [--ids FILE] [--greeting-delay MS] [--reply-delay MS]\n"
           "            [--read-rate OCTETS_PER_S] [--no-hash] [--starttls] [--manners postfix|exim|haraka]\n"
+          "            [--offer KEYWORD]\n"
           "       sink --tell SOCKET COMMAND...  (stats, quit, fault NAME)\nfaults:\n",
           stderr);
 #define FAULT(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
@@ -110,19 +111,13 @@ static enum proxy_expected parse_proxy(const char *text) {
 }
 
 static const struct option long_options[] = {
-    {"listen", required_argument, NULL, 'l'},
-    {"name", required_argument, NULL, 'n'},
-    {"proxy", required_argument, NULL, 'p'},
-    {"fault", required_argument, NULL, 'f'},
-    {"control", required_argument, NULL, 'c'},
-    {"ids", required_argument, NULL, 'i'},
-    {"read-rate", required_argument, NULL, 'r'},
-    {"greeting-delay", required_argument, NULL, 'g'},
-    {"reply-delay", required_argument, NULL, 'd'},
-    {"no-hash", no_argument, NULL, 'H'},
-    {"starttls", no_argument, NULL, 't'},
-    {"manners", required_argument, NULL, 'm'},
-    {0},
+    {"listen", required_argument, NULL, 'l'},      {"name", required_argument, NULL, 'n'},
+    {"proxy", required_argument, NULL, 'p'},       {"fault", required_argument, NULL, 'f'},
+    {"control", required_argument, NULL, 'c'},     {"ids", required_argument, NULL, 'i'},
+    {"read-rate", required_argument, NULL, 'r'},   {"greeting-delay", required_argument, NULL, 'g'},
+    {"reply-delay", required_argument, NULL, 'd'}, {"no-hash", no_argument, NULL, 'H'},
+    {"starttls", no_argument, NULL, 't'},          {"manners", required_argument, NULL, 'm'},
+    {"offer", required_argument, NULL, 'o'},       {0},
 };
 
 static void parse_options(struct sink *sink, int argc, char **argv, enum fault *ret_fault, const char **ret_control) {
@@ -168,6 +163,9 @@ static void parse_options(struct sink *sink, int argc, char **argv, enum fault *
             sink->manners = sink_manners_find(optarg);
             if (sink->manners == NULL)
                 usage();
+            break;
+        case 'o':
+            sink->offer = optarg;
             break;
         case 'H':
             sink->has_no_hash = true;

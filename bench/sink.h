@@ -86,6 +86,7 @@ struct sink {
     bool has_no_hash;        /* content is counted only: a hash costs more than all the rest of a large mail */
     struct tls_context *tls; /* STARTTLS is offered; NULL: it is not */
     FILE *ids;
+    const char *offer;             /* one more keyword in replies to EHLO; NULL: none */
     const struct manners *manners; /* NULL: it never hangs up on a client */
     struct pool sessions;
     struct sink_stats stats;

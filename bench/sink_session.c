@@ -110,13 +110,16 @@ static bool is_verb(const char *line, const char *verb) {
 }
 
 static void on_command(struct sink_session *session, const char *line) {
+    const char *offer = session->sink->offer;
     if (sink_refuses(session, line))
         return;
     if (is_verb(line, "EHLO"))
-        sink_say(session,
-                 "250-%s\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s250 "
-                 "CHUNKING\r\n",
-                 session->sink->name, session->sink->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "");
+        sink_say(
+            session,
+            "250-%s\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s%s%s%s250 "
+            "CHUNKING\r\n",
+            session->sink->name, session->sink->tls != NULL && session->tls == NULL ? "250-STARTTLS\r\n" : "",
+            offer != NULL ? "250-" : "", offer != NULL ? offer : "", offer != NULL ? "\r\n" : "");
     else if (is_verb(line, "STARTTLS") && session->sink->tls != NULL && session->tls == NULL)
         on_starttls(session);
     else if (is_verb(line, "HELO"))

@@ -191,10 +191,11 @@ static void on_verdict(struct probe *probe, bool has_passed, const char *reason)
     roster_set_health(check->health->roster, check->backend, health, reason, now);
 }
 
-static void on_offer(struct probe *probe, const char *lines) {
+static void on_offer(struct probe *probe, const char *lines, bool invites_early_talk) {
     struct check *check = container_of(probe, struct check, probe);
     if (check->backend != NULL)
-        roster_set_offer(check->health->roster, check->backend, lines, io_now_ms(check->health->io));
+        roster_set_offer(check->health->roster, check->backend, lines, invites_early_talk,
+                         io_now_ms(check->health->io));
 }
 
 static void on_finished(struct probe *probe) {

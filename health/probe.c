@@ -180,7 +180,7 @@ static void note_offer(struct probe *probe) {
     if (probe->tls != NULL)
         return;
     ehlo_lines_read(probe->reply, probe->reply_length, lines);
-    probe->on_offer(probe, lines);
+    probe->on_offer(probe, lines, ehlo_invites_early_talk(probe->reply, probe->reply_length));
 }
 
 /* Level `mail` goes through TLS where it is offered, as most of the site's mail does. */

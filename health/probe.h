@@ -37,7 +37,7 @@ struct probe {
     /* Called once a probe, with the verdict; `reason` is "" when it passed. */
     void (*on_verdict)(struct probe *probe, bool has_passed, const char *reason);
     /* Called with what a reply to EHLO in clear offers, in the form of ehlo_lines_read(), before the verdict. */
-    void (*on_offer)(struct probe *probe, const char *lines);
+    void (*on_offer)(struct probe *probe, const char *lines, bool invites_early_talk);
     /* Called once a probe, after the verdict: it may be started anew or freed. */
     void (*on_finished)(struct probe *probe);
     bool has_verdict;

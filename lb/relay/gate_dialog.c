@@ -264,7 +264,8 @@ static bool take_line(struct session *session, const uint8_t *line, size_t lengt
     struct gate_answer said = {.length = 0};
     struct dialog_event event = {.kind = DIALOG_NONE};
     enum smtp_verb verb = command_verb(line, length);
-    bool is_early = !is_last && gate_must_wait_behind(verb);
+    bool is_hello = verb == VERB_EHLO || verb == VERB_HELO;
+    bool is_early = !is_last && gate_must_wait_behind(verb) && (!is_hello || worker_minds_early_talk(session->worker));
     if (length > GATE_LINE_MAX) {
         end(session, CLOSE_LINE_TOO_LONG);
         return false;
@@ -407,9 +408,9 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     const struct gate_policy policy = policy_of(session);
     gate_init(&dialog->gate, &policy);
     gate_questions_ask(session);
-    if (session->is_early_talker)
+    if (session->is_early_talker && worker_minds_early_talk(worker))
         session_close(session, CLOSE_TALKED_EARLY);
-    else if (wait_ms == 0 || gate_visitor_has_waited(session))
+    else if (wait_ms == 0 || session->is_early_talker || gate_visitor_has_waited(session))
         greet(session);
     else
         tease(session, policy.is_stressed ? wait_ms / STRESSED_WAIT_DIVISOR : wait_ms);
@@ -417,6 +418,9 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
 
 /* --- events --- */
 
+/* Who may have been invited to talk now by a backend (PIPECONNECT) is answered as if it had waited: what it says is
+ * EHLO and an envelope, and what the gate offers it is something else than it remembers, so that it waits from then on.
+ */
 static void on_talk_before_greeting(struct session *session, int result) {
     struct conn *conn = &session->client_conn;
     if (result <= 0) {
@@ -424,8 +428,13 @@ static void on_talk_before_greeting(struct session *session, int result) {
         return;
     }
     bool is_proxy = proxy_in_looks_like(io_buffer(conn->io, conn->received_buffer), (size_t)result);
-    io_buffer_release(conn->io, conn->received_buffer);
     session->is_early_talker = true;
+    if (!is_proxy && !worker_minds_early_talk(session->worker)) {
+        flow_fill(&session->flows[TO_BACKEND], conn->received_buffer, 0, (unsigned)result);
+        greet(session);
+        return;
+    }
+    io_buffer_release(conn->io, conn->received_buffer);
     session_close(session, is_proxy ? CLOSE_PROXY_UNLISTED : CLOSE_TALKED_EARLY);
 }
 

@@ -126,6 +126,7 @@ void outcome_note_reply(struct session *session, const struct dialog_event *even
 
 void outcome_of_client(struct session *session) {
     const struct seen *seen = &session->seen;
+    bool minds_early_talk = worker_minds_early_talk(session->worker);
     struct sighting sighting = {
         .key = reputation_key(&session->client),
         .host = reputation_host(&session->client),
@@ -133,8 +134,8 @@ void outcome_of_client(struct session *session) {
         .rejected = seen->rejected,
         .recipients = seen->recipients,
         .unknown = seen->unknown,
-        .has_talked_early = session->is_early_talker,
-        .has_pipelined = session->dialog.has_pipelined,
+        .has_talked_early = session->is_early_talker && minds_early_talk,
+        .has_pipelined = session->dialog.has_pipelined || (session->dialog.has_pipelined_hello && minds_early_talk),
         .is_not_smtp = session->dialog.is_not_smtp,
         .needed_vetting = session->needed_vetting,
     };

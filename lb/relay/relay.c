@@ -45,6 +45,8 @@ static void note_step(struct session *session, const struct dialog_event *event)
 
 /* NULL: HELO was said, which offers nothing. */
 static void note_offer(struct session *session, const uint8_t *reply, size_t length) {
+    if (reply != NULL)
+        early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length), session->is_gated);
     session->offer = worker_intern_offer(session->worker, reply, length);
     dialog_note_chunking(&session->dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
 }

@@ -144,6 +144,12 @@ void lingerers_add(struct session *session);
 /* The one that has lingered longest closes, if there is one: its place is wanted. */
 void lingerers_spare_oldest(struct worker *worker);
 
+/* Talking before the greeting, and behind EHLO before its reply, tells something about a client: none of them has been
+ * invited to. */
+static inline bool worker_minds_early_talk(const struct worker *worker) {
+    return atomic_load_explicit(worker->view->early_talk, memory_order_relaxed) == EARLY_TALK_UNINVITED;
+}
+
 /* listener.c */
 void listener_start(struct listener *listener);
 void listener_stop(struct listener *listener);

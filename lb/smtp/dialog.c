@@ -159,7 +159,7 @@ static uint32_t line_max(const struct dialog *dialog) {
 }
 
 static size_t feed_line(struct dialog *dialog, const uint8_t *data, size_t length, struct dialog_event *event) {
-    dialog->has_pipelined |= dialog->line_octets == 0 && awaits_hello(dialog);
+    dialog->has_pipelined_hello |= dialog->line_octets == 0 && awaits_hello(dialog);
     for (size_t i = 0; i < length; i++) {
         uint8_t octet = data[i];
         bool is_bare = dialog->has_cr != (octet == '\n');

@@ -93,9 +93,10 @@ struct dialog {
     bool is_authenticated : 1;
     bool has_unknown_state : 1; /* the server took a command that is not known here (XCLIENT, XFORWARD, X-EXPS …) */
     bool chunk_is_last : 1;
-    bool has_pipelined : 1;      /* behind EHLO, HELO, DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
-    bool is_not_smtp : 1;        /* a line that no mail client says */
-    bool has_passed_content : 1; /* the point of no return of this transaction */
+    bool has_pipelined : 1;       /* behind DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
+    bool has_pipelined_hello : 1; /* behind EHLO or HELO */
+    bool is_not_smtp : 1;         /* a line that no mail client says */
+    bool has_passed_content : 1;  /* the point of no return of this transaction */
     bool is_guarded : 1;
     bool takes_chunks : 1;             /* the server's last EHLO offered CHUNKING */
     uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */

@@ -64,6 +64,10 @@ bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *re
     return true;
 }
 
+bool ehlo_invites_early_talk(const uint8_t *reply, size_t length) {
+    return reply_offers(reply, length, "PIPECONNECT") || reply_offers(reply, length, "X_PIPE_CONNECT");
+}
+
 bool ehlo_offer_equal(const struct ehlo_offer *a, const struct ehlo_offer *b) {
     return a->count == b->count && a->size_max == b->size_max &&
            memcmp(a->keywords, b->keywords, a->count * sizeof a->keywords[0]) == 0;

@@ -20,6 +20,9 @@ struct ehlo_offer {
 /* Reads a complete reply to EHLO (RFC 5321 §4.1.1.1; the first line is the host's name and does not count). Returns
  * false when it has too many keywords. */
 bool ehlo_offer_parse(const uint8_t *reply, size_t length, struct ehlo_offer *ret_offer);
+/* The complete reply to EHLO invites the client to talk before the greeting when it comes again: Exim's PIPECONNECT
+ * (X_PIPE_CONNECT up to 4.93), which a client keeps for a week (retry_data_expire). */
+bool ehlo_invites_early_talk(const uint8_t *reply, size_t length);
 bool ehlo_offer_equal(const struct ehlo_offer *a, const struct ehlo_offer *b);
 /* Everything that `wanted` has is offered, with the same parameters; of SIZE, as large ones at least. */
 bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *wanted);

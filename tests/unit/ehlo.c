@@ -115,3 +115,16 @@ Test(ehlo, what_one_lacks_is_named_without_its_parameters) {
     ehlo_lines_lacking("", "CHUNKING\nDSN\n", keywords, 10);
     cr_assert_str_eq(keywords, "CHUNKING", "what does not fit is left out");
 }
+
+Test(ehlo, an_invitation_to_talk_before_the_greeting_is_known_by_both_its_names) {
+    static const char *const invitations[] = {"250-vm1\r\n250-PIPECONNECT\r\n250 HELP\r\n",
+                                              "250-vm1\r\n250-SIZE\r\n250 X_PIPE_CONNECT\r\n",
+                                              "250-vm1\r\n250 pipeconnect\r\n"};
+    static const char *const others[] = {"250-vm1\r\n250-PIPELINING\r\n250 HELP\r\n", "250 PIPECONNECT\r\n",
+                                         "250-vm1\r\n250 PIPECONNECTX\r\n"};
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert(ehlo_invites_early_talk((const uint8_t *)invitations[i], strlen(invitations[i])), "%s",
+                  invitations[i]);
+        cr_assert_not(ehlo_invites_early_talk((const uint8_t *)others[i], strlen(others[i])), "%s", others[i]);
+    }
+}

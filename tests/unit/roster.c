@@ -182,8 +182,8 @@ static const char *offer_of(unsigned tier) {
 Test(roster, a_gated_tier_offers_what_all_its_usable_backends_do) {
     begin_tiers("gate = on", "check = ehlo");
     cr_assert_str_eq(offer_of(0), "", "unknown");
-    roster_set_offer(roster, at("a"), "PIPELINING\nSIZE 200\nDSN\n", 1);
-    roster_set_offer(roster, at("b"), "SIZE 100\nPIPELINING\nCHUNKING\n", 1);
+    roster_set_offer(roster, at("a"), "PIPELINING\nSIZE 200\nDSN\n", false, 1);
+    roster_set_offer(roster, at("b"), "SIZE 100\nPIPELINING\nCHUNKING\n", false, 1);
     cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 100\n", "none is usable yet: all that were heard");
     roster_set_health(roster, at("b"), HEALTH_UP, "", 2);
     cr_assert_str_eq(offer_of(0), "SIZE 100\nPIPELINING\nCHUNKING\n");
@@ -191,7 +191,7 @@ Test(roster, a_gated_tier_offers_what_all_its_usable_backends_do) {
     cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 100\n");
     roster_set_admin(roster, at("b"), BACKEND_DRAIN, 4);
     cr_assert_str_eq(offer_of(0), "PIPELINING\nSIZE 200\nDSN\n");
-    roster_set_offer(roster, at("s"), "DSN\n", 5);
+    roster_set_offer(roster, at("s"), "DSN\n", false, 5);
     cr_assert_str_eq(offer_of(1), "DSN\n", "a gate wants to know what other tiers take");
     end();
 }
@@ -199,11 +199,11 @@ Test(roster, a_gated_tier_offers_what_all_its_usable_backends_do) {
 Test(roster, a_changed_offer_is_a_new_view_and_the_same_one_is_not) {
     begin_tiers("", "gate = on");
     published = 0;
-    roster_set_offer(roster, at("s"), "DSN\n", 1);
+    roster_set_offer(roster, at("s"), "DSN\n", false, 1);
     cr_assert(published == 1 && strcmp(offer_of(1), "DSN\n") == 0);
-    roster_set_offer(roster, at("s"), "DSN\n", 2);
+    roster_set_offer(roster, at("s"), "DSN\n", false, 2);
     cr_assert_eq(published, 1);
-    roster_set_offer(roster, at("s"), "", 3);
+    roster_set_offer(roster, at("s"), "", false, 3);
     cr_assert(published == 2 && strcmp(offer_of(1), "") == 0);
     end();
 }
@@ -211,7 +211,7 @@ Test(roster, a_changed_offer_is_a_new_view_and_the_same_one_is_not) {
 Test(roster, a_backend_that_has_moved_offers_the_same_until_it_is_probed) {
     struct address moved;
     begin_tiers("", "gate = on");
-    roster_set_offer(roster, at("s"), "DSN\n", 1);
+    roster_set_offer(roster, at("s"), "DSN\n", false, 1);
     roster_set_health(roster, at("s"), HEALTH_UP, "", 1);
     cr_assert_eq(address_parse("192.0.2.33:25", 0, &moved), 0);
     cr_assert_eq(roster_replace(roster, at("s"), &moved, 2), 0);
@@ -227,15 +227,34 @@ Test(roster, what_a_gated_tier_lacks_is_named_with_the_tier_that_has_it) {
     for (unsigned i = 0; i < 3; i++)
         backends[i] = roster_at(roster, i);
     memset(&offers, 0, sizeof offers);
-    roster_set_offer(roster, at("s"), "PIPELINING\nSIZE 100\n", 1);
+    roster_set_offer(roster, at("s"), "PIPELINING\nSIZE 100\n", false, 1);
     cr_assert(tier_offers_update(&offers, config, backends, 3));
     tier_offers_lacking(&offers, config, 1, text);
     cr_assert_str_eq(text, "", "nothing is known of the others");
-    roster_set_offer(roster, at("a"), "CHUNKING\nSIZE 200\nPIPELINING\nDSN\nSMTPUTF8\n", 1);
-    roster_set_offer(roster, at("b"), "CHUNKING\nSIZE 200\nDSN\n", 1);
+    roster_set_offer(roster, at("a"), "CHUNKING\nSIZE 200\nPIPELINING\nDSN\nSMTPUTF8\n", false, 1);
+    roster_set_offer(roster, at("b"), "CHUNKING\nSIZE 200\nDSN\n", false, 1);
     cr_assert(tier_offers_update(&offers, config, backends, 3));
     cr_assert_not(tier_offers_update(&offers, config, backends, 3), "nothing has changed");
     tier_offers_lacking(&offers, config, 1, text);
     cr_assert_str_eq(text, "CHUNKING DSN (tier primary)");
+    end();
+}
+
+/* Whether talking before the greeting tells something about a client. */
+Test(roster, one_invitation_to_talk_early_counts_for_good_and_of_the_gate_nothing_is_learnt) {
+    begin_tiers("", "gate = on");
+    atomic_uint *early_talk = roster_view(roster)->early_talk;
+    cr_assert_eq(atomic_load(early_talk), EARLY_TALK_UNKNOWN);
+    roster_set_offer(roster, at("s"), "DSN\n", false, 1);
+    cr_assert_eq(atomic_load(early_talk), EARLY_TALK_UNKNOWN, "what the gate's host says reaches nobody");
+    roster_set_offer(roster, at("a"), "DSN\n", false, 1);
+    cr_assert_eq(atomic_load(early_talk), EARLY_TALK_UNINVITED);
+    roster_set_offer(roster, at("a"), "DSN\n", true, 2);
+    cr_assert_eq(atomic_load(early_talk), EARLY_TALK_INVITED);
+    roster_set_offer(roster, at("a"), "DSN\n", false, 3);
+    cr_assert_eq(atomic_load(early_talk), EARLY_TALK_INVITED, "clients remember it");
+    end();
+    begin_tiers("gate = on", "gate = on");
+    cr_assert_eq(atomic_load(roster_view(roster)->early_talk), EARLY_TALK_UNINVITED, "the gate invites nobody");
     end();
 }
