@@ -70,7 +70,9 @@ const struct option options[] = {
      "The least that is logged; info has a line for each session."},
 
     {SECTION_LISTEN, "address", OPTION_ADDRESSES, AT(listen, addresses), "", 0, 0, NULL, OPTION_REQUIRED, 25,
-     "One or more addresses, as 0.0.0.0:25 [::]:25."},
+     "One or more addresses, as 0.0.0.0:25 [::]:25; without a port: 25. [::] takes IPv6 alone, so that both are named "
+     "for "
+     "both."},
     {SECTION_LISTEN, "proxy-from", OPTION_CIDRS, AT(listen, proxy_from), "", 0, 0, NULL, 0, 0,
      "Networks whose clients must send a PROXY header first; all others must not. A header that names no client (v2 "
      "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves anybody, else "

@@ -241,7 +241,8 @@ static int run(struct feed *feed) {
 }
 
 static int usage(void) {
-    fputs("usage: posternctl feed --follow FILE --to HOST:PORT --key-file FILE [--trust-sent] [--once]\n"
+    fputs("usage: posternctl feed --follow FILE --to HOST:PORT --key-file FILE\n"
+          "                       [--trust-sent] [--once]\n"
           "  --trust-sent  a mail that Postfix delivered, and no filter spoke of, is good\n"
           "  --once        tell all that the log holds, and end\n",
           stderr);

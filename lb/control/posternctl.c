@@ -19,6 +19,7 @@ static void usage(FILE *out) {
           "  -s SOCKET  the control socket (default: $POSTERN_SOCKET, else " DEFAULT_SOCKET ")\n"
           "  -h         this text; -V the version\n"
           "       posternctl feed --follow FILE --to HOST:PORT --key-file FILE\n"
+          "                       [--trust-sent] [--once]\n"
           "Commands: posternctl help\n",
           out);
 }

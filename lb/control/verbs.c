@@ -26,7 +26,8 @@ const struct verb verbs[] = {
     {"reputation clear", "ADDRESS", "forget a client", 1, 1, reputation_clear_verb},
     {"reputation export", "[FROM]", "all clients as CSV", 0, 1, reputation_export_verb},
     {"reputation import", "ROW", "put a client in from CSV; posternctl takes a FILE", 1, 1, reputation_import_verb},
-    {"reload", "", "read allow-file, deny-file and the feedback key anew; reopen the log file", 0, 0, reload_verb},
+    {"reload", "", "read allow-file, deny-file, the files of [gate] and the feedback key anew; reopen the log file", 0,
+     0, reload_verb},
     {"set server", "NAME state ready|drain|maint | NAME weight 0..256", "change a backend while mail flows", 3, 3,
      set_server},
     {"set tier", "NAME|auto", "let this tier alone serve, whatever its health; auto: by priority and health", 1, 1,
@@ -120,7 +121,27 @@ void verbs_run(struct command *command, char *line) {
         verb->run(command, command->words + words_of(verb), arguments);
 }
 
-/* As text, two lines a command: its arguments are too long for a table. */
+#define HELP_COLUMNS 79u
+
+/* Words of `text` in lines of at most HELP_COLUMNS, the first behind `first` blanks, the others behind `others`. */
+static void print_wrapped(FILE *out, const char *text, unsigned first, unsigned others) {
+    unsigned column = first;
+    fprintf(out, "%*s", (int)first, "");
+    for (bool is_first = true; *text != '\0'; is_first = false) {
+        size_t length = strcspn(text, " ");
+        bool fits = is_first || column + 1 + length <= HELP_COLUMNS;
+        if (!fits)
+            fprintf(out, "\n%*s", (int)others, "");
+        else if (!is_first)
+            fputc(' ', out);
+        column = fits ? column + !is_first + (unsigned)length : others + (unsigned)length;
+        fprintf(out, "%.*s", (int)length, text);
+        text += length + strspn(text + length, " ");
+    }
+    fputc('\n', out);
+}
+
+/* As text, two lines or more a command: its arguments are too long for a table. */
 static void help_as_text(struct command *command) {
     char *text = NULL;
     size_t length;
@@ -129,10 +150,13 @@ static void help_as_text(struct command *command) {
         command_fail(command, "out of memory");
         return;
     }
-    for (size_t i = 0; i < verbs_count; i++)
-        fprintf(out, "%s%s%s\n    %s\n", verbs[i].words, verbs[i].arguments[0] ? " " : "", verbs[i].arguments,
-                verbs[i].help);
-    fputs("A last word `json` gives each answer as JSON.\n", out);
+    for (size_t i = 0; i < verbs_count; i++) {
+        char command_text[200];
+        snprintf(command_text, sizeof command_text, "%s %s", verbs[i].words, verbs[i].arguments);
+        print_wrapped(out, command_text, 0, 8);
+        print_wrapped(out, verbs[i].help, 4, 4);
+    }
+    fputs("A last word `json` gives each answer as JSON, but for errors and `reputation export`.\n", out);
     fclose(out);
     command_reply(command, text);
     free(text);
