@@ -106,7 +106,7 @@ static void on_starttls(struct sink_session *session) {
 
 static bool is_verb(const char *line, const char *verb) {
     size_t length = strlen(verb);
-    return strncasecmp(line, verb, length) == 0 && strchr(" \r\n", line[length]) != NULL;
+    return strncasecmp(line, verb, length) == 0 && strchr(" \t\r\n", line[length]) != NULL;
 }
 
 static void on_command(struct sink_session *session, const char *line) {

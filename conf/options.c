@@ -248,7 +248,7 @@ const struct option options[] = {
      "A recipient without a fully qualified domain is refused with 450 4.1.3; postmaster alone is taken."},
     {SECTION_GATE, "recipient-domain", OPTION_BOOL, AT(gate, recipient_domain), "on", 0, 0, NULL, 0, 0,
      "A recipient whose domain is not in relay-domains-file is refused with 554 5.7.1, and so is one that routes, as "
-     "x%other@ours."},
+     "x%other@ours; with 454 4.7.1 where the hosts might take it: below a domain of ours, or at an address."},
 
     {SECTION_DNS, "servers", OPTION_ADDRESSES, AT(dns, servers), "", 0, 0, NULL, 0, 53,
      "Resolvers, as 127.0.0.1:5353; empty = the system's."},

@@ -3,6 +3,8 @@
  * holds anything against is the host's to answer. */
 #include "lb/gate/gate.h"
 
+#include "lb/smtp/ehlo.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +82,7 @@ static enum gate_next err(struct gate *gate, struct gate_answer *answer, const c
 
 static void end_transaction(struct gate *gate) {
     gate->has_sender = false;
-    gate->host_refusal[0] = '\0';
+    gate->refusal[0] = '\0';
     gate->recipients = 0;
     gate->sender_serial++;
     gate->facts[FACT_SENDER_DOMAIN] = FACT_UNASKED;
@@ -88,7 +90,7 @@ static void end_transaction(struct gate *gate) {
 
 /* --- commands --- */
 
-/* What stands behind the verb, without the spaces around it. */
+/* What stands behind the verb, without the blanks around it. */
 static const char *argument_of(const uint8_t *line, size_t length, size_t *ret_length) {
     const char *text = (const char *)line;
     size_t from = 0, to = length - 2; /* CRLF */
@@ -146,21 +148,41 @@ static const char *path_of(const uint8_t *line, size_t length, const char *keywo
         return NULL;
     text += keyword_length;
     *ret_length -= keyword_length;
-    while (*ret_length > 0 && *text == ' ') {
+    while (*ret_length > 0 && isspace((unsigned char)*text)) {
         text++;
         (*ret_length)--;
     }
-    return text;
+    return *ret_length > 0 ? text : NULL;
 }
 
 static bool is_offered(const struct gate_policy *policy, const char *keyword) {
-    size_t length = strlen(keyword);
-    for (const char *line = policy->offer; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncasecmp(line, keyword, length) == 0 && (line[length] == '\n' || line[length] == ' '))
-            return true;
-    }
-    return false;
+    return ehlo_lines_have(policy->offer, keyword, strlen(keyword));
+}
+
+/* What is wrong with the command's form, "" if nothing is. Postfix' own codes where it refuses too; 4xx where it may
+ * take the mail, or some other server would. */
+static const char *syntax_error(enum path_result path, enum parameters_result parameters, bool is_recipient) {
+    if (path == PATH_MALFORMED)
+        return is_recipient ? "501 5.1.3 Bad recipient address syntax" : "501 5.1.7 Bad sender address syntax";
+    if (path == PATH_UNCLEAR)
+        return is_recipient ? "450 4.1.3 Recipient address can't be read here, please try again later"
+                            : "450 4.1.7 Sender address can't be read here, please try again later";
+    if (parameters == PARAMETERS_MALFORMED)
+        return is_recipient ? "501 5.5.4 Bad RCPT TO parameters" : "501 5.5.4 Bad MAIL FROM parameters";
+    return parameters == PARAMETERS_UNKNOWN ? "455 4.5.4 Parameter not supported here, please try again later" : "";
+}
+
+static enum gate_next refuse_again(const struct gate *gate, struct gate_answer *answer) {
+    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s", gate->refusal);
+    return GATE_REPLIES;
+}
+
+/* What refuses MAIL for now is the answer to its recipients, too: many clients send them in one group, and a 503 could
+ * be taken for their end. */
+static enum gate_next refuse_mail(struct gate *gate, const struct gate_answer *answer, enum gate_next next) {
+    if (answer->text[0] == '4' && answer->length < sizeof gate->refusal)
+        memcpy(gate->refusal, answer->text, answer->length + 1);
+    return next;
 }
 
 static enum gate_next take_mail(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
@@ -170,28 +192,27 @@ static enum gate_next take_mail(struct gate *gate, const struct gate_policy *pol
     const char *text = path_of(line, length, "FROM:", &left);
     if (gate->has_sender)
         return err(gate, answer, "503 5.5.1 Error: nested MAIL command");
+    gate->refusal[0] = '\0';
     if (text == NULL)
         return err(gate, answer, "501 5.5.4 Syntax: MAIL FROM:<address>");
-    /* Addresses beyond ASCII without SMTPUTF8 are the host's affair: Postfix takes them by default, and a 5xx that the
-     * site does not say in normal mode would bounce mail. */
-    if (path_parse(text, left, &used, &gate->sender) != PATH_OK)
-        return err(gate, answer, "501 5.1.7 Bad sender address syntax");
-    if (!parameters_parse(text + used, left - used, &gate->parameters))
-        return err(gate, answer, "501 5.5.4 Bad MAIL FROM parameters");
+    enum path_result path = path_parse(text, left, &used, &gate->sender);
+    enum parameters_result parameters =
+        parameters_parse(text + used, left - used, false, policy->offer, &gate->parameters);
+    bool is_utf8_unsaid = gate->sender.has_utf8_domain && !gate->parameters.has_utf8;
+    if (path == PATH_OK && parameters == PARAMETERS_OK && is_utf8_unsaid)
+        path = PATH_MALFORMED; /* to Postfix; a local part beyond ASCII is not */
+    const char *error = syntax_error(path, parameters, false);
+    if (error[0] != '\0')
+        return refuse_mail(gate, answer, err(gate, answer, error));
     gate->rule = (uint8_t)gate_try_rules(gate, policy, false, answer, &waits);
     if (gate->rule != GATE_NO_RULE) {
         gate->errors++;
-        return GATE_REPLIES;
+        return refuse_mail(gate, answer, GATE_REPLIES);
     }
     gate->has_sender = true;
     gate->recipients = 0;
     want_facts(gate, policy);
     return say(answer, "250 2.1.0 Ok");
-}
-
-static enum gate_next refuse_again(const struct gate *gate, struct gate_answer *answer) {
-    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s", gate->host_refusal);
-    return GATE_REPLIES;
 }
 
 enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, struct gate_answer *ret_answer) {
@@ -212,17 +233,23 @@ static enum gate_next take_rcpt(struct gate *gate, const struct gate_policy *pol
     size_t left, used;
     struct smtp_parameters parameters;
     const char *text = path_of(line, length, "TO:", &left);
+    if (!gate->has_sender && gate->refusal[0] != '\0')
+        return refuse_again(gate, answer);
     if (!gate->has_sender)
         return err(gate, answer, "503 5.5.1 Error: need MAIL command");
     if (text == NULL)
         return err(gate, answer, "501 5.5.4 Syntax: RCPT TO:<address>");
-    if (path_parse(text, left, &used, &gate->recipient) != PATH_OK || gate->recipient.is_null)
-        return err(gate, answer, "501 5.1.3 Bad recipient address syntax");
-    if (!parameters_parse(text + used, left - used, &parameters))
-        return err(gate, answer, "501 5.5.4 Bad RCPT TO parameters");
+    enum path_result path = path_parse(text, left, &used, &gate->recipient);
+    enum parameters_result is = parameters_parse(text + used, left - used, true, policy->offer, &parameters);
+    bool is_utf8_unsaid = gate->recipient.has_utf8_domain && !gate->parameters.has_utf8;
+    if (path == PATH_OK && (gate->recipient.is_null || is_utf8_unsaid))
+        path = PATH_MALFORMED;
+    const char *error = syntax_error(path, is, true);
+    if (error[0] != '\0')
+        return err(gate, answer, error);
     if (policy->config->recipients_max != 0 && gate->recipients >= policy->config->recipients_max)
         return err(gate, answer, "452 4.5.3 Error: too many recipients");
-    if (gate->host_refusal[0] != '\0')
+    if (gate->refusal[0] != '\0')
         return refuse_again(gate, answer);
     return gate_resume(gate, policy, answer);
 }
@@ -311,15 +338,14 @@ enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, co
 /* --- the handover that fails --- */
 
 void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer) {
-    bool fits = length < sizeof gate->host_refusal && memchr(reply, '\0', length) == NULL;
+    bool fits = length < sizeof gate->refusal && memchr(reply, '\0', length) == NULL;
     gate->recipients++;
     gate->rule = GATE_NO_RULE;
     if (fits) {
-        memcpy(gate->host_refusal, reply, length);
-        gate->host_refusal[length] = '\0';
+        memcpy(gate->refusal, reply, length);
+        gate->refusal[length] = '\0';
     } else {
-        snprintf(gate->host_refusal, sizeof gate->host_refusal, "%.3s The mail host refuses this mail\r\n",
-                 (const char *)reply);
+        snprintf(gate->refusal, sizeof gate->refusal, "%.3s The mail host refuses this mail\r\n", (const char *)reply);
     }
     (void)refuse_again(gate, ret_answer);
 }

@@ -10,6 +10,7 @@
 #include "lb/gate/tables.h"
 #include "lb/smtp/command.h"
 #include "lb/smtp/dialog_guard.h"
+#include "lb/smtp/parameters.h"
 #include "lb/smtp/path.h"
 
 #include <stdbool.h>
@@ -64,7 +65,7 @@ struct gate_policy {
 struct gate {
     char helo[SMTP_DOMAIN_MAX + 1]; /* "": none yet */
     char client_name[SMTP_DOMAIN_MAX + 1];
-    char host_refusal[GATE_REFUSAL_MAX]; /* of the transaction, by the host behind; "": none */
+    char refusal[GATE_REFUSAL_MAX]; /* of the transaction, by the host behind, or at MAIL for now; "": none */
     struct smtp_path sender;
     struct smtp_path recipient;
     struct smtp_parameters parameters;

@@ -60,9 +60,12 @@ static const char *parse_recipient(const char *text, size_t length, struct smtp_
         if (result == PATH_OK && ret_path->local_part[0] == '\0')
             result = PATH_MALFORMED;
     }
-    if (result == PATH_TOO_LONG)
-        return "is too long: 64 octets before the @, 255 behind it";
-    if (result != PATH_OK || used != length || ret_path->domain[0] == '\0')
+    const char *at = strrchr(text, '@');
+    size_t local_length = at == NULL ? 0 : (size_t)(at - text) - 1;
+    if (length > ADDRESS_MAX + 2 || (!ret_path->is_quoted && local_length > SMTP_LOCAL_PART_MAX))
+        return "is too long: 256 octets before the @, 255 behind it";
+    bool has_bare_at = !ret_path->is_quoted && strchr(ret_path->local_part, '@') != NULL;
+    if (result != PATH_OK || ret_path->is_loose || has_bare_at || used != length || ret_path->domain[0] == '\0')
         return "is no address; allowed, one a line: user@example.test, \"odd user\"@example.test, or @example.test for "
                "every address of the domain";
     return NULL;

@@ -45,16 +45,23 @@ static bool violates_helo_required(const struct gate *gate, const struct gate_po
     return !gate->has_helo;
 }
 
-static bool is_bare_address(const char *text) {
+/* A dot at its end does not count, as in a name. */
+static bool is_bare_address(const char *text, size_t length) {
+    char host[INET6_ADDRSTRLEN + 1];
     unsigned char address[16];
-    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+    length -= length > 0 && text[length - 1] == '.';
+    if (length >= sizeof host)
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    return domain_is_ipv4(host, length) || inet_pton(AF_INET6, host, address) == 1;
 }
 
 static bool violates_helo_syntax(const struct gate *gate, const struct gate_policy *policy) {
     size_t length = strlen(gate->helo);
     (void)policy;
     return gate->has_helo && !domain_is_valid(gate->helo, length, false) && !domain_is_literal(gate->helo, length) &&
-           !is_bare_address(gate->helo);
+           !is_bare_address(gate->helo, length);
 }
 
 static bool violates_helo_fqdn(const struct gate *gate, const struct gate_policy *policy) {
@@ -106,6 +113,18 @@ static bool violates_recipient_routing(const struct gate *gate, const struct gat
     return strpbrk(gate->recipient.local_part, "%!@") != NULL;
 }
 
+/* Subdomains of ours, and addresses in brackets, which may be the hosts' own: whether the site takes mail for them is
+ * written in places that the gate does not see (Postfix' parent_domain_matches_subdomains, inet_interfaces). */
+static bool may_be_ours(const struct gate *gate, const struct gate_policy *policy) {
+    const char *domain = gate->recipient.domain;
+    if (gate->recipient.is_literal)
+        return true;
+    for (const char *dot = strchr(domain, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+        if (gate_tables_relays(policy->tables, dot + 1) == TABLE_YES)
+            return true;
+    return false;
+}
+
 static enum table_answer relays(const struct gate *gate, const struct gate_policy *policy) {
     if (is_bare_postmaster(&gate->recipient))
         return TABLE_IS_OFF;
@@ -116,8 +135,12 @@ static bool violates_relay_unreadable(const struct gate *gate, const struct gate
     return relays(gate, policy) == TABLE_UNREADABLE;
 }
 
+static bool violates_relay_unclear(const struct gate *gate, const struct gate_policy *policy) {
+    return relays(gate, policy) == TABLE_NO && may_be_ours(gate, policy);
+}
+
 static bool violates_relay(const struct gate *gate, const struct gate_policy *policy) {
-    return relays(gate, policy) == TABLE_NO;
+    return relays(gate, policy) == TABLE_NO && !may_be_ours(gate, policy);
 }
 
 static bool violates_recipients_unreadable(const struct gate *gate, const struct gate_policy *policy) {
@@ -194,7 +217,7 @@ static void write_access_reply(const struct gate *gate, const struct gate_policy
 
 static void write_reply(const struct gate *gate, const struct gate_policy *policy, const struct rule *rule,
                         struct gate_answer *answer) {
-    char subject[SMTP_LOCAL_PART_MAX + SMTP_DOMAIN_MAX + 4];
+    char subject[PATH_TEXT_MAX];
     char text[GATE_REPLY_MAX - 2];
     if (rule->reply[0] == '\0') {
         write_access_reply(gate, policy, answer);

@@ -115,7 +115,8 @@ static void quote(char *text) {
 
 static void log_refusal(const struct session *session, const struct gate_answer *answer) {
     const struct gate *gate = &session->gate->gate;
-    char client[ADDRESS_TEXT_MAX], sender[400] = "-", recipient[400] = "-", helo[SMTP_DOMAIN_MAX + 1];
+    char client[ADDRESS_TEXT_MAX], sender[PATH_TEXT_MAX] = "-", recipient[PATH_TEXT_MAX] = "-",
+                                   helo[SMTP_DOMAIN_MAX + 1];
     char reply[120], rule[32];
     reply_excerpt((const uint8_t *)answer->text, answer->length, reply, sizeof reply);
     memcpy(helo, gate->helo, sizeof helo);

@@ -87,6 +87,25 @@ bool domain_is_fqdn(const char *text, size_t length, bool takes_utf8) {
     return check(text, length, takes_utf8, &labels) && labels > 1;
 }
 
+bool domain_is_ipv4(const char *text, size_t length) {
+    unsigned numbers = 0, value = 0, digits = 0;
+    bool is_any = strspn(text, "0.") >= length;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && isdigit((unsigned char)text[i])) {
+            value = value * 10 + (unsigned)(text[i] - '0');
+            digits++;
+            if (value > 255)
+                return false;
+            continue;
+        }
+        bool is_end = i == length;
+        if (digits == 0 || (!is_end && text[i] != '.') || (numbers == 0 && value == 0 && !is_any) || ++numbers > 4)
+            return false;
+        value = digits = 0;
+    }
+    return numbers == 4;
+}
+
 bool domain_is_literal(const char *text, size_t length) {
     char host[INET6_ADDRSTRLEN + 1];
     unsigned char address[16];
@@ -100,5 +119,5 @@ bool domain_is_literal(const char *text, size_t length) {
         return false;
     memcpy(host, text + skipped, length - skipped);
     host[length - skipped] = '\0';
-    return inet_pton(is_ipv6 ? AF_INET6 : AF_INET, host, address) == 1;
+    return is_ipv6 ? inet_pton(AF_INET6, host, address) == 1 : domain_is_ipv4(host, length);
 }

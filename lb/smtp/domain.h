@@ -14,6 +14,9 @@
 bool domain_is_valid(const char *text, size_t length, bool takes_utf8);
 /* A valid domain of two labels or more. */
 bool domain_is_fqdn(const char *text, size_t length, bool takes_utf8);
+/* Four numbers, as Postfix takes them: zeros before one are legal, 0 as the first is not, but for 0.0.0.0. `text` ends
+ * with a NUL, there or further on. */
+bool domain_is_ipv4(const char *text, size_t length);
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3); other tags are not taken. */
 bool domain_is_literal(const char *text, size_t length);
 /* Valid UTF-8 without overlong forms and surrogates (RFC 3629). */

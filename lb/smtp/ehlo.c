@@ -164,6 +164,11 @@ void ehlo_lines_read(const uint8_t *reply, size_t length, char ret_lines[EHLO_LI
     }
 }
 
+bool ehlo_lines_have(const char *lines, const char *keyword, size_t length) {
+    struct line found;
+    return find_line(lines, &(struct line){keyword, length, length}, &found);
+}
+
 /* The limit of a SIZE line; UINT64_MAX: none (RFC 1870 §3: no number, or 0). False when it is not a number. */
 static bool read_limit(const struct line *line, uint64_t *ret_limit) {
     *ret_limit = 0;

@@ -35,6 +35,8 @@ bool ehlo_offer_covers(const struct ehlo_offer *offer, const struct ehlo_offer *
  * without PIPECONNECT (Exim: whoever takes it up talks before the greeting), and without what is no keyword by RFC 5321
  * §4.1.1.1; what does not fit is left out, since less is always safe. */
 void ehlo_lines_read(const uint8_t *reply, size_t length, char ret_lines[EHLO_LINES_MAX]);
+/* `keyword` of so many octets is among them, in any case of letters, with parameters or without. */
+bool ehlo_lines_have(const char *lines, const char *keyword, size_t length);
 /* Leaves in `lines` what `other` offers too, with the same parameters; of two limits of SIZE (RFC 1870) the smaller. */
 void ehlo_lines_intersect(char lines[EHLO_LINES_MAX], const char *other);
 /* Writes the keywords of `wanted` that `lines` does not have, with a space between; "" when there are none. Parameters

@@ -1,5 +1,6 @@
 /* Paths with their parameters, domains. */
 #include "lb/smtp/path.h"
+#include "lb/smtp/parameters.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -13,10 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum path_result result = path_parse(text, size, &used, &path);
     MUST(used <= size);
     if (result == PATH_OK) {
-        MUST(used >= 2 && text[used - 1] == '>');
+        MUST(used >= 1);
         MUST(strlen(path.domain) <= SMTP_DOMAIN_MAX && strlen(path.local_part) <= SMTP_LOCAL_PART_MAX);
-        MUST(path.is_null || path.is_quoted || path.local_part[0] != '\0');
-        parameters_parse(text + used, size - used, &parameters);
+        MUST(path.is_null == (path.domain[0] == '\0' && path.local_part[0] == '\0'));
+        parameters_parse(text + used, size - used, false, "SIZE\nDSN\n", &parameters);
     }
     if (domain_is_fqdn(text, size, true))
         MUST(domain_is_valid(text, size, true) && text_is_utf8(text, size) && memchr(text, '.', size) != NULL);

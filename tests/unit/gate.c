@@ -131,7 +131,7 @@ Test(gate, a_clean_envelope_reaches_the_host) {
     says("EHLO client.test", "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 15728640\r\n250-STARTTLS\r\n250-8BITMIME\r\n"
                              "250 SMTPUTF8\r\n");
     says("MAIL FROM:<a@sender.test> SIZE=1000 BODY=8BITMIME", "250 2.1.0");
-    hands_over("RCPT TO:<USER+ext@Example.Test> NOTIFY=NEVER");
+    hands_over("RCPT TO:<USER+ext@Example.Test>");
     gate_init(&gate, &policy);
     says("HELO client.test", "250 mx.test\r\n");
     says("mail from: <>", "250");
@@ -151,6 +151,11 @@ Test(gate, helo_is_required_and_judged_at_the_recipient) {
         {"[1.2.3]", "501 5.5.2"},
         {"localhost", "450 4.7.1"},
         {"192.0.2.1", "450 4.7.1"},
+        {"192.0.2.1.", "450 4.7.1"},
+        {"2001:db8::1", "450 4.7.1"},
+        {"0.1.2.3", "501 5.5.2"},
+        {"[0.1.2.3]", "501 5.5.2"},
+        {"[01.02.03.4]", ""},
         {"[192.0.2.1]", ""},
         {"[IPv6:2001:db8::1]", ""},
         {"under_score.test", ""},
@@ -184,6 +189,13 @@ Test(gate, senders) {
         {"<a@[192.0.2.1]>", ""},
         {"<\"a b\"@sender.test>", ""},
         {"<@relay.test:a@sender.test>", ""},
+        {"a@sender.test", ""},
+        {"<.a..b.@sender.test>", ""},
+        {"<a@@sender.test>", ""},
+        {"<@sender.test>", ""},
+        {"< >", ""},
+        {"<postmaster>", "450 4.1.8"},
+        {"<SRS0=Ab3d=QM=forwarder.test=bounce-4-xyzxyzxyzxyz-0123456789abcdef-0123456789@sender.test>", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         envelope("client.test", cases[i].sender);
@@ -193,11 +205,22 @@ Test(gate, senders) {
             says(GOOD_RCPT, cases[i].code);
     }
     says("RSET", "250");
-    says("MAIL FROM:a@sender.test", "501 5.1.7");
-    says("MAIL FROM:<a@@sender.test>", "501 5.1.7");
+    says("MAIL FROM:<a b@sender.test>", "501 5.1.7");
+    says("MAIL FROM:<a@-sender.test>", "501 5.1.7");
     says("MAIL FROM:<a@sender.test", "501 5.1.7");
     says("MAIL TO:<a@sender.test>", "501 5.5.4");
-    says("MAIL FROM:<a@sender.test>SIZE=3", "501 5.5.4");
+    says("MAIL FROM:", "501 5.5.4");
+    says("MAIL FROM :<a@sender.test>", "501 5.5.4");
+    says("MAIL FROM:<a@sender.test>SIZE=3", "450 4.1.7");
+    says("MAIL FROM:<a:b@sender.test>", "450 4.1.7");
+    says("MAIL FROM:<a@sender.test> SIZE=x", "501 5.5.4");
+    says("MAIL FROM:<a@sender.test> XOORG=x", "455 4.5.4");
+    says(GOOD_RCPT, "455 4.5.4"); /* 503 could end a mail that may come later */
+    says("RSET", "250");
+    says(GOOD_RCPT, "503 5.5.1");
+    says("MAIL FROM:<a@b\xc3\xa4.test>", "501 5.1.7");
+    says("MAIL FROM:<a@b\xc3\xa4.test> SMTPUTF8", "250");
+    says("RSET", "250");
     says("MAIL FROM:<\xc3\xa4@sender.test>", "250");
     says("MAIL FROM:<b@sender.test>", "503 5.5.1");
     config.sender_fqdn = config.sender_domain = false;
@@ -214,6 +237,10 @@ Test(gate, a_mail_that_is_too_large_today_is_not_bounced_when_it_is_welcome_tomo
     says("MAIL FROM:<a@sender.test> SIZE=1000", "250");
 }
 
+#define X50  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X250 X50 X50 X50 X50 X50
+#define X256 X250 "xxxxxx"
+
 Test(gate, recipients) {
     static const struct {
         const char *recipient, *code;
@@ -221,7 +248,13 @@ Test(gate, recipients) {
         {"<user>", "450 4.1.3"},
         {"<user@local>", "450 4.1.3"},
         {"<user@other.test>", "554 5.7.1 <user@other.test>: Relay access denied"},
-        {"<user@[192.0.2.9]>", "554 5.7.1"},
+        {"<user@[192.0.2.9]>", "454 4.7.1"}, /* it may be the host's own */
+        {"<user@below.example.test>", "454 4.7.1"},
+        {"<user@not-example.test>", "554 5.7.1"},
+        {"<x@y@example.test>", "554 5.7.1"},
+        {"<user@b\xc3\xa4.test>", "501 5.1.3"},
+        {"<user:x@example.test>", "450 4.1.3"},
+        {"<user@example.test> NOTIFY=NEVER", "455 4.5.4"},
         {"<x%other.test@example.test>", "554 5.7.1"},
         {"<other.test!x@example.test>", "554 5.7.1"},
         {"<\"x@other.test\"@example.test>", "554 5.7.1"},
@@ -233,9 +266,16 @@ Test(gate, recipients) {
         {"<uSER@EXAMPLE.test>", ""},
         {"<postmaster@example.test>", ""},
         {"<Postmaster>", ""},
+        {"user@example.test", ""},
+        {" \t< user @example.test > ", ""},
+        {"<user(comment)@example.test>", ""},
+        {"<\"user\"@example.test>", ""},
+        {"<user+a..b@example.test>", ""},
+        {"<user+" X256 "@example.test>", "450 4.1.3"},
+        {"<user+" X250 "@example.test>", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char line[200];
+        char line[400];
         envelope("client.test", "<a@sender.test>");
         snprintf(line, sizeof line, "RCPT TO:%s", cases[i].recipient);
         if (cases[i].code[0] == '\0')
@@ -244,7 +284,7 @@ Test(gate, recipients) {
             says(line, cases[i].code);
     }
     says("RCPT TO:<>", "501 5.1.3");
-    says("RCPT TO:user@example.test", "501 5.1.3");
+    says("RCPT TO:<user user@example.test>", "501 5.1.3");
     says("RCPT FROM:<user@example.test>", "501 5.5.4");
     says("RSET", "250");
     says(GOOD_RCPT, "503 5.5.1");
