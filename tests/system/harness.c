@@ -264,11 +264,13 @@ static void write_config(struct scene *scene, const char *global, const char *li
     snprintf(path, sizeof path, "%s/postern.ini", scene->dir);
     FILE *file = fopen(path, "we");
     cr_assert_not_null(file);
+    /* scene_end() waits no longer, whatever sessions a test leaves behind. */
+    const char *stop = strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "";
     fprintf(file,
-            "[global]\nhostname = mx.example.test\nuser =\nstate-dir = %s/state\n%s[listen mx]\naddress = "
+            "[global]\nhostname = mx.example.test\nuser =\nstate-dir = %s/state\n%s%s[listen mx]\naddress = "
             "127.0.0.1:%u\nmax-per-client = "
             "0\n%s[control]\nsocket = %s/control.sock\n",
-            scene->dir, global, scene->port, listen, scene->dir);
+            scene->dir, stop, global, scene->port, listen, scene->dir);
     vfprintf(file, format, arguments);
     fclose(file);
 }

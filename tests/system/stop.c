@@ -1,0 +1,247 @@
+/* A stop: whoever has no mail under way hears 421 at once, a mail under way gets its reply first, and what has to be
+ * cut in the end is named. */
+#include "hand.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PATIENT "stop-timeout = 60s\n"
+
+static struct hand hand;
+
+Test(stop, a_mail_at_its_dot_gets_its_250_and_comes_once) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_DOT);
+    hand_stop(&hand);
+    hand_say(&hand, "250 2.0.0 queued\r\n");
+    hand_client_hears(&hand, "250 2.0.0 queued");
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_client_in_content_may_end_it_and_hears_its_250) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_CONTENT);
+    hand_stop(&hand);
+    for (unsigned i = 0; i < 20; i++) {
+        hand_client_says(&hand, "more of it\r\n");
+        hand_await(&hand, "more of it\r\n");
+    }
+    /* The next mail is in the same group: it has not begun for its sender, and hears the 421. */
+    hand_client_says(&hand, ".\r\nMAIL FROM:<next@client.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n");
+    hand_await(&hand, "DATA\r\n");
+    hand_say(&hand, "250 2.0.0 queued\r\n");
+    hand_client_hears(&hand, "250 2.0.0 queued");
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    hand_end(&hand);
+}
+
+Test(stop, before_content_a_client_is_not_waited_for) {
+    static const enum hand_stage stages[] = {HAND_GREETED, HAND_MAIL, HAND_RCPT};
+    for (unsigned i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        hand_begin(&hand, PATIENT);
+        hand_session(&hand, stages[i]);
+        hand_stop(&hand);
+        hand_client_hears(&hand, "421 4.3.2");
+        hand_client_says(&hand, "NOOP\r\n"); /* too late, and no reason for a reset */
+        hand_client_hears(&hand, "closed");
+        hand_expect_exit(&hand, 5000);
+        hand_end(&hand);
+    }
+}
+
+Test(stop, a_command_that_awaits_its_reply_hears_421_in_its_place) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_MAIL);
+    hand_client_says(&hand, "RCPT TO:<bob@example.test>\r\nDATA\r\n");
+    hand_await(&hand, "DATA\r\n");
+    hand_stop(&hand);
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    hand_end(&hand);
+}
+
+Test(stop, who_waits_for_a_greeting_or_in_the_queue_hears_421) {
+    struct talk waiting;
+    hand_begin(&hand, PATIENT);
+    talk_begin(&hand.client, NULL, hand.scene.port);
+    hand_take(&hand); /* it never greets */
+    talk_begin(&waiting, NULL, hand.scene.port);
+    WAIT_FOR(info_figure(&hand.scene, "sessions") == 2, 5000);
+    hand_stop(&hand);
+    hand_client_hears(&hand, "421 4.3.2");
+    cr_assert_eq(strncmp(talk_hear(&waiting, 5000), "421 4.3.2", 9), 0);
+    talk_end(&waiting);
+    hand_expect_exit(&hand, 5000);
+    hand_end(&hand);
+}
+
+static void expect_doubled_line(void) {
+    char *line = shell(NULL, "grep 'mail possibly doubled' %s/postern.log", hand.scene.dir);
+    cr_assert(strstr(line, "client=127.0.0.1:") != NULL && strstr(line, "server=vm1") != NULL &&
+                  strstr(line, "helo=\"client.test\" from=\"<ann@client.test>\"") != NULL &&
+                  strstr(line, "phase=dot") != NULL,
+              "%s", line);
+    cr_assert_eq(strchr(line, '\n'), line + strlen(line) - 1, "one line: %s", line);
+    free(line);
+}
+
+Test(stop, a_mail_that_is_cut_at_its_dot_is_named) {
+    hand_begin(&hand, "stop-timeout = 300ms\n");
+    hand_session(&hand, HAND_DOT);
+    hand_stop(&hand);
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 10000);
+    expect_doubled_line();
+    hand_end(&hand);
+}
+
+Test(stop, a_mail_that_is_cut_in_its_content_can_not_come_twice_and_is_not_named) {
+    hand_begin(&hand, "stop-timeout = 300ms\n");
+    hand_session(&hand, HAND_CONTENT);
+    hand_stop(&hand);
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 10000);
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_second_signal_ends_it_at_once_with_the_same_lines) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_DOT);
+    hand_stop(&hand);
+    kill(hand.scene.postern, SIGINT);
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_expect_exit(&hand, 10000);
+    expect_doubled_line();
+    char *left = shell(NULL, "ls %s/control.sock 2>&1", hand.scene.dir);
+    cr_assert(strstr(left, "No such file") != NULL, "%s", left);
+    free(left);
+    hand_end(&hand);
+}
+
+Test(stop, an_idle_session_inside_tls_is_not_waited_for) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_TLS);
+    hand_stop(&hand);
+    hand_client_hears(&hand, "closed"); /* in clear nothing may be said */
+    hand_expect_exit(&hand, 5000);
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_session_inside_tls_whose_client_awaits_an_answer_is_waited_for) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_TLS);
+    hand_client_says(&hand, "\x17the dot");
+    hand_await(&hand, "the dot");
+    hand_stop(&hand);
+    WAIT_FOR(log_has(&hand.scene, "1 inside STARTTLS"), 10000); /* the line that tells of the wait */
+    hand_say(&hand, "\x17taken\r\n");
+    hand_client_hears(&hand, "\x17taken");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_client_that_connects_meanwhile_hears_421_or_is_refused) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct test_sink sink;
+    struct scene scene;
+    unsigned served = 0;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin_with(&scene, PATIENT "workers = 2\n", "",
+                       "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                       sink.port);
+    address.sin_port = htons((uint16_t)scene.port);
+    for (unsigned i = 0;; i++) {
+        struct talk talk = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        if (i == 100)
+            kill(scene.postern, SIGTERM);
+        int result = connect(talk.fd, (struct sockaddr *)&address, sizeof address);
+        cr_assert(result == 0 || errno == ECONNREFUSED, "%s", strerror(errno));
+        if (result == 0) {
+            const char *reply = talk_hear(&talk, 15000);
+            cr_assert(strncmp(reply, "220", 3) == 0 || strncmp(reply, "421 4.3.2", 9) == 0, "%u: %s", i, reply);
+            served++;
+        }
+        close(talk.fd);
+        if (result < 0)
+            break;
+    }
+    cr_assert(served >= 100);
+    scene_end(&scene);
+}
+
+/* --- the operator ends sessions on one backend --- */
+
+Test(stop, shutdown_sessions_ends_those_inside_tls_too_and_says_how_many_must_wait) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_TLS);
+    char *said = ctl(&hand.scene, NULL, "shutdown sessions server vm1");
+    cr_assert(strstr(said, "1 sessions told to end, 1 of them ") != NULL, "%s", said);
+    free(said);
+    hand_client_hears(&hand, "closed");
+    WAIT_FOR(server_figure(&hand.scene, "vm1", "sessions") == 0, 5000);
+    hand_end(&hand);
+}
+
+Test(stop, a_deleted_server_is_free_in_the_end_whatever_its_sessions_do) {
+    hand_begin(&hand, "stop-timeout = 300ms\n");
+    hand_session(&hand, HAND_DOT);
+    free(ctl(&hand.scene, NULL, "del server vm1 force"));
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    WAIT_FOR(info_figure(&hand.scene, "sessions") == 0, 5000);
+    expect_doubled_line();
+    hand_end(&hand);
+}
+
+Test(stop, a_transaction_is_ended_by_shutdown_sessions_behind_its_reply) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_RCPT);
+    free(ctl(&hand.scene, NULL, "shutdown sessions server vm1"));
+    hand_exchange(&hand, "DATA\r\n", "354 go\r\n");
+    hand_client_says(&hand, "x\r\n.\r\n");
+    hand_await(&hand, "x\r\n.\r\n");
+    hand_say(&hand, "250 2.0.0 queued\r\n");
+    hand_client_hears(&hand, "250 2.0.0 queued");
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_end(&hand);
+}
+
+Test(stop, a_client_that_does_not_go_on_with_its_transaction_hears_421_from_shutdown_sessions) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_MAIL);
+    free(ctl(&hand.scene, NULL, "shutdown sessions server vm1"));
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_end(&hand);
+}
+
+Test(stop, who_is_not_greeted_yet_asks_another_server_when_sessions_of_one_are_shut_down) {
+    struct test_sink sink;
+    hand_begin(&hand, PATIENT);
+    talk_begin(&hand.client, NULL, hand.scene.port);
+    hand_take(&hand); /* it never greets */
+    sink_begin(&hand.scene, &sink, "vm2", "");
+    free(ctl(&hand.scene, NULL, "add server vm2 tier primary address 127.0.0.1:%u", sink.port));
+    free(ctl(&hand.scene, NULL, "shutdown sessions server vm1"));
+    hand_client_hears(&hand, "220 ");
+    hand_end(&hand);
+}
