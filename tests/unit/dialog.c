@@ -326,3 +326,24 @@ Test(dialog, lines_that_334_asks_for_are_no_commands_whatever_began_it) {
     cr_assert(!dialog_has_quit(&dialog) && dialog.is_authenticated && !dialog.is_not_smtp);
     cr_assert_not(dialog_is_repeatable(&dialog));
 }
+
+Test(dialog, a_mail_may_have_been_taken_from_its_last_octet_to_its_final_reply) {
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r"), 7);
+    cr_assert_not(dialog_awaits_final_reply(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n"), 7);
+    cr_assert(dialog_awaits_final_reply(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "CMAIL FROM:<b@c>\r\n"), 7);
+    cr_assert(dialog_awaits_final_reply(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S250 ok\r\n"), 7);
+    cr_assert_not(dialog_awaits_final_reply(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CBDAT 4\r\n", "Cabcd"), 7);
+    cr_assert_not(dialog_awaits_final_reply(&dialog), "more chunks are to come");
+    run(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\n", "Cabc"), 7);
+    cr_assert_not(dialog_awaits_final_reply(&dialog), "an octet is missing");
+    run(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\n", "Cabcd"), 7);
+    cr_assert(dialog_awaits_final_reply(&dialog));
+    run(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\n", "Cabcd", "CMAIL FROM:<b@c>\r\nRCPT TO:<d@e>\r\nBDAT 9 LAST\r\n",
+               "Cabc"),
+        7);
+    cr_assert(dialog_awaits_final_reply(&dialog), "of the first, whatever becomes of the second");
+}

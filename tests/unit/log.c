@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/postern-unit-log-XXXXXX";
@@ -80,4 +81,34 @@ Test(log, a_destination_that_stalls_costs_lines_but_no_time_and_the_loss_is_coun
     close(reader); /* the stalled write fails, and the thread can end */
     log_finish();
     unlink(path);
+}
+
+/* In a process of its own, which aborts. */
+static int abort_behind_lines(bool is_fatal) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(STDERR_FILENO);
+        if (log_start(path, LOG_LEVEL_INFO) < 0 || log_join() < 0)
+            _exit(1);
+        for (unsigned i = 0; i < 500; i++)
+            log_info("line %u before the abort", i);
+        if (is_fatal)
+            log_fatal("fatal: the last %s", "word");
+        abort();
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+Test(log, the_lines_before_an_abort_are_there) {
+    for (unsigned is_fatal = 0; is_fatal < 2; is_fatal++) {
+        make_path();
+        cr_assert_eq(abort_behind_lines(is_fatal == 1), SIGABRT);
+        const char *text = contents();
+        cr_assert_not_null(strstr(text, "line 499 before the abort"));
+        cr_assert_eq(strstr(text, "error: fatal: the last word") != NULL, is_fatal == 1);
+        unlink(path);
+        memcpy(path + sizeof path - 7, "XXXXXX", 6);
+    }
 }
