@@ -56,7 +56,8 @@ static bool is_octets(const char *text) {
     return false;
 }
 
-/* "2001:db8:1": two to seven groups without leading zeros, in lower case. */
+/* "2001:db8:1": two to seven groups without leading zeros, in lower case; or "2001:db8:", of one to six, where an
+ * address was cut within its "::". */
 static bool is_groups(const char *text) {
     for (unsigned groups = 1; groups <= 7; groups++) {
         size_t digits = strspn(text, "0123456789abcdef");
@@ -67,8 +68,17 @@ static bool is_groups(const char *text) {
             return groups > 1;
         if (*text++ != ':')
             return false;
+        if (*text == '\0')
+            return groups < 7;
     }
     return false;
+}
+
+/* A whole IPv6 address, as Postfix writes it, is the beginning of longer ones: "2001:db8::1" of "2001:db8::1:5". */
+static bool is_beginning_too(const char *text, enum key_kind kind, const struct cidr *cidr) {
+    char host[ADDRESS_TEXT_MAX];
+    return kind == KEY_NETWORK && cidr->base.sa.sa_family == AF_INET6 && cidr->prefix_bits == 128 &&
+           strcmp(text, address_format_host(&cidr->base, host)) == 0;
 }
 
 /* `key` is in lower case and becomes what the map is searched for. */
@@ -131,6 +141,11 @@ static int add_entry(struct access_table *table, const char *key, const char *wr
     return text_map_add(&table->keys, key, strlen(key), (uint32_t)table->entries_count++);
 }
 
+/* Of an address that has its entry: the same one for what begins so. */
+static int add_beginning(struct access_table *table, const char *text) {
+    return text_map_add(&table->keys, text, strlen(text), (uint32_t)table->entries_count - 1);
+}
+
 static void note_kind(struct access_table *table, enum key_kind kind, const struct cidr *cidr) {
     if (kind == KEY_NAME)
         table->has_names = true;
@@ -141,13 +156,14 @@ static void note_kind(struct access_table *table, enum key_kind kind, const stru
 }
 
 static int take_entry(struct reading *reading, const char *written, const char *action_text) {
-    char key[KEY_MAX];
+    char key[KEY_MAX], text[KEY_MAX];
     struct cidr cidr;
     struct access_action action;
     size_t length = 0;
     for (; written[length] != '\0' && length + 1 < sizeof key; length++)
         key[length] = (char)tolower((unsigned char)written[length]);
     key[length] = '\0';
+    memcpy(text, key, length + 1);
     enum key_kind kind = written[length] != '\0' ? KEY_WRONG : parse_key(key, &cidr);
     if (!line_file_is_plain(&reading->lines, written, strlen(written)))
         return 0;
@@ -155,7 +171,8 @@ static int take_entry(struct reading *reading, const char *written, const char *
         line_file_say(
             &reading->lines,
             "\"%.80s\" is no client; allowed: an address, 192.0.2.0/24, 2001:db8::/32 (no bits set behind the "
-            "prefix), the beginning of an address as 192.0.2 or 2001:db8, example.org, .example.org, unknown",
+            "prefix), the beginning of an address as 192.0.2 or 2001:db8 or 2001:db8:, example.org, .example.org, "
+            "unknown",
             written);
     if (*action_text == '\0') {
         line_file_say(&reading->lines, "\"%.80s\" has no action behind it", written);
@@ -167,7 +184,10 @@ static int take_entry(struct reading *reading, const char *written, const char *
     if (wrong != NULL || kind == KEY_WRONG)
         return 0;
     note_kind(&reading->table, kind, &cidr);
-    return add_entry(&reading->table, key, action_text, &action);
+    int result = add_entry(&reading->table, key, action_text, &action);
+    if (result == 0 && is_beginning_too(text, kind, &cidr))
+        result = add_beginning(&reading->table, text);
+    return result;
 }
 
 /* The logical line is whole. Mistakes are told with the number of its first line. */

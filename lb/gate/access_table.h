@@ -8,8 +8,8 @@
  * - `unknown` is the name of a client without a confirmed one, as in Postfix.
  * - Addresses and networks with a prefix length: the first in the file that contains the client, as cidr_table(5).
  * - After those `192.0.2`, `192.0`, `2001:db8`: the longest, as access(5). They are compared as text, cut at the last
- * dot or colon, so that `2001:db8:1` takes no client that is written `2001:db8::1`. A whole address is never cut short
- *   (with Postfix `2001:db8::1` takes `2001:db8::1:5` as well).
+ *   dot or colon, so that `2001:db8:1` takes no client that is written `2001:db8::1`, while `2001:db8:` does, and
+ *   `2001:db8::1` takes `2001:db8::1:5` as well as itself.
  * - Of two entries with the same key the first counts, as postmap(1) has it. */
 #ifndef POSTERN_GATE_ACCESS_TABLE_H
 #define POSTERN_GATE_ACCESS_TABLE_H

@@ -243,7 +243,6 @@ Test(access_file, every_wrong_client_is_said_with_its_line) {
         "010.1",
         "12345",
         "0123",
-        "2001:db8:",
         "2001:0db8",
         ":db8",
         "db8:x",
@@ -326,4 +325,34 @@ Test(access_file, a_hundred_thousand_networks_and_names_are_found) {
     ASSERT_FINDS(table, "192.0.2.1", "h0.test", "550 5.7.1 n0");
     access_table_finish(&table);
     free(text);
+}
+
+/* smtpd(8) cuts an address at its last colon, again and again: 2001:db8::1:5, 2001:db8::1, 2001:db8:, 2001:db8, 2001.
+ */
+Test(access_file, ipv6_addresses_are_cut_where_postfix_cuts_them) {
+    struct access_table table;
+    ASSERT_GOOD(
+        "2001:db8::1 550 a\n2001:db8: 550 b\n2001:db8 550 c\n2001:dba: 550 d\n2001:dbc::1:5 OK\n2001:dbc::1 550 "
+        "e\n2001: 550 f\n",
+        &table);
+    ASSERT_FINDS(table, "[2001:db8::1]", NULL, "550 5.7.1 a");
+    ASSERT_FINDS(table, "[2001:db8::1:5]", NULL, "550 5.7.1 a");
+    ASSERT_FINDS(table, "[2001:db8::1:2:3]", NULL, "550 5.7.1 a");
+    ASSERT_FINDS(table, "[2001:db8::2]", NULL, "550 5.7.1 b");
+    ASSERT_FINDS(table, "[2001:db8::12:3]", NULL, "550 5.7.1 b");
+    ASSERT_FINDS(table, "[2001:db8:1::2]", NULL, "550 5.7.1 c");
+    ASSERT_FINDS(table, "[2001:dba::7]", NULL, "550 5.7.1 d");
+    ASSERT_FINDS(table, "[2001:dba:1::7]", NULL, "-");
+    ASSERT_FINDS(table, "[2001:dbc::1:5]", NULL, "ok");
+    ASSERT_FINDS(table, "[2001:dbc::1:6]", NULL, "550 5.7.1 e");
+    ASSERT_FINDS(table, "[2001::9]", NULL, "550 5.7.1 f");
+    access_table_finish(&table);
+    ASSERT_GOOD("2001:db8::1 550 a\n2001:db8::/32 OK\n", &table);
+    ASSERT_FINDS(table, "[2001:db8::1:5]", NULL, "ok");
+    access_table_finish(&table);
+    assert_wrong("2001:db8:::1 OK\n", "is no client");
+    assert_wrong("2001:db8:0: : OK\n", "\": OK\"");
+    assert_wrong("1:2:3:4:5:6:7: OK\n", "is no client");
+    assert_wrong(": OK\n", "is no client");
+    assert_wrong("2001:0db8: OK\n", "is no client");
 }
