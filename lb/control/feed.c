@@ -18,7 +18,6 @@
 
 #define QUEUE_MAX     8192u
 #define BATCH_MAX     64u
-#define LINE_ROOM     8192u
 #define POLL_MS       200
 #define HELLO_S       60
 #define ANSWER_S      15
@@ -34,7 +33,7 @@ struct feed {
     struct feed_join *join;
     FILE *log;
     ino_t inode;
-    char line[LINE_ROOM];
+    char line[FEED_LINE_MAX];
     size_t line_length;
     bool line_is_cut; /* the rest of a line that is too long is thrown away */
     struct feed_outcome queue[QUEUE_MAX];
@@ -72,7 +71,7 @@ static void read_log(struct feed *feed) {
     while (feed->count < QUEUE_MAX && (c = getc(feed->log)) != EOF) {
         if (c == '\n')
             take_line(feed);
-        else if (c == '\0' || feed->line_length == LINE_ROOM - 1)
+        else if (c == '\0' || feed->line_length == FEED_LINE_MAX - 1)
             feed->line_is_cut = true;
         else
             feed->line[feed->line_length++] = (char)c;

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,10 +188,9 @@ static bool take_rspamd_action(const char *text, struct feed_event *event) {
         const char *action;
         enum evidence_kind verdict;
     } actions[] = {
-        {"(no action): [", EVIDENCE_FEEDBACK_GOOD},
-        {"(add header): [", EVIDENCE_FEEDBACK_SPAM},
-        {"(rewrite subject): [", EVIDENCE_FEEDBACK_SPAM},
-        {"(reject): [", EVIDENCE_FEEDBACK_SPAM},
+        {"(no action): [", EVIDENCE_FEEDBACK_GOOD},       {"(add header): [", EVIDENCE_FEEDBACK_SPAM},
+        {"(rewrite subject): [", EVIDENCE_FEEDBACK_SPAM}, {"(reject): [", EVIDENCE_FEEDBACK_SPAM},
+        {"(quarantine): [", EVIDENCE_FEEDBACK_SPAM},      {"(discard): [", EVIDENCE_FEEDBACK_SPAM},
     };
     const char *action = *text != '\0' && text[1] == ' ' ? text + 2 : "";
     for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
@@ -236,12 +236,49 @@ static const char *skip_word(const char *text) {
     return text + strspn(text, " ");
 }
 
-/* "Nov 24 16:54:35 ", "2026-11-24T16:54:35.1+00:00 " or, in rspamd's own file, "2026-11-24 16:54:35 ". */
+static bool is_word_of(const char *text, const char *octets) {
+    size_t length = strcspn(text, " ");
+    return length > 0 && strspn(text, octets) >= length;
+}
+
+/* How many words the time at the beginning of a line takes:
+ *   "Nov 24 16:54:35 ", with fractions too          syslog, journalctl -o short, short-precise
+ *   "2026-11-24T16:54:35.1+00:00 "                  rsyslog, journalctl -o short-iso, short-iso-precise
+ *   "2026-11-24 16:54:35 "                          rspamd's own file
+ *   "Tue 2026-11-24 16:54:35 UTC "                  journalctl -o short-full
+ *   "1764003275.123456 ", "[12345.678901] "         journalctl -o short-unix, short-monotonic */
+static unsigned time_words(const char *text) {
+    if (isdigit((unsigned char)*text))
+        return memchr(text, 'T', strcspn(text, " ")) != NULL || is_word_of(text, "0123456789.") ? 1 : 2;
+    if (*text == '[') /* the number may be filled up with blanks */
+        return text[1] == ' ' ? 2 : 1;
+    bool has_weekday = strlen(text) > 4 && text[3] == ' ' && is_word_of(text + 4, "0123456789-");
+    return has_weekday && strcspn(text + 4, " ") == strlen("2026-11-24") ? 4 : 3;
+}
+
 static const char *skip_time(const char *text) {
-    if (!isdigit((unsigned char)text[0]))
-        return skip_word(skip_word(skip_word(text)));
-    bool is_one_word = memchr(text, 'T', strcspn(text, " ")) != NULL;
-    return is_one_word ? skip_word(text) : skip_word(skip_word(text));
+    for (unsigned words = time_words(text); words > 0; words--)
+        text = skip_word(text);
+    return *text == '<' ? skip_word(text) : text; /* "<mail.info> " or "<2.6> ": FreeBSD's syslogd -v */
+}
+
+/* RFC 5424 §6, as syslogd -O rfc5424 of FreeBSD and rsyslog's SyslogProtocol23Format write it: "<22>1 TIME HOST
+ * postfix/smtpd 123 - - …". Its words in the older form's place, in `ret_line`; false when it is none. */
+static bool read_rfc5424(const char *line, char *ret_line, size_t size) {
+    char *end;
+    if (*line != '<' || !isdigit((unsigned char)line[1]))
+        return false;
+    strtoul(line + 1, &end, 10);
+    if (strncmp(end, ">1 ", 3) != 0)
+        return false;
+    const char *time = end + 3, *host = skip_word(time), *tag = skip_word(host), *process = skip_word(tag);
+    const char *id = skip_word(process), *data = skip_word(id);
+    if (*data != '-') /* structured data is nobody's of these programs */
+        return false;
+    int length =
+        snprintf(ret_line, size, "%.*s %.*s %.*s[%.*s]: %s", (int)strcspn(time, " "), time, (int)strcspn(host, " "),
+                 host, (int)strcspn(tag, " "), tag, (int)strcspn(process, " "), process, skip_word(data));
+    return length > 0 && (size_t)length < size;
 }
 
 /* "postfix/smtpd[123]: " or "/usr/sbin/amavisd[123]: ": the program's name (an instance's too, as postfix-in) without
@@ -273,11 +310,18 @@ static const char *read_tag(const char *text, char program[32], char service[32]
     return text + length + 1;
 }
 
+/* Where the host's name is not there: a time of seconds in brackets and spamd's process look alike. */
+static bool is_spamd_itself(const char *text) {
+    return *text == '[' && after(skip_word(text), "info: ") != NULL;
+}
+
 void feed_log_read(const char *line, struct feed_event *ret_event) {
-    char program[32], service[32];
+    char program[32], service[32], older[FEED_LINE_MAX];
     unsigned process;
     *ret_event = (struct feed_event){.kind = FEED_NOTHING};
-    const char *text = skip_time(line);
+    if (read_rfc5424(line, older, sizeof older))
+        line = older;
+    const char *text = is_spamd_itself(line) ? line : skip_time(line);
     if (*text == '#') { /* rspamd's own file: "#123(normal) <…>; task; …" */
         read_rspamd(skip_word(text), ret_event);
         return;

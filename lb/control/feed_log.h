@@ -1,6 +1,7 @@
-/* What lines of a mail log tell about mails: Postfix, Amavis, SpamAssassin's spamd and rspamd, by syslog or in their
- * own files. Pure. A client's address comes only from smtpd's own words; what stands in <> or quotes is the sender's
- * choice and never read for a verdict. */
+/* What lines of a mail log tell about mails: Postfix, Amavis, SpamAssassin's spamd and rspamd, by syslog (BSD's form,
+ * with priorities as FreeBSD has them, or RFC 5424's), as journalctl prints them, or in their own files. Pure. A
+ * client's address comes only from smtpd's own words; what stands in <> or quotes is the sender's choice and never read
+ * for a verdict. */
 #ifndef POSTERN_CONTROL_FEED_LOG_H
 #define POSTERN_CONTROL_FEED_LOG_H
 
@@ -21,6 +22,8 @@ enum feed_event_kind {
 };
 
 #define FEED_ID_MAX 31u
+/* A line that is longer is none of these programs' (with its NUL). */
+#define FEED_LINE_MAX 8192u
 
 struct feed_event {
     enum feed_event_kind kind;

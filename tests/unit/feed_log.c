@@ -239,3 +239,84 @@ Test(feed_log, the_oldest_mails_are_forgotten_first) {
     feed(AMAVIS "(1-1) Passed CLEAN {X}, <a@b> -> <c@d>, Queue-ID: Q10, x");
     cr_assert_str_eq(told, "198.51.0.10 good;");
 }
+
+/* The same line as each program that keeps logs writes it. */
+Test(feed_log, a_line_is_read_whatever_stands_before_it) {
+    static const char *const starts[] = {
+        "Nov 24 16:54:35 vm1 ",                               /* syslog, journalctl -o short */
+        "Nov  4 16:54:35 vm1 ",                               /* a day of one digit */
+        "Nov 24 16:54:35.123456 vm1 ",                        /* journalctl -o short-precise */
+        "2026-11-24T16:54:35.870581+00:00 vm1.example.test ", /* rsyslog */
+        "2026-11-24T16:54:35+0100 vm1 ",                      /* journalctl -o short-iso */
+        "2026-11-24T16:54:35.123456+0100 vm1 ",               /* journalctl -o short-iso-precise */
+        "Tue 2026-11-24 16:54:35 UTC vm1 ",                   /* journalctl -o short-full */
+        "Tue 2026-11-24 16:54:35 CET vm1 ",
+        "1764003275.123456 vm1 ", /* journalctl -o short-unix */
+        "[12345.678901] vm1 ",    /* journalctl -o short-monotonic */
+        "[    5.678901] vm1 ",
+        "Nov 24 16:54:35 <mail.info> vm1 ", /* FreeBSD, syslogd -vv */
+        "Nov 24 16:54:35 <2.6> vm1 ",       /* FreeBSD, syslogd -v */
+        "2026-11-24T16:54:35.123456+00:00 <mail.info> vm1 ",
+    };
+    char line[300];
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        snprintf(line, sizeof line, "%spostfix/smtpd[10602]: 033B6A7405%zu: client=mx.client.test[203.0.113.5]",
+                 starts[i], i % 10);
+        cr_assert_eq(kind_of(line), FEED_CLIENT, "%s", line);
+        snprintf(line, sizeof line,
+                 "%s/usr/local/sbin/amavisd[9907]: (10554-01) Passed CLEAN {RelayedInbound}, "
+                 "[203.0.113.5]:48498 [203.0.113.5] <a@b.test> -> <u@example.test>, Queue-ID: 033B6A74054, Message-ID: "
+                 "<m1@b.test>",
+                 starts[i]);
+        cr_assert_eq(kind_of(line), FEED_VERDICT, "%s", line);
+    }
+    cr_assert_eq(kind_of("<22>1 2026-11-24T16:54:35.123456+00:00 vm1 postfix/smtpd 10602 - - 033B6A74054: "
+                         "client=mx.client.test[203.0.113.5]"),
+                 FEED_CLIENT);
+    cr_assert_eq(kind_of("<22>1 2026-11-24T16:54:35.123456+00:00 vm1 postfix/smtpd - - - 033B6A74054: "
+                         "client=mx.client.test[203.0.113.5]"),
+                 FEED_NOTHING, "no process");
+    static const char *const others[] = {"-- Journal begins at Tue 2026-11-24 16:54:35 UTC. --",
+                                         "-- Boot 0123456789abcdef --",
+                                         "Nov 24 16:54:35 vm1 last message repeated 3 times",
+                                         "Nov 24 16:54:35 <mail.info>",
+                                         "[",
+                                         "[ ",
+                                         "<22>1",
+                                         "<22>1 ",
+                                         "<22>1 - - - - - -",
+                                         "<",
+                                         "Tue 2026-11-24",
+                                         ""};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        cr_assert_eq(kind_of(others[i]), FEED_NOTHING, "%s", others[i]);
+}
+
+Test(feed_log, what_rspamd_quarantines_or_discards_is_spam_and_what_it_delays_is_nothing) {
+    static const struct {
+        const char *action;
+        enum feed_event_kind kind;
+    } rows[] = {{"T (quarantine)", FEED_VERDICT},  {"T (discard)", FEED_VERDICT},       {"F (greylist)", FEED_NOTHING},
+                {"F (soft reject)", FEED_NOTHING}, {"F (custom)", FEED_NOTHING},        {"S (discard)", FEED_VERDICT},
+                {"F (no action)", FEED_VERDICT},   {"T (unknown action)", FEED_NOTHING}};
+    char line[400];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct feed_event event;
+        snprintf(line, sizeof line,
+                 RSPAMD "id: <m@b.test>, qid: <1F183A78724>, ip: 203.0.113.33, from: <a@b.test>, (default: %s: "
+                        "[16.50/15.00] [BAYES_SPAM(5.10){99.9%%;}]), len: 198",
+                 rows[i].action);
+        feed_log_read(line, &event);
+        cr_assert_eq(event.kind, rows[i].kind, "%s", rows[i].action);
+        if (event.kind == FEED_VERDICT)
+            cr_assert_eq(event.verdict,
+                         strstr(rows[i].action, "no action") != NULL ? EVIDENCE_FEEDBACK_GOOD : EVIDENCE_FEEDBACK_SPAM);
+    }
+}
+
+Test(feed_log, a_client_of_the_local_link_keeps_its_verdict) {
+    struct feed_event event;
+    feed_log_read(AT "postfix/smtpd[10602]: 033B6A74054: client=unknown[IPv6:fe80::1%lo]", &event);
+    cr_assert_eq(event.kind, FEED_CLIENT);
+    cr_assert(address_is_link_local(&event.client) && event.client.in6.sin6_scope_id == 0);
+}
