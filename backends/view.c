@@ -17,6 +17,10 @@ void backend_set_add(struct backend_set *set, const struct backend *backend) {
     set->bits[backend->id / 64] |= UINT64_C(1) << (backend->id % 64);
 }
 
+void backend_set_remove(struct backend_set *set, const struct backend *backend) {
+    set->bits[backend->id / 64] &= ~(UINT64_C(1) << (backend->id % 64));
+}
+
 bool backend_set_has(const struct backend_set *set, const struct backend *backend) {
     return (set->bits[backend->id / 64] >> (backend->id % 64)) & 1;
 }

@@ -49,6 +49,7 @@ struct backend_set {
     uint64_t bits[BACKENDS_MAX / 64];
 };
 void backend_set_add(struct backend_set *set, const struct backend *backend);
+void backend_set_remove(struct backend_set *set, const struct backend *backend);
 bool backend_set_has(const struct backend_set *set, const struct backend *backend);
 
 enum choice {

@@ -5,9 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <unistd.h>
 
 static void close_when_idle(struct conn *conn);
 
@@ -85,7 +83,7 @@ static void on_installed(struct op *op, int result, unsigned flags) {
     struct conn *conn = container_of(op, struct conn, manage);
     (void)flags;
     conn->manage_armed = false;
-    close(conn->fd);
+    io_close_fd(conn->io, conn->fd);
     conn->fd = -1;
     if (result < 0)
         conn->slot = -1;
@@ -168,29 +166,10 @@ void conn_adopt_fd(struct conn *conn, int fd) {
     io_install(conn->io, &conn->manage, &conn->slot);
 }
 
-/* Without IP_BIND_ADDRESS_NO_PORT the kernel would reserve a port at bind(2), for all destinations at once: 28,000
- * sessions from one address would be the end even with many backends (ip(7)). */
-static int bind_source(int fd, const struct address *source) {
-    int on = 1;
-    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
-        return -errno;
-    return bind(fd, &source->sa, address_length(source)) < 0 ? -errno : 0;
-}
-
 int conn_connect(struct conn *conn, const struct address *address, const struct address *source) {
-    int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = io_socket(conn->io, address->sa.sa_family, source);
     if (fd < 0)
-        return -errno;
-    int on = 1;
-    int result = 0;
-    if (address->sa.sa_family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
-        result = -errno;
-    if (result == 0 && source != NULL)
-        result = bind_source(fd, source);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
+        return fd;
     conn->connect_address = address;
     conn_adopt_fd(conn, fd);
     return 0;

@@ -67,6 +67,10 @@ struct timers *io_timers(struct io *io);
  * `peer_length` must live until completion. */
 void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struct address *peer,
                socklen_t *peer_length);
+/* A stream socket to connect with: TCP_NODELAY, and bound to `source` (NULL: to none), whose port is chosen at connect
+ * (IP_BIND_ADDRESS_NO_PORT, ip(7)). Returns a normal descriptor, the caller's, or -errno. */
+int io_socket(struct io *io, int family, const struct address *source);
+void io_close_fd(struct io *io, int fd);
 /* Puts the normal descriptor *fd into the table; on success *fd has become the slot number. The caller then closes
  * the number it passed. */
 void io_install(struct io *io, struct op *op, int *fd);

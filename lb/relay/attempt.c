@@ -229,7 +229,8 @@ static void on_connected(struct attempt *attempt, int result) {
         attempt_fail(attempt, FAILURE_SHORTAGE, "no buffer for the PROXY header");
         return;
     }
-    if (attempt->session->attempt == attempt)
+    /* A hedge that has taken the place of a failed try finds its session in GREETING already. */
+    if (attempt->session->attempt == attempt && attempt->session->state == SESSION_CONNECT)
         session_enter(attempt->session, SESSION_GREETING);
     conn_recv(&attempt->conn, false);
 }

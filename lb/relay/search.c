@@ -201,6 +201,8 @@ static void commit_to(struct attempt *attempt) {
     struct attempt *loser = session->attempt == attempt ? session->hedge : session->attempt;
     session->attempt = attempt;
     session->hedge = NULL;
+    if (loser != NULL) /* it was slower, and has not failed: a replay may still go to it */
+        backend_set_remove(&session->tried, loser->backend);
     attempt_give_up(loser);
     attempt->is_committed = true;
     if (session->worker->shared->config->tiers[attempt->backend->tier].gate) /* by a replay, too */

@@ -158,21 +158,29 @@ static void serve_new_view(struct worker *worker) {
 }
 
 /* The first wait ends at once, and has given the accepts to the kernel. */
-static void serve(struct worker *worker) {
+void worker_begin(struct worker *worker) {
     mailbox_start(&worker->mailbox);
     mailbox_wake(&worker->mailbox);
     worker->view = snapshots_online(worker->shared->views, worker->index);
     take_local_addresses(worker);
     for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_start(&worker->listeners[i]);
+}
+
+void worker_turn(struct worker *worker) {
+    snapshots_offline(worker->shared->views, worker->index);
+    io_wait(worker->io);
+    worker->view = snapshots_online(worker->shared->views, worker->index);
+    serve_new_view(worker);
+    io_dispatch(worker->io);
+    sweeps_run(worker);
+    queue_run(worker);
+}
+
+static void serve(struct worker *worker) {
+    worker_begin(worker);
     while (!shut_down_is_over(worker)) {
-        snapshots_offline(worker->shared->views, worker->index);
-        io_wait(worker->io);
-        worker->view = snapshots_online(worker->shared->views, worker->index);
-        serve_new_view(worker);
-        io_dispatch(worker->io);
-        sweeps_run(worker);
-        queue_run(worker);
+        worker_turn(worker);
         if (!atomic_load_explicit(&worker->is_serving, memory_order_relaxed)) {
             atomic_store(&worker->is_serving, true);
             mailbox_wake(worker->shared->manager);

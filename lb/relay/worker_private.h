@@ -131,6 +131,10 @@ uint64_t worker_random(struct worker *worker);
 /* The session's memory goes back to the pool; ends a stopping worker with its last one. */
 void worker_release_session(struct session *session);
 
+/* A worker's life without its thread: once after io_start(), and then turn by turn. */
+void worker_begin(struct worker *worker);
+void worker_turn(struct worker *worker);
+
 /* offers.c: the number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't
  * be kept; and back. */
 uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length);

@@ -1,0 +1,37 @@
+/* Sockets to connect with, before they stand in the ring's table: a few system calls that never wait. Beside
+ * io_uring.c, since they do not depend on the kind of ring. */
+#include "lb/engine/io.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+/* Without IP_BIND_ADDRESS_NO_PORT the kernel would reserve a port at bind(2), for all destinations at once: 28,000
+ * sessions from one address would be the end even with many backends (ip(7)). */
+static int bind_source(int fd, const struct address *source) {
+    int on = 1;
+    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
+        return -errno;
+    return bind(fd, &source->sa, address_length(source)) < 0 ? -errno : 0;
+}
+
+int io_socket(struct io *io, int family, const struct address *source) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    int result = 0;
+    (void)io;
+    if (fd < 0)
+        return -errno;
+    if (family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        result = -errno;
+    if (result == 0 && source != NULL)
+        result = bind_source(fd, source);
+    if (result < 0)
+        close(fd);
+    return result < 0 ? result : fd;
+}
+
+void io_close_fd(struct io *io, int fd) {
+    (void)io;
+    close(fd);
+}
