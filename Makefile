@@ -38,7 +38,7 @@ FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz bench bench-publish bench-failover bench-flood bench-rude bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -96,6 +96,12 @@ $(OUT)/tests/system: $(SYSTEM:%.c=$(OUT)/obj/%.o) $(LIBRARY)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
 
+# The simulator brings its own ring and log: the library's are not linked.
+$(OUT)/tests/sim: $(patsubst %.c,$(OUT)/obj/%.o,$(sort $(wildcard tests/sim/*.c))) $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(OUT)/tests/fuzz/%: $(OUT)/obj/tests/fuzz/%.o $(LIBRARY)
 	@mkdir -p $(@D) $(OUT)/corpus/$*
 	@echo '  LINK  $@'
@@ -136,6 +142,13 @@ test-system: ## the real binary against real peers; FILTER='suite/name'
 # Each target alone says little when all is well; when it is not, its input is left in build/fuzz.
 test-fuzz:
 	@$(MAKE) --no-print-directory fuzz TIME=2
+
+# Seeds of the simulator, from which, and how many sessions each.
+SEEDS    = 1000
+FROM     = 1
+sim: deps ## simulated worlds of clients and backends; SEEDS=N FROM=seed
+	@$(MAKE) --no-print-directory $(OUT)/tests/sim
+	@$(OUT)/tests/sim --from $(FROM) --seeds $(SEEDS)
 
 fuzz: deps-test ## each parser under libFuzzer; TIME=seconds each
 	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-programs
