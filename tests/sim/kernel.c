@@ -98,6 +98,8 @@ static int try_recv(struct io *io, struct flight *flight, unsigned *ret_flags) {
         id = io->free_buffers[--io->free_count];
     io->in_use++;
     size_t most = sim_once_in(3) ? 1 + sim_below(40) : io_buffer_size(id);
+    if (most > op->octets_max)
+        most = op->octets_max;
     *ret_flags = id << 16;
     return wire_we_read(wire, io_buffer(io, id), most);
 }

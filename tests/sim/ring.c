@@ -193,9 +193,11 @@ bool io_recv_give_up(struct io *io, struct recv_op *op) {
     return true;
 }
 
-void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
+void io_recv(struct io *io, struct recv_op *op, int slot, unsigned octets_max, bool data_expected) {
     (void)data_expected;
+    assert(octets_max >= 1 && octets_max <= IO_BUFFER_SIZE);
     op->is_bulk = op->is_unwanted = false;
+    op->octets_max = octets_max;
     op->slot = slot;
     fly(io, &op->op, RECV, slot);
 }
@@ -203,6 +205,7 @@ void io_recv(struct io *io, struct recv_op *op, int slot, bool data_expected) {
 void io_recv_bulk(struct io *io, struct recv_op *op, int slot) {
     op->is_bulk = io->bulk_free_count > 0;
     op->is_unwanted = false;
+    op->octets_max = IO_BULK_SIZE;
     op->slot = slot;
     fly(io, &op->op, RECV, slot);
 }
@@ -265,7 +268,7 @@ static void feed_starved(struct io *io) {
     for (unsigned tries = io->free_count; io->starved != NULL && tries > 0; tries--) {
         struct recv_op *op = io->starved;
         leave_starved(io, op);
-        io_recv(io, op, op->slot, false);
+        io_recv(io, op, op->slot, op->octets_max < IO_BUFFER_SIZE ? op->octets_max : IO_BUFFER_SIZE, false);
     }
 }
 
