@@ -231,7 +231,7 @@ static void hear(struct session *session) {
     server->first = (server->first + 1) % REPLIES_MAX;
     server->count--;
     dialog_feed_server(&session->dialog, (const uint8_t *)text, strlen(text), &event);
-    session->is_over |= event.kind == DIALOG_UNTRUSTED || event.kind == DIALOG_TLS;
+    session->is_over |= event.kind == DIALOG_UNTRUSTED || event.kind == DIALOG_JUNK || event.kind == DIALOG_TLS;
     if (event.kind == DIALOG_REPLY && event.verb == VERB_EHLO && event.code == 250)
         dialog_note_chunking(&session->dialog, does(server, OFFERS_CHUNKS));
 }

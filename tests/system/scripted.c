@@ -2,6 +2,7 @@
 #include "scripted.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -40,9 +41,22 @@ static const struct scripted_rule *find(const struct scripted_rule *rules, const
     return NULL;
 }
 
+static void say(struct connection *connection, const char *reply) {
+    struct scripted *scripted = connection->scripted;
+    size_t length = strlen(reply), said = 0;
+    while (atomic_load(&scripted->is_held))
+        pause_ms(5);
+    while (said < length) {
+        size_t left = length - said, piece = scripted->piece > 0 && scripted->piece < left ? scripted->piece : left;
+        if (send(connection->fd, reply + said, piece, MSG_NOSIGNAL) < 0)
+            return;
+        said += piece;
+    }
+}
+
 /* Returns false when the connection is over. */
 static bool do_rule(struct connection *connection, const struct scripted_rule *rule) {
-    send(connection->fd, rule->reply, strlen(rule->reply), MSG_NOSIGNAL);
+    say(connection, rule->reply);
     if (rule->end == RESETS)
         setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
     return rule->end == GOES_ON;
@@ -57,6 +71,14 @@ static bool answer(struct connection *connection, const char *line) {
     if (line[0] == '.')
         atomic_fetch_add(&scripted->mails, 1);
     return do_rule(connection, rule);
+}
+
+static void note(struct scripted *scripted, const char *line) {
+    size_t at = atomic_load(&scripted->told_length), length = strlen(line);
+    if (at + length >= sizeof scripted->told)
+        return;
+    memcpy(scripted->told + at, line, length + 1);
+    atomic_store(&scripted->told_length, at + length);
 }
 
 static bool is_quiet_for(const struct connection *connection, unsigned ms) {
@@ -76,25 +98,29 @@ static void *serve(void *argument) {
         }
         if (fgets(line, sizeof line, connection->input) == NULL)
             snprintf(line, sizeof line, "EOF");
+        else
+            note(connection->scripted, line);
         bool is_text = connection->in_content && strcmp(line, ".\r\n") != 0 && strcmp(line, "EOF") != 0;
         goes_on = is_text || answer(connection, line);
         if (strcmp(line, "EOF") == 0)
             break;
     }
     fclose(connection->input);
+    atomic_fetch_add(&connection->scripted->ended, 1);
     free(connection);
     return NULL;
 }
 
 static void *listen_on(void *argument) {
     struct scripted *scripted = argument;
-    int fd;
+    int fd, on = 1;
     while ((fd = accept(scripted->fd, NULL, NULL)) >= 0) {
         struct connection *connection = calloc(1, sizeof *connection);
         pthread_t thread;
         connection->scripted = scripted;
         connection->fd = fd;
         connection->input = fdopen(fd, "r");
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         atomic_fetch_add(&scripted->sessions, 1);
         if (pthread_create(&thread, NULL, serve, connection) == 0)
             pthread_detach(thread);

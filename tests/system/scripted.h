@@ -21,14 +21,21 @@ struct scripted_rule {
 };
 
 #define SCRIPTED_RULES_MAX 4u
+#define SCRIPTED_TOLD_MAX  131072u
 
 struct scripted {
     unsigned port;
     int fd;
     /* A rule is given before the connection that it is for begins; `line` NULL ends them. */
     struct scripted_rule rules[SCRIPTED_RULES_MAX + 1];
+    unsigned piece;      /* octets in a segment of what it says; 0: whole replies */
+    atomic_bool is_held; /* it says nothing meanwhile */
     atomic_uint mails;
     atomic_uint sessions; /* begun, probes among them */
+    atomic_uint ended;    /* of these, by whomever */
+    /* All that it was told, where it is asked by one session at a time. */
+    char told[SCRIPTED_TOLD_MAX];
+    atomic_size_t told_length;
 };
 
 void scripted_begin(struct scripted *scripted);
