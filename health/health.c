@@ -39,6 +39,7 @@ struct health {
     struct check *checks;
     struct ssl_ctx_st *tls_context; /* NULL: no tier needs it */
     uint64_t random;
+    bool is_stopping; /* no probe begins any more */
 };
 
 static uint64_t next_random(struct health *health) {
@@ -61,6 +62,8 @@ static void free_check(struct check *check) {
 }
 
 static void schedule(struct check *check, uint64_t wait_ms) {
+    if (check->health->is_stopping)
+        return;
     timer_set(io_timers(check->health->io), &check->timer, io_now_ms(check->health->io) + wait_ms);
 }
 
@@ -244,7 +247,7 @@ void health_remove(struct health *health, struct backend *backend) {
     if (check->probe.state == PROBE_IDLE)
         free_check(check);
     else
-        probe_abort(&check->probe);
+        probe_leave(&check->probe);
 }
 
 void health_on_admin_changed(struct health *health, struct backend *backend) {
@@ -279,6 +282,21 @@ int health_create(struct io *io, const struct config *config, struct roster *ros
     }
     *ret_health = health;
     return 0;
+}
+
+void health_stop(struct health *health) {
+    health->is_stopping = true;
+    for (struct check *check = health->checks; check != NULL; check = check->next) {
+        timer_cancel(&check->timer);
+        probe_leave(&check->probe);
+    }
+}
+
+bool health_has_stopped(const struct health *health) {
+    for (const struct check *check = health->checks; check != NULL; check = check->next)
+        if (check->probe.state != PROBE_IDLE)
+            return false;
+    return true;
 }
 
 void health_destroy(struct health *health) {

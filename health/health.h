@@ -10,6 +10,9 @@ struct health;
 
 /* Begins to probe all of the roster's backends at once. Returns 0 or -ENOMEM. All three outlive it. */
 int health_create(struct io *io, const struct config *config, struct roster *roster, struct health **ret_health);
+/* Begins no probe any more; those that run say QUIT as soon as SMTP lets them, within PROBE_QUIT_MS. */
+void health_stop(struct health *health);
+bool health_has_stopped(const struct health *health);
 /* After the manager's loop has ended. */
 void health_destroy(struct health *health);
 

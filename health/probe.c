@@ -25,7 +25,8 @@ static void finish(struct probe *probe) {
 
 /* Without a verdict: what went wrong is our own want, and says nothing about the backend. */
 static void give_up(struct probe *probe, const char *want) {
-    log_warning("server %s: not probed for want of our own: %s", probe->backend->name, want);
+    if (!probe->is_leaving)
+        log_warning("server %s: not probed for want of our own: %s", probe->backend->name, want);
     probe->has_verdict = true;
     finish(probe);
 }
@@ -224,7 +225,7 @@ static void on_starttls(struct probe *probe) {
 static void on_handshake_done(struct probe *probe) {
     probe->certificate_days = probe_tls_certificate_days(probe->tls);
     probe->has_certificate = true;
-    if (probe->tier->check == CHECK_STARTTLS)
+    if (probe->tier->check == CHECK_STARTTLS || probe->is_leaving)
         pass(probe);
     else
         say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
@@ -253,7 +254,17 @@ static void leave(struct probe *probe) {
     flush_tls(probe);
 }
 
+/* Behind the banner and TLS's beginning, which have to come to their ends first. */
+static bool may_quit_now(const struct probe *probe) {
+    return probe->state == PROBE_EHLO || probe->state == PROBE_MAIL || probe->state == PROBE_RCPT ||
+           probe->state == PROBE_RSET;
+}
+
 static void on_reply(struct probe *probe) {
+    if (probe->is_leaving && may_quit_now(probe)) {
+        quit(probe);
+        return;
+    }
     switch (probe->state) {
     case PROBE_BANNER:
         on_banner(probe);
@@ -333,7 +344,7 @@ static void on_tls_octets(struct probe *probe, const uint8_t *data, size_t lengt
  * there the probe names its own addresses, as far as it knows them. */
 static void send_proxy_header(struct probe *probe) {
     size_t length;
-    if (probe->backend->proxy == PROXY_V2)
+    if (probe->proxy == PROXY_V2)
         length = proxy_encode_v2_local(probe->proxy_header);
     else
         length = proxy_encode_v1(&probe->source, &probe->address, probe->proxy_header);
@@ -353,7 +364,7 @@ static void on_connected(struct probe *probe, int result) {
     probe->state = PROBE_BANNER;
     expect_reply(probe);
     conn_recv(&probe->conn, false);
-    if (probe->backend->proxy != PROXY_NONE)
+    if (probe->proxy != PROXY_NONE)
         send_proxy_header(probe);
     if (probe->tier->check == CHECK_TCP)
         give_verdict(probe, true, "");
@@ -435,6 +446,8 @@ static const struct address *choose_source(struct probe *probe) {
 void probe_start(struct probe *probe) {
     probe->state = PROBE_CONNECTING;
     probe->has_verdict = false;
+    probe->is_leaving = false;
+    probe->proxy = probe->backend->proxy;
     probe->closes_after_send = false;
     probe->address = probe->backend->address;
     probe->started_ms = io_now_ms(probe->io);
@@ -455,7 +468,11 @@ void probe_start(struct probe *probe) {
     }
 }
 
-void probe_abort(struct probe *probe) {
+void probe_leave(struct probe *probe) {
+    if (probe->state == PROBE_IDLE || probe->state == PROBE_CLOSING || probe->is_leaving)
+        return;
     probe->has_verdict = true;
-    finish(probe);
+    probe->is_leaving = true;
+    if (probe->state != PROBE_QUITTING)
+        timer_set(io_timers(probe->io), &probe->deadline, io_now_ms(probe->io) + PROBE_QUIT_MS);
 }

@@ -41,6 +41,8 @@ struct probe {
     /* Called once a probe, after the verdict: it may be started anew or freed. */
     void (*on_finished)(struct probe *probe);
     bool has_verdict;
+    bool is_leaving; /* no verdict is wanted any more */
+    enum proxy_version proxy;
     struct conn conn;
     struct timer deadline;
     struct address address;
@@ -63,7 +65,8 @@ void probe_init(struct probe *probe, struct io *io, const struct config *config,
                 struct ssl_ctx_st *tls_context);
 /* Begins; not while one is running. */
 void probe_start(struct probe *probe);
-/* Ends a running probe without a verdict; on_finished follows in a later turn. */
-void probe_abort(struct probe *probe);
+/* Ends a running probe without a verdict: it says QUIT as soon as SMTP lets it, PROBE_QUIT_MS at most; on_finished
+ * follows in a later turn. The backend itself is not looked at any more. */
+void probe_leave(struct probe *probe);
 
 #endif

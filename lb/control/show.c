@@ -44,13 +44,9 @@ static struct worker_counters sum_counters(const struct manager *manager) {
     for (unsigned i = 0; i < manager->shared.workers_count; i++) {
         struct worker_counters one;
         worker_read_counters(manager->shared.workers[i], &one);
-        sum.sessions += one.sessions;
-        sum.sessions_total += one.sessions_total;
-        sum.relayed_total += one.relayed_total;
-        sum.refused_total += one.refused_total;
-        sum.tries_total += one.tries_total;
-        sum.bytes_in += one.bytes_in;
-        sum.bytes_out += one.bytes_out;
+#define COUNTER(name, text) sum.name += one.name;
+#include "lb/relay/counters.def"
+#undef COUNTER
         sum.outcomes_dropped += one.outcomes_dropped;
         sum.sightings_dropped += one.sightings_dropped;
         sum.io.turns += one.io.turns;
@@ -71,6 +67,7 @@ static void describe_questions(const struct manager *manager, json_t *info) {
     json_object_set_new(info, "dns_queries", number(stats.queries));
     json_object_set_new(info, "dns_failed", number(stats.failed));
     json_object_set_new(info, "dns_dropped", number(stats.dropped));
+    json_object_set_new(info, "dns_under_way", number(stats.under_way));
 }
 
 void show_info(struct command *command, char **arguments, unsigned count) {
@@ -85,14 +82,10 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "config", json_string(manager->config->path));
     json_object_set_new(info, "uptime_s", number((io_now_ms(manager->io) - manager->started_ms) / 1000));
     json_object_set_new(info, "workers", number(manager->shared.workers_count));
-    json_object_set_new(info, "sessions", number(sum.sessions));
     json_object_set_new(info, "sessions_max", number(manager->shared.sessions_max));
-    json_object_set_new(info, "sessions_total", number(sum.sessions_total));
-    json_object_set_new(info, "relayed_total", number(sum.relayed_total));
-    json_object_set_new(info, "refused_total", number(sum.refused_total));
-    json_object_set_new(info, "tries_total", number(sum.tries_total));
-    json_object_set_new(info, "bytes_in", number(sum.bytes_in));
-    json_object_set_new(info, "bytes_out", number(sum.bytes_out));
+#define COUNTER(name, text) json_object_set_new(info, #name, number(sum.name));
+#include "lb/relay/counters.def"
+#undef COUNTER
     json_object_set_new(info, "buffers_in_use", number(sum.io.buffers_in_use));
     json_object_set_new(info, "buffers_total", number(sum.io.buffers_total));
     json_object_set_new(info, "receives_starved", number(sum.io.starved));

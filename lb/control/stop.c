@@ -73,6 +73,15 @@ static _Noreturn void leave(struct manager *manager) {
     _exit(0);
 }
 
+/* A probe that was cut would be an error in the backend's log. */
+static bool probes_have_ended(struct manager *manager) {
+    if (manager->stop.stage == STOP_WAITS) {
+        enter(manager, STOP_PROBES);
+        health_stop(manager->health);
+    }
+    return manager->stop.signals > 1 || health_has_stopped(manager->health);
+}
+
 bool stop_step(struct manager *manager) {
     struct stop *stop = &manager->stop;
     if (stop->signals > 0 && stop->stage == STOP_NOT_ASKED)
@@ -82,7 +91,7 @@ bool stop_step(struct manager *manager) {
     if (stop->stage == STOP_NOT_ASKED)
         return false;
     if (have_ended(manager))
-        return true;
+        return probes_have_ended(manager);
     bool is_overdue = stop->stage == STOP_CUTS && io_now_ms(manager->io) - stop->began_ms > CUT_MAX_MS;
     if (stop->signals > 2 || is_overdue)
         leave(manager);

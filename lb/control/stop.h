@@ -9,8 +9,9 @@ struct manager;
 
 enum stop_stage {
     STOP_NOT_ASKED, /* no SIGTERM or SIGINT yet */
-    STOP_WAITS, /* no new sessions; those in content, at the dot or inside TLS are waited for, up to `stop-timeout` */
-    STOP_CUTS,  /* a second signal: everything is ended, with its lines in the log */
+    STOP_WAITS,  /* no new sessions; those in content, at the dot or inside TLS are waited for, up to `stop-timeout` */
+    STOP_PROBES, /* the workers have ended: the probes that run leave politely, PROBE_QUIT_MS at most */
+    STOP_CUTS,   /* a second signal: everything is ended, with its lines in the log */
 };
 
 struct stop {
@@ -20,8 +21,8 @@ struct stop {
     uint64_t said_ms;  /* the last line about what is waited for */
 };
 
-/* In each turn of the manager's loop: acts on the signals that have come. Returns true when the workers have nothing
- * more to do. */
+/* In each turn of the manager's loop: acts on the signals that have come. Returns true when there is nothing
+ * more to wait for. */
 bool stop_step(struct manager *manager);
 
 #endif

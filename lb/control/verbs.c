@@ -156,7 +156,7 @@ static void help_as_text(struct command *command) {
         print_wrapped(out, command_text, 0, 8);
         print_wrapped(out, verbs[i].help, 4, 4);
     }
-    fputs("A last word `json` gives each answer as JSON, but for errors and `reputation export`.\n", out);
+    fputs("A last word `json` gives each answer as JSON, but for errors and\n`reputation export`.\n", out);
     fclose(out);
     command_reply(command, text);
     free(text);

@@ -139,7 +139,7 @@ static void log_refusal(const struct session *session, const struct gate_answer 
 /* The observer and the log are told as of a backend's reply. */
 static void answer(struct session *session, const struct gate_answer *said) {
     if (said->text[0] != '2') {
-        counter_add(&session->worker->counters.gate_refused, 1);
+        counter_add(&session->worker->counters.gate_refused_total, 1);
         log_refusal(session, said);
     }
     add_output(session, said);
@@ -405,7 +405,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
     session_guard(session);
     session->relay_ms = io_now_ms(worker->io);
     session_enter(session, SESSION_GATE);
-    counter_add(&worker->counters.gated, 1);
+    counter_add(&worker->counters.gated_total, 1);
     const struct gate_policy policy = policy_of(session);
     gate_init(&dialog->gate, &policy);
     gate_questions_ask(session);

@@ -110,7 +110,7 @@ static void refuse_waiting(const struct listener *listener) {
             return;
         if (fd < 0)
             continue;
-        counter_add(&listener->worker->counters.refused, 1);
+        counter_add(&listener->worker->counters.refused_total, 1);
         send(fd, text, length, MSG_NOSIGNAL);
         shutdown(fd, SHUT_WR);
         close(fd);

@@ -75,7 +75,7 @@ void refusal_dialog_begin(struct session *session) {
     flow_fill(output, (uint16_t)buffer, 0, 0);
     refusal_init(dialog_of(session), session->is_check ? REFUSAL_AT_MAIL : REFUSAL_AT_RCPT);
     session_enter(session, SESSION_REFUSAL_DIALOG);
-    counter_add(&session->worker->counters.refused, !session->is_check);
+    counter_add(&session->worker->counters.refused_total, !session->is_check);
     send_output(session, refusal_greet(session->worker->shared->config->global.hostname, output_of(session),
                                        IO_BUFFER_SIZE - OUTPUT_OFFSET));
 }

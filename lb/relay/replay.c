@@ -172,7 +172,7 @@ static void finish(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     log_info("session id=%llu server=%s %s", (unsigned long long)session->id, attempt->backend->name,
              session->gate != NULL ? "takes over from the gate" : "replayed");
-    counter_add(&session->worker->counters.relayed, session->gate != NULL);
+    counter_add(&session->worker->counters.relayed_total, session->gate != NULL);
     gate_dialog_end(session);
     if (attempt->has_greeting) {
         flow_fill(flow, attempt->greeting, attempt->greeting_offset, attempt->greeting_length);

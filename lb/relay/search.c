@@ -40,7 +40,7 @@ static enum trial try_tier(struct session *session, const struct view_tier *tier
     while ((choice = choose_in(session, tier, takes_suspects, &member)) == CHOICE_FOUND) {
         backend_set_add(&session->tried, member->backend);
         session->tries++;
-        counter_add(&worker->counters.tries, 1);
+        counter_add(&worker->counters.tries_total, 1);
         int result = attempt_start(session, member, ret_attempt);
         if (result == 0)
             return TRIAL_BEGUN;
@@ -226,7 +226,7 @@ void session_on_greeting(struct attempt *attempt) {
         return;
     }
     session->relay_ms = io_now_ms(session->worker->io);
-    counter_add(&session->worker->counters.relayed, 1);
+    counter_add(&session->worker->counters.relayed_total, 1);
     flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
     attempt->has_greeting = false;
     relay_begin(session);

@@ -136,7 +136,7 @@ static void write_reply(struct session *session, unsigned buffer) {
     session->last_words = (uint16_t)buffer;
     session->has_last_words = true;
     session->last_code = (uint16_t)strtoul(reasons[session->reason].reply, NULL, 10);
-    counter_add(&session->worker->counters.refused, session->last_code / 100 != 2);
+    counter_add(&session->worker->counters.refused_total, session->last_code / 100 != 2);
     session->last_words_length =
         (uint16_t)close_reason_reply(session->reason, session->worker->shared->config->global.hostname,
                                      (char *)io_buffer(session->worker->io, buffer), IO_BUFFER_SIZE);

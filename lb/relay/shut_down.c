@@ -161,7 +161,7 @@ static void log_possibly_doubled(const struct session *session) {
                 (unsigned long long)session->id, address_format(&session->client, client),
                 session->attempt->backend->name, dialog_phase_name(dialog_phase(&session->dialog)),
                 (unsigned long long)session->flows[TO_BACKEND].bytes, hello, sender);
-    counter_add(&session->worker->counters.doubled, 1);
+    counter_add(&session->worker->counters.doubled_total, 1);
 }
 
 /* --- one session --- */

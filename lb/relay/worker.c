@@ -335,16 +335,9 @@ bool worker_take_sighting(struct worker *worker, struct sighting *ret_sighting) 
 void worker_read_counters(const struct worker *worker, struct worker_counters *ret_counters) {
     const struct counters *counters = &worker->counters;
     *ret_counters = (struct worker_counters){
-        .sessions_total = atomic_load_explicit(&counters->sessions_total, memory_order_relaxed),
-        .sessions = atomic_load_explicit(&counters->sessions, memory_order_relaxed),
-        .relayed_total = atomic_load_explicit(&counters->relayed, memory_order_relaxed),
-        .refused_total = atomic_load_explicit(&counters->refused, memory_order_relaxed),
-        .tries_total = atomic_load_explicit(&counters->tries, memory_order_relaxed),
-        .bytes_in = atomic_load_explicit(&counters->bytes_in, memory_order_relaxed),
-        .bytes_out = atomic_load_explicit(&counters->bytes_out, memory_order_relaxed),
-        .gated_total = atomic_load_explicit(&counters->gated, memory_order_relaxed),
-        .gate_refused_total = atomic_load_explicit(&counters->gate_refused, memory_order_relaxed),
-        .doubled_total = atomic_load_explicit(&counters->doubled, memory_order_relaxed),
+#define COUNTER(name, text) .name = atomic_load_explicit(&counters->name, memory_order_relaxed),
+#include "lb/relay/counters.def"
+#undef COUNTER
         .outcomes_dropped = atomic_load_explicit(&worker->outcomes.dropped, memory_order_relaxed),
         .sightings_dropped = atomic_load_explicit(&worker->sightings.dropped, memory_order_relaxed),
     };

@@ -34,16 +34,9 @@ struct workers_shared {
 };
 
 struct worker_counters {
-    uint64_t sessions_total;
-    uint64_t sessions;
-    uint64_t relayed_total; /* that got a backend's 220 */
-    uint64_t refused_total; /* that got a 421 of ours */
-    uint64_t tries_total;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
-    uint64_t gated_total;        /* sessions that the gate has spoken with */
-    uint64_t gate_refused_total; /* its refusals, a recipient or command each */
-    uint64_t doubled_total;      /* mails that were cut before their final reply */
+#define COUNTER(name, text) uint64_t name;
+#include "lb/relay/counters.def"
+#undef COUNTER
     uint64_t outcomes_dropped;
     uint64_t sightings_dropped;
     struct io_stats io;

@@ -46,8 +46,9 @@ struct listener {
 
 /* Counters have one writer, the worker. */
 struct counters {
-    atomic_ulong sessions_total, sessions, relayed, refused, tries, bytes_in, bytes_out, gated, gate_refused,
-        doubled; /* mails that a cut may have doubled */
+#define COUNTER(name, text) atomic_ulong name;
+#include "lb/relay/counters.def"
+#undef COUNTER
 };
 
 /* lingerers.c: places of sessions in SESSION_LINGERING, in the order in which they began to. */

@@ -88,6 +88,50 @@ Test(control, every_show_speaks_json_and_text) {
     scene_end(&pair.scene);
 }
 
+Test(control, every_counter_is_shown) {
+    struct pair pair;
+    begin(&pair);
+    json_t *info = ctl_json(&pair.scene, "show info");
+#define COUNTER(name, text) cr_assert(json_is_integer(json_object_get(info, #name)), #name);
+#include "lb/relay/counters.def"
+#undef COUNTER
+    json_decref(info);
+    scene_end(&pair.scene);
+}
+
+Test(control, help_fits_a_terminal_of_80_columns) {
+    struct pair pair;
+    begin(&pair);
+    char *text = ctl(&pair.scene, NULL, "help"), *rest = text, *line;
+    unsigned verbs = 0;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        cr_assert(strlen(line) < 80, "%s", line);
+        verbs += line[0] != ' ' && line[0] != '\0';
+    }
+    cr_assert_gt(verbs, 15);
+    free(text);
+    scene_end(&pair.scene);
+}
+
+Test(control, a_server_is_added_by_the_rules_of_the_file) {
+    struct pair pair;
+    int status;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    char words[200];
+    snprintf(words, sizeof words, "add server vm3 tier primary address 127.0.0.1:%u", pair.sinks[0].port);
+    expect_error(scene, words, "server vm1 of the same tier has this address");
+    expect_error(scene, "add server vm3 tier primary address 127.0.0.1:9 \\#weight 5", "option and value in turn");
+    expect_error(scene, "add server vm3 tier primary address 127.0.0.1:9 weight \\;", "option and value in turn");
+    expect_error(scene, "add server vm3 tier primary address 127.0.0.1:9 weight 300", "error: [backend vm3] weight");
+    expect_error(scene, "add server auto tier primary address 127.0.0.1:9", "neither auto nor json");
+    free(ctl(scene, &status, "del server vm1"));
+    cr_assert_eq(status, 0);
+    free(ctl(scene, &status, "%s", words));
+    cr_assert_eq(status, 0, "its address is free again");
+    scene_end(scene);
+}
+
 Test(control, a_drained_server_finishes_its_sessions_and_gets_no_new_ones) {
     struct pair pair;
     begin(&pair);

@@ -1,6 +1,7 @@
 /* What probes find out about a real Postfix, and what they leave in its log. */
 #include "postfix.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,5 +164,55 @@ Test(probes, a_backend_that_greets_late_is_up_when_the_timeout_allows_it) {
                   sink.port);
     WAIT_FOR(has_value(&scene, "health", "up"), 5000);
     cr_assert_not(log_has(&scene, "going-down"));
+    scene_end(&scene);
+}
+
+/* Its reply to RCPT takes a second: the probe that has begun last awaits it. */
+static void begin_slow(struct scene *scene, struct test_postfix *postfix) {
+    begin_with(scene, postfix, "smtpd_client_restrictions = sleep 1\n",
+               "check = mail\ncheck-rcpt = user@example.test\n");
+    WAIT_FOR(has_value(scene, "health", "up"), 10000);
+    WAIT_FOR(postfix_log_count(postfix, ": connect from") > postfix_log_count(postfix, "disconnect from"), 10000);
+}
+
+static void expect_polite_ends(const struct test_postfix *postfix) {
+    WAIT_FOR(postfix_log_count(postfix, "disconnect from") == postfix_log_count(postfix, ": connect from"), 10000);
+    cr_assert_eq(postfix_log_count(postfix, "quit=1"), postfix_log_count(postfix, "disconnect from"));
+}
+
+Test(probes, a_stop_in_mid_probe_leaves_no_trouble_in_a_backends_log) {
+    struct scene scene;
+    struct test_postfix postfix;
+    begin_slow(&scene, &postfix);
+    kill_child(&scene, scene.postern, SIGTERM);
+    scene.postern = 0;
+    expect_polite_ends(&postfix);
+    end(&scene, &postfix);
+}
+
+Test(probes, a_server_deleted_in_mid_probe_is_left_politely) {
+    struct scene scene;
+    struct test_postfix postfix;
+    int status;
+    begin_slow(&scene, &postfix);
+    char *answer = ctl(&scene, &status, "del server pf1");
+    cr_assert_eq(status, 0, "%s", answer);
+    free(answer);
+    expect_polite_ends(&postfix);
+    end(&scene, &postfix);
+}
+
+Test(probes, a_stop_waits_not_for_long_for_a_backend_that_says_nothing) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    sink_fault(&sink, "hang");
+    postern_begin(&scene,
+                  "[tier primary]\ncheck-timeout = 10m\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  sink.port);
+    WAIT_FOR(sink_figure(&sink, "current") > 0, 5000);
+    kill_child(&scene, scene.postern, SIGTERM);
+    scene.postern = 0;
     scene_end(&scene);
 }
