@@ -1,0 +1,126 @@
+/* What a stop says in each state of a session beside the plain dialog, and to a real Postfix whose mail is at its dot.
+ */
+#include "hand.h"
+#include "postfix.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct scene scene;
+static struct test_sink sink;
+static struct hand hand;
+
+/* `listen` and `sections` as postern.ini has them; the sink is the only backend, in a tier of this name and options. */
+static void begin(const char *listen, const char *sections, const char *tier) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin_with(&scene, "stop-timeout = 60s\n", listen,
+                       "%s[tier strict]\n%s[backend vm1]\ntier = strict\naddress = 127.0.0.1:%u\n", sections, tier,
+                       sink.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+}
+
+/* The client has said its steps; now postern is stopped: the client hears that and the end, and the stop ends. */
+static void expect_421(const char *const *steps, const char *last) {
+    struct talk talk;
+    talk_begin(&talk, NULL, scene.port);
+    for (unsigned i = 0; steps[i] != NULL; i++) {
+        if (i % 2 == 0 && steps[i][0] != '\0')
+            cr_assert_eq(strncmp(talk_hear(&talk, 15000), steps[i], strlen(steps[i])), 0);
+        else if (i % 2 == 1)
+            talk_say(&talk, steps[i], strlen(steps[i]));
+    }
+    WAIT_FOR(info_figure(&scene, "sessions") == 1, 5000);
+    kill(scene.postern, SIGTERM);
+    const char *reply = talk_hear(&talk, 15000);
+    cr_assert(strstr(reply, last) != NULL, "\"%s\" instead of %s", reply, last);
+    cr_assert_str_eq(talk_hear(&talk, 15000), "closed");
+    talk_end(&talk);
+    scene_end(&scene);
+}
+
+#define SAYS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+Test(stop_states, in_the_gates_dialog_a_client_hears_421) {
+    begin("", "[gate]\npregreet-wait = 0s\n", "gate = on\n");
+    expect_421(SAYS("220", "EHLO client.test\r\n", "250", "MAIL FROM:<a@client.test>\r\n", "250"), "421 4.3.2");
+}
+
+Test(stop_states, behind_the_gates_first_line_the_greeting_ends_with_421) {
+    begin("", "[gate]\npregreet-wait = 1m\n", "gate = on\n");
+    expect_421(SAYS(""), "\r\n421 4.3.2");
+}
+
+Test(stop_states, a_client_that_is_refused_at_its_recipients_hears_421) {
+    begin("", "[gate]\nrefuse = rcpt\n", "admit = vetted\n");
+    expect_421(SAYS("220", "EHLO client.test\r\n", "250"), "421 4.3.2");
+}
+
+Test(stop_states, before_the_proxy_header_421_is_said_too) {
+    begin("proxy-from = 127.0.0.0/8\nproxy-timeout = 1m\n", "", "");
+    expect_421(SAYS(""), "421 4.3.2");
+}
+
+static bool client_is(const char *state) {
+    char *rows = ctl(&hand.scene, NULL, "show sessions");
+    bool is = strstr(rows, state) != NULL;
+    free(rows);
+    return is;
+}
+
+Test(stop_states, a_client_whose_backend_is_lost_hears_421) {
+    hand_begin(&hand, "stop-timeout = 60s\n");
+    hand_session(&hand, HAND_GREETED);
+    close(hand.fd);
+    hand.fd = -1;
+    WAIT_FOR(client_is("parked"), 5000);
+    hand_stop(&hand);
+    hand_client_hears(&hand, "421 4.3.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    hand_end(&hand);
+}
+
+Test(stop_states, a_client_whose_backend_is_lost_in_content_is_read_to_its_end) {
+    hand_begin(&hand, "stop-timeout = 60s\n");
+    hand_session(&hand, HAND_CONTENT);
+    close(hand.fd);
+    hand.fd = -1;
+    WAIT_FOR(client_is("swallowing"), 5000);
+    hand_stop(&hand);
+    hand_client_says(&hand, "the rest\r\n.\r\n");
+    hand_client_hears(&hand, "421 4.4.2");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 10000);
+    hand_end(&hand);
+}
+
+Test(stop_states, a_real_postfix_with_its_mail_at_the_dot_sends_it_once) {
+    struct test_postfix sender;
+    char main_cf[200];
+    hand_begin(&hand, "stop-timeout = 60s\n");
+    snprintf(main_cf, sizeof main_cf, "relay_transport = smtp:[127.0.0.1]:%u\nsmtp_tls_security_level = none\n",
+             hand.scene.port);
+    postfix_begin(&hand.scene, &sender, "sender", false, main_cf);
+    char *said = shell(
+        NULL, "printf 'Subject: once\\n\\nbody\\n' | sendmail -C %s -i -f ann@client.test -- bob@example.test 2>&1",
+        sender.dir);
+    hand_take(&hand);
+    hand_say(&hand, "220 vm1 ESMTP\r\n");
+    hand_await(&hand, "EHLO ");
+    hand_say(&hand, "250-vm1\r\n250 PIPELINING\r\n");
+    hand_await(&hand, "DATA\r\n");
+    hand_say(&hand, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n");
+    hand_await(&hand, "\r\n.\r\n");
+    hand_stop(&hand);
+    hand_say(&hand, "250 2.0.0 queued as ONCE\r\n");
+    hand_expect_exit(&hand, 10000);
+    WAIT_FOR(postfix_log_has(&sender, "status=sent (250 2.0.0 queued as ONCE)"), 10000);
+    cr_assert_eq(postfix_log_count(&sender, "status="), 1);
+    free(said);
+    postfix_end(&sender);
+    hand_end(&hand);
+}
