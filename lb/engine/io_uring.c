@@ -42,6 +42,7 @@ struct io {
     struct buffers usual;
     struct buffers bulk;                    /* count 0: none */
     struct recv_op *starved, **starved_end; /* first in, first out */
+    uint64_t used_up_said_ms;               /* 0: never */
     atomic_ulong in_use;
     atomic_ulong turns;
     atomic_ulong completions;
@@ -213,8 +214,18 @@ static struct io_uring_sqe *get_sqe(struct io *io) {
 
 /* --- receives without a buffer --- */
 
+/* Once a minute while it lasts. */
+static void say_used_up(struct io *io) {
+    if (io->used_up_said_ms != 0 && io->now_ms - io->used_up_said_ms < 60000)
+        return;
+    io->used_up_said_ms = io->now_ms;
+    log_warning("all %u receive buffers are in use: peers wait until some come back", io->usual.count);
+}
+
 static void starve(struct io *io, struct recv_op *op) {
     count(&io->starved_total, 1);
+    if (io->usual.lent_count == 0 && io->usual.free_count == 0)
+        say_used_up(io);
     op->next_starved = NULL;
     op->starved_link = io->starved_end;
     *io->starved_end = op;
@@ -463,6 +474,8 @@ size_t io_buffer_size(unsigned id) {
 bool io_buffer_take(struct io *io, unsigned *ret_id) {
     bool taken = buffers_take(&io->usual, ret_id);
     count(&io->in_use, taken);
+    if (!taken)
+        say_used_up(io);
     return taken;
 }
 

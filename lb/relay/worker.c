@@ -235,6 +235,15 @@ static unsigned slots_for(const struct workers_shared *shared) {
     return (unsigned)(wanted < limit.rlim_cur ? wanted : limit.rlim_cur);
 }
 
+/* Three for each session: one a direction, and its last words. Two for each attempt, of which there are two a session:
+ * what it sends (a PROXY header, a replayed command, what a flow left to it) and what it has received (a greeting, a
+ * reply in a replay). Those lent to the kernel are beside these. None is touched before it is needed. With more than
+ * 9,279 sessions a worker the ring's ids do not suffice for the worst case (IO_BULK_FIRST): then receives wait for a
+ * buffer in their order, and it is said in the log. */
+static unsigned buffers_for(unsigned capacity) {
+    return 3 * capacity + 2 * (2 * capacity) + IO_BUFFERS_LENT;
+}
+
 int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
                   unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size) {
     size_t alignment = _Alignof(struct worker);
@@ -257,8 +266,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;
     /* Beside them, each accept that is armed is a session to be. */
     unsigned capacity = worker->sessions_share + SLOTS_RESERVED / 2 + listeners_count * ACCEPTS_PER_LISTENER;
-    /* A session owns two buffers at most, an attempt one more while it greets: the pool can't run out. */
-    struct io_options options = {.slots = slots, .buffers = 3 * capacity + IO_BUFFERS_LENT, .has_bulk = true};
+    struct io_options options = {.slots = slots, .buffers = buffers_for(capacity), .has_bulk = true};
     int result = io_create(&options, &worker->io, ret_error, error_size);
     if (result < 0) {
         free(worker);
