@@ -38,7 +38,7 @@ FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-endings bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -186,6 +186,10 @@ bench-flood: deps-bench ## junk before the gate, each against one rule, and a go
 bench-rude: deps-bench ## ten minutes of rude clients before healthy backends, good mail meanwhile, and one that really fails
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/rude-clients $(OUT)
+
+bench-endings: deps-bench ## 9,000 sessions brought to their end in one instant, in seven ways, and good mail meanwhile
+	@$(MAKE) --no-print-directory programs bench-programs
+	@bench/endings $(OUT)
 
 bench-year: deps ## a simulated year of mail: who is vetted, and what the strict host would have met
 	@$(MAKE) --no-print-directory programs bench-programs

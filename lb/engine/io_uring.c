@@ -87,7 +87,9 @@ static int setup_ring(struct io *io) {
                  IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG,
         .cq_entries = 4 * IO_SQ_ENTRIES,
     };
-    return io_uring_queue_init_params(IO_SQ_ENTRIES, &io->ring, &params);
+    int result = io_uring_queue_init_params(IO_SQ_ENTRIES, &io->ring, &params);
+    unsigned threads[2] = {IO_KERNEL_THREADS, IO_KERNEL_THREADS}; /* for files, and for all else */
+    return result < 0 ? result : io_uring_register_iowq_max_workers(&io->ring, threads);
 }
 
 static int setup_buffers(struct io *io, const struct io_options *options) {

@@ -28,23 +28,27 @@
 #define CQES_PER_TURN 1024u
 
 /* Deadlines that expire in one turn, sessions that a sweep over all of them tells something, sessions that leave the
- * queue: each may close a session, which costs 100 µs in all its turns (measured), so that a turn stays at a few ms
- * when thousands end in one instant. */
-#define TIMERS_PER_TURN 32u
-#define SWEPT_PER_TURN  16u
-#define QUEUED_PER_TURN 16u
+ * queue: each may close a session, which costs 100 µs in all its turns (measured), so that a turn stays at a
+ * millisecond when thousands end in one instant. */
+#define TIMERS_PER_TURN 8u
+#define SWEPT_PER_TURN  8u
+#define QUEUED_PER_TURN 8u
 /* Places that a sweep, or the queue, only looks at in one turn: 50 ns each (measured, not in the cache). */
 #define LOOKS_PER_TURN 1024u
 /* Messages from other threads, each of which may take a session a step further. */
 #define MESSAGES_PER_TURN 64u
 
-/* With completions coming faster than they are run, work is begun after this many of them. Each of 32 closes is some 8
+/* With completions coming faster than they are run, work is begun after this many of them. Each of 8 closes is some 8
  * completions. */
 #define COMPLETIONS_PER_WORK 256u
 
 /* A worker that can't keep up lets deadlines pass unseen until it has taken this many completions, two for each of its
  * sessions: what came before its stall has been heard by then. */
 #define COMPLETIONS_BEHIND_MAX 32768u
+
+/* Kernel threads of a ring for what io_uring can't do without waiting, the half-closes of a session's end: thousands at
+ * once would start hundreds, which then compete with the workers for the CPUs. */
+#define IO_KERNEL_THREADS 2u
 
 /* Accepts in flight for each listener of each worker: connections that one turn of the loop can take. */
 #define ACCEPTS_PER_LISTENER 32u
