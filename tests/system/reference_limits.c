@@ -4,12 +4,14 @@
 #include "reference_site.h"
 #include "talk.h"
 
-#include <fcntl.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -69,6 +71,23 @@ Test(reference_limits, an_inner_server_that_pauses_20_s_gets_its_mail_from_the_s
     expect_mail_in_spite_of_pause("strict", 20000);
 }
 
+/* A client from `source` (NULL: any address) asks postern for user@example.test; the answer must begin with `code`. */
+static void expect_at_rcpt(struct reference_site *site, const char *source, const char *code) {
+    static const char *const dialog[] = {
+        "220", "EHLO mx.sender.test\r\n",         "250", "MAIL FROM:<a@sender.test>\r\n",
+        "250", "RCPT TO:<user@example.test>\r\n", NULL};
+    struct talk talk;
+    talk_begin(&talk, source, site->scene.port);
+    for (size_t i = 0; dialog[i] != NULL; i += 2) {
+        const char *reply = talk_hear(&talk, HEAR_MS);
+        cr_assert_eq(strncmp(reply, dialog[i], 3), 0, "%s before %s", reply, dialog[i + 1]);
+        talk_say(&talk, dialog[i + 1], strlen(dialog[i + 1]));
+    }
+    const char *reply = talk_hear(&talk, HEAR_MS);
+    cr_assert_eq(strncmp(reply, code, strlen(code)), 0, "%s", reply);
+    talk_end(&talk);
+}
+
 /* The host gives up before postern's `reply` does, and its 450 is remembered: the next client does not wait. */
 static void expect_450_of_hanging(const char *reference, const char *stage) {
     struct reference_site site;
@@ -78,18 +97,7 @@ static void expect_450_of_hanging(const char *reference, const char *stage) {
                   "[tier primary]\ncheck = ehlo\nproxy = v2\n[backend vm]\ntier = primary\naddress = "
                   "127.0.0.1:%u\n",
                   site.host.port);
-    static const char *const dialog[] = {
-        "220", "EHLO mx.sender.test\r\n",         "250", "MAIL FROM:<a@sender.test>\r\n",
-        "250", "RCPT TO:<user@example.test>\r\n", NULL};
-    struct talk talk;
-    talk_begin(&talk, NULL, site.scene.port);
-    for (size_t i = 0; dialog[i] != NULL; i += 2) {
-        cr_assert_eq(strncmp(talk_hear(&talk, HEAR_MS), dialog[i], 3), 0);
-        talk_say(&talk, dialog[i + 1], strlen(dialog[i + 1]));
-    }
-    const char *reply = talk_hear(&talk, HEAR_MS);
-    cr_assert_eq(strncmp(reply, "450 4.1.1 ", 10), 0, "%s", reply);
-    talk_end(&talk);
+    expect_at_rcpt(&site, NULL, "450 4.1.1 ");
     WAIT_FOR(postfix_log_has(&site.host, "status=undeliverable"), 40000);
     unsigned questions = inner_heard(&site.inner, "MAIL FROM");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO "QUIT", "\n450 4.1.1 "));
@@ -103,6 +111,37 @@ Test(reference_limits, an_inner_server_that_hangs_at_rcpt_is_a_450_and_no_lost_s
 
 Test(reference_limits, an_inner_server_that_never_greets_is_a_450_and_no_lost_session, .timeout = 240) {
     expect_450_of_hanging("vm", "connect");
+}
+
+/* --- a resolver that says nothing --- */
+
+/* Asks nobody and answers nobody; returns its address, which is this test's alone as its port is. */
+static void begin_silent_resolver(char ret_address[24]) {
+    unsigned port = free_port();
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(ret_address, 24, "127.53.%u.%u", port >> 8, port & 255);
+    cr_assert_eq(inet_pton(AF_INET, ret_address, &address.sin_addr), 1);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+/* With the resolv.conf of README.md, where the default would keep postern waiting for the greeting, and for RCPT. */
+Test(reference_limits, a_resolver_that_is_silent_is_a_450_and_no_lost_session, .timeout = 240) {
+    struct reference_site site;
+    char resolver[24];
+    site_build(&site, "vm", NULL, NULL);
+    begin_silent_resolver(resolver);
+    char *said = shell(NULL,
+                       "(echo nameserver %s; sed -n 's/.*\\\\n\\(options [a-z0-9: ]*\\)\\\\n.*/\\1/p' "
+                       "conf/postfix/README.md) | tee %s/../queue/etc/resolv.conf",
+                       resolver, site.host.dir);
+    cr_assert_not_null(strstr(said, "\noptions "), "%s", said);
+    free(said);
+    postfix_start(&site.host);
+    postern_begin(&site.scene, "[tier primary]\nproxy = v2\n[backend vm]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  site.host.port);
+    expect_at_rcpt(&site, "127.0.0.9", "450 4.1.8 "); /* whose name is asked for */
+    site_end(&site);
 }
 
 /* --- an inner server that says no --- */
@@ -278,6 +317,33 @@ Test(reference_limits, the_timer_that_forgets_runs_a_reload_for_what_a_full_disk
                     "-h address_verify_map; done");
     cr_assert_str_eq(said, "1\nconf/postfix/README.md\n\n\n\n");
     free(said);
+}
+
+/* README.md's sum in small: sixteenths of a mail and of the RAM disk. The filter makes all wait until all are there. */
+Test(reference_limits, what_all_sessions_send_at_once_fits_the_queue, .timeout = 240) {
+    struct reference_site site;
+    struct statvfs space;
+    char path[160];
+    site_build(&site, "vm", NULL, "message_size_limit=983040");
+    mount_queue(&site, "28M");
+    postfix_start(&site.host);
+    postern_begin(&site.scene,
+                  "[tier primary]\nproxy = v2\nmax-sessions = 24\n[backend vm]\ntier = primary\naddress = "
+                  "127.0.0.1:%u\n",
+                  site.host.port);
+    cr_assert(site_hears(&site, SITE_FROM SITE_TO "RCPT TO:<postmaster@example.test>\nQUIT", "\n250 2.1.5 "));
+    inner_pause(&site.inner, 20000);
+    pid_t load = load_begin(&site.scene, "load", "--sessions 24 --concurrency 24 --size 980000 --patience 100");
+    snprintf(path, sizeof path, "%s/../queue", site.host.dir);
+    WAIT_FOR(statvfs(path, &space) == 0 && (space.f_blocks - space.f_bavail) * space.f_bsize > 24 * 980000, 15000);
+    /* Nothing is refused for want of room meanwhile. */
+    cr_assert(site_hears(&site, SITE_FROM "RCPT TO:<postmaster@example.test>\nQUIT", "\n250 2.1.5 "));
+    json_t *result = load_end(&site.scene, load, "load");
+    ASSERT_ALL_ACCEPTED(result);
+    json_decref(result);
+    cr_assert_eq(inner_mails(&site.inner), 24);
+    unmount_queue(&site);
+    site_end(&site);
 }
 
 /* A number out of a file of conf/postfix, by a sed expression. */
