@@ -109,6 +109,8 @@ void sink_die(struct sink_session *session);
 /* --- sink_content.c: each takes what it can of the content and returns how much that was --- */
 void sink_content_begin(struct sink_session *session);
 /* A line of the header, or as much of one as there was room for. */
+/* No more replies, nor to what stands behind: that one would be taken for the first that is missing. */
+void sink_fall_silent(struct sink_session *session);
 void sink_content_line(struct sink_session *session, const char *line, size_t length, bool is_whole);
 size_t sink_content_body(struct sink_session *session, const char *data, size_t length);
 size_t sink_content_chunk(struct sink_session *session, const char *data, size_t length);

@@ -44,16 +44,20 @@ static void note_header_line(struct sink_session *session, const char *line, siz
     note_id(session, line, length);
 }
 
+void sink_fall_silent(struct sink_session *session) {
+    sink_misbehave(session);
+    session->in_chunk = true;
+    session->chunk_left = UINT64_MAX;
+}
+
 static void end_content(struct sink_session *session) {
     session->in_content = session->in_body = session->in_chunk = false;
     switch (session->fault) {
     case FAULT_dot_close:
         sink_die(session);
         break;
-    case FAULT_dot_silent: /* nor at what stands behind it: that would be taken for the dot's reply */
-        sink_misbehave(session);
-        session->in_chunk = true;
-        session->chunk_left = UINT64_MAX;
+    case FAULT_dot_silent:
+        sink_fall_silent(session);
         break;
     case FAULT_dot_550:
         sink_misbehave(session);

@@ -77,7 +77,7 @@ static void on_rcpt(struct sink_session *session) {
     else if (session->fault == FAULT_rcpt_421)
         end_with(session, "421 4.3.2 going down\r\n");
     else if (session->fault == FAULT_rcpt_silent)
-        sink_misbehave(session);
+        sink_fall_silent(session);
     else
         sink_say(session, "250 2.1.5 Ok\r\n");
 }
