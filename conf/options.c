@@ -134,7 +134,7 @@ const struct option options[] = {
     {SECTION_TIER, "rise", OPTION_NUMBER, AT(tier, rise), "2", 1, 64, NULL, 0, 0, "Probes passed in a row to be up."},
     {SECTION_TIER, "fall", OPTION_NUMBER, AT(tier, fall), "3", 1, 64, NULL, 0, 0, "Probes failed in a row to be down."},
     {SECTION_TIER, "outlier", OPTION_NUMBER, AT(tier, outlier), "5", 0, 1000, NULL, 0, 0,
-     "Failed sessions in a row that eject a backend; 0 = off."},
+     "Sessions in a row that a backend failed, and others of the tier served, that eject it; 0 = off. See postern(8)."},
     {SECTION_TIER, "slowstart", OPTION_DURATION, AT(tier, slowstart_ms), "0s", 0, DAY, NULL, 0, 0,
      "How long weight and limit grow after coming up."},
     {SECTION_TIER, "proxy", OPTION_WORD_OF, AT(tier, proxy), "none", 0, 0, proxies, 0, 0,

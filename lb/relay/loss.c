@@ -28,7 +28,9 @@ static bool has_just_refused(const struct session *session) {
 /* Servers end a session on a client that is silent, or that has half-closed, or that they have refused. */
 static bool is_backends_doing(const struct session *session) {
     bool is_asked = dialog_owes_reply(&session->dialog) || session->attempt->conn.send_armed;
-    if (!dialog_is_clear(&session->dialog) || client_has_ended(session) || has_just_refused(session))
+    /* What it said before it took no more can't be heard while the client does not take what came before that. */
+    bool is_unheard = session->backend_is_lost && session->client_conn.send_armed;
+    if (!dialog_is_clear(&session->dialog) || client_has_ended(session) || has_just_refused(session) || is_unheard)
         return false;
     return is_asked || quiet_ms(session) < SILENT_END_MS;
 }

@@ -104,8 +104,15 @@ void session_choose(struct session *session) {
         session_close(session, CLOSE_NOT_ADMITTED);
 }
 
+/* Of the descriptors in reserve, orphans and hedges take half at most: a hedge is a luxury, a refusal is not. */
+static bool has_room_for_hedge(const struct worker *worker) {
+    return worker->sessions.in_use + worker->attempts.in_use < 2 * worker->sessions_share + SLOTS_RESERVED / 2;
+}
+
 /* A second try beside the first, in the same tier. Of two that are both slow the older one goes. */
 static void hedge(struct session *session) {
+    if (!has_room_for_hedge(session->worker))
+        return;
     const struct view_tier *tier = &session->worker->view->tiers[session->attempt->backend->tier];
     struct attempt *added;
     if (try_tier(session, tier, false, &added) != TRIAL_BEGUN)

@@ -226,3 +226,46 @@ Test(blame, what_every_backend_fails_at_is_held_against_none) {
     cr_assert_not(log_has(&site.scene, "-> ejected"));
     end_hosts(&site);
 }
+
+/* Exim's `drop` leaves the commands behind it unanswered; the other host is told them, and takes the mail. */
+Test(blame, a_host_that_drops_one_recipient_of_a_group_is_not_blamed_when_the_rest_goes_on) {
+    static const enum scripted_end ends[] = {HANGS_UP, RESETS};
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned host = 0; host < 3; host++)
+            site.hosts[host].rules[0] =
+                (struct scripted_rule){"RCPT TO:<trap", "550 Administrative prohibition\r\n", ends[i], 0};
+        talk_from_all(&site.scene, "trap", 70 + i,
+                      (const char *const[]){"220", HELLO, "250", MAIL "RCPT TO:<trap@example.test>\r\n" RCPT "DATA\r\n",
+                                            "250", "", "550", "", "250", "", "354", "text\r\n.\r\n", "250", "QUIT\r\n",
+                                            "221", NULL});
+    }
+    WAIT_FOR(log_count(&site.scene, "end=--") == 36, 5000);
+    cr_assert_eq(log_count(&site.scene, "it is replayed"), 36);
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* Behind a bare LF postern reads no more; the server answers on, and one of the two ends it. */
+Test(blame, an_end_where_nothing_can_be_read_is_told_as_what_it_is_and_blames_nobody) {
+    static const struct scripted_rule kinds[] = {
+        {"XYZZY", "500 what?\r\n", HANGS_UP, 0}, {"XYZZY", "", HANGS_UP, 0}, {"XYZZY", "221 Bye\r\n", HANGS_UP, 0}};
+    static const char *const steps[] = {"220", "EHLO client.test\n", "250", "XYZZY\n", "", "", "", "", NULL};
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        for (unsigned host = 0; host < 3; host++)
+            site.hosts[host].rules[0] = kinds[i];
+        talk_from_all(&site.scene, "opaque", 80 + i, steps);
+        WAIT_FOR(log_count(&site.scene, "mails=- code=- phase=untrusted vetted=no replays=0 end=-- ") == 18 * (i + 1),
+                 5000);
+    }
+    for (unsigned host = 0; host < 3; host++)
+        site.hosts[host].rules[0] = (struct scripted_rule){"XYZZY", "", RESETS, 0};
+    static const char *const reset[] = {"220", "EHLO client.test\n", "250", "XYZZY\n", "closed", NULL};
+    talk_from_all(&site.scene, "reset", 90, reset);
+    WAIT_FOR(log_count(&site.scene, "end=SR reason=\"the backend reset the connection") == 18, 5000);
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
