@@ -258,6 +258,13 @@ struct backend *roster_find_serial(const struct roster *roster, uint32_t serial)
     return NULL;
 }
 
+const struct backend *roster_find_deleted(const struct roster *roster, uint32_t serial) {
+    for (unsigned i = 0; i < roster->deleted_count; i++)
+        if (roster->deleted[i]->serial == serial)
+            return roster->deleted[i];
+    return NULL;
+}
+
 struct backend *roster_find(const struct roster *roster, const char *name) {
     for (unsigned i = 0; i < roster->backends_count; i++)
         if (strcmp(roster->backends[i]->name, name) == 0)

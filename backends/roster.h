@@ -34,6 +34,8 @@ unsigned roster_count(const struct roster *roster);
 struct backend *roster_at(const struct roster *roster, unsigned index);
 /* NULL when it is gone. */
 struct backend *roster_find_serial(const struct roster *roster, uint32_t serial);
+/* One that was deleted and still has sessions; NULL when it has none any more. */
+const struct backend *roster_find_deleted(const struct roster *roster, uint32_t serial);
 /* NULL when there is none of that name. */
 struct backend *roster_find(const struct roster *roster, const char *name);
 

@@ -35,10 +35,12 @@ static bool answer(struct manager *manager, const struct drain_wait *wait) {
         return true;
     }
     const struct backend *backend = roster_find_serial(manager->roster, wait->backend_serial);
+    if (backend == NULL)
+        backend = roster_find_deleted(manager->roster, wait->backend_serial);
     unsigned sessions = backend == NULL ? 0 : atomic_load(&backend->in_use);
     if (sessions == 0)
         command_reply_done(wait->command, "server %s is drained", wait->name);
-    else if (backend->admin == BACKEND_READY)
+    else if (backend->admin == BACKEND_READY && !backend->is_deleted)
         command_fail(wait->command, "server %s was made ready again", wait->name);
     else if (io_now_ms(manager->io) >= wait->deadline_ms)
         command_fail(wait->command, "server %s still has %u sessions", wait->name, sessions);

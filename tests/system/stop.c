@@ -245,3 +245,25 @@ Test(stop, who_is_not_greeted_yet_asks_another_server_when_sessions_of_one_are_s
     hand_client_hears(&hand, "220 ");
     hand_end(&hand);
 }
+
+Test(stop, wait_drained_waits_for_the_sessions_of_a_server_that_is_deleted_meanwhile) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_DOT);
+    char program[100], socket_path[100];
+    snprintf(program, sizeof program, "%s/posternctl", hand.scene.build);
+    snprintf(socket_path, sizeof socket_path, "%s/control.sock", hand.scene.dir);
+    free(ctl(&hand.scene, NULL, "set server vm1 state drain"));
+    spawn(&hand.scene, "first",
+          (const char *const[]){program, "-s", socket_path, "wait", "drained", "vm1", "1s", NULL});
+    spawn(&hand.scene, "second",
+          (const char *const[]){program, "-s", socket_path, "wait", "drained", "vm1", "1m", NULL});
+    WAIT_FOR(info_figure(&hand.scene, "control_clients") == 3, 5000); /* and the one that asks */
+    free(ctl(&hand.scene, NULL, "del server vm1 force"));
+    WAIT_FOR(file_has(&hand.scene, "first", "server vm1 "), 5000);
+    cr_assert(file_has(&hand.scene, "first", "still has 1 sessions") && !file_has(&hand.scene, "second", "drained"));
+    hand_say(&hand, "250 2.0.0 queued\r\n");
+    hand_client_hears(&hand, "250 2.0.0 queued");
+    hand_client_hears(&hand, "421 4.3.2");
+    WAIT_FOR(file_has(&hand.scene, "second", "server vm1 is drained"), 5000);
+    hand_end(&hand);
+}
