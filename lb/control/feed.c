@@ -255,12 +255,17 @@ static bool split_target(struct feed *feed, char *target) {
     *colon = '\0';
     feed->port = colon + 1;
     feed->host = target;
-    size_t length = strlen(target);
+    size_t length = strlen(target), digits = strspn(feed->port, "0123456789");
+    bool is_port = digits < 6 && feed->port[digits] == '\0' && strtoul(feed->port, NULL, 10) - 1 < 65535;
     if (target[0] == '[' && length > 1 && target[length - 1] == ']') {
         target[length - 1] = '\0';
         feed->host = target + 1;
+    } else if (strchr(target, ':') != NULL) {
+        fprintf(stderr, "posternctl feed: --to: is that the address %s:%s, or port %s of %s? Write [%s]:%s\n", target,
+                feed->port, feed->port, target, target, feed->port);
+        return false;
     }
-    return true;
+    return is_port && strcspn(feed->host, "[]") == strlen(feed->host) && *feed->host != '\0';
 }
 
 int feed_main(int argc, char **argv) {

@@ -23,6 +23,15 @@ static bool parse_client(struct command *command, const char *text, struct addre
     return false;
 }
 
+/* Digits alone. */
+static bool parse_unsigned(const char *text, unsigned *ret_number) {
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 9 || text[digits] != '\0')
+        return false;
+    *ret_number = (unsigned)strtoul(text, NULL, 10);
+    return true;
+}
+
 static uint32_t now_s(void) {
     return (uint32_t)time(NULL);
 }
@@ -152,20 +161,21 @@ static bool walk_on(const struct reputation *reputation, struct top_walk *walk) 
 
 static bool parse_top(struct top_walk *walk, char **arguments, unsigned count) {
     static const char *const words[] = {"mails", "good", "bad"};
+    bool has_number = false, has_word = false;
     walk->most = TOP_DEFAULT;
     for (unsigned i = 0; i < count; i++) {
-        char *end;
-        unsigned long number = strtoul(arguments[i], &end, 10);
-        bool is_number = *end == '\0' && number > 0 && number <= TOP_MAX;
-        unsigned by = 0;
+        unsigned number = 0, by = 0;
+        bool is_number = parse_unsigned(arguments[i], &number) && number > 0 && number <= TOP_MAX;
         while (!is_number && by < 3 && strcmp(words[by], arguments[i]) != 0)
             by++;
-        if (by == 3)
+        if (by == 3 || (is_number ? has_number : has_word))
             return false;
         if (is_number)
-            walk->most = (unsigned)number;
+            walk->most = number;
         else
             walk->by = (enum top_by)by;
+        has_number |= is_number;
+        has_word |= !is_number;
     }
     return true;
 }
@@ -264,8 +274,11 @@ void reputation_export_verb(struct command *command, char **arguments, unsigned 
     size_t length;
     if (!is_enabled(command))
         return;
-    unsigned all = reputation_table_places(&reputation->table), rows = 0;
-    unsigned at = count == 0 ? 0 : (unsigned)strtoul(arguments[0], NULL, 10);
+    unsigned all = reputation_table_places(&reputation->table), rows = 0, at = 0;
+    if (count > 0 && !parse_unsigned(arguments[0], &at)) {
+        command_fail(command, "\"%.40s\"; allowed: reputation export [FROM], a number", arguments[0]);
+        return;
+    }
     FILE *out = open_memstream(&text, &length);
     if (out == NULL) {
         command_fail(command, "out of memory");
@@ -303,7 +316,7 @@ static const char *parse_fields(char *fields[CSV_FIELDS], struct address *ret_ad
     if (!parse_day(fields[1], &evidence->first_day) || !parse_day(fields[2], &evidence->day) ||
         evidence->day < evidence->first_day)
         return "first_seen or last_seen";
-    if (!parse_amount(fields[3], 65535, &days) || (days > 0 && evidence->first_day == 0))
+    if (!parse_amount(fields[3], 65535, &days) || days != floor(days) || (days > 0 && evidence->first_day == 0))
         return "days";
     if (!parse_amount(fields[4], 1e6, &good) || !parse_amount(fields[5], 1e6, &bad))
         return "good or bad";

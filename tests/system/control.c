@@ -132,6 +132,53 @@ Test(control, a_server_is_added_by_the_rules_of_the_file) {
     scene_end(scene);
 }
 
+Test(control, what_is_mistyped_of_reputations_changes_nothing) {
+    struct pair pair;
+    int status;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    expect_error(scene, "reputation top 5 10", "allowed: reputation top");
+    expect_error(scene, "reputation top good bad", "allowed: reputation top");
+    expect_error(scene, "reputation top +5", "allowed: reputation top");
+    expect_error(scene, "reputation export 12x", "allowed: reputation export [FROM]");
+    expect_error(scene, "reputation set 192.0.2.300 vetted", "is no address");
+    expect_error(scene, "reputation set 192.0.2.1 veted", "allowed: vetted, refused, auto");
+    static const char row[] = "198.51.100.7,2026-11-01,2026-11-20,5,5.0000,0.0000,5.00,0.00,,\\r\\n";
+    char *said =
+        shell(&status,
+              "printf '\\357\\273\\277%s' > %s/rows; %s/posternctl -s %s/control.sock reputation import %s/rows 2>&1",
+              row, scene->dir, scene->build, scene->dir, scene->dir);
+    cr_assert(status == 0 && strstr(said, "1 clients imported, 0 rows wrong") != NULL, "a spreadsheet's file: %s",
+              said);
+    free(said);
+    said = shell(&status,
+                 "printf '198.51.100.8,,,2.5,0,0,0,0,,\\n%s' > %s/rows; %s/posternctl -s %s/control.sock reputation "
+                 "import %s/rows 2>&1",
+                 row, scene->dir, scene->build, scene->dir, scene->dir);
+    cr_assert(status == 1 && strstr(said, "rows:1: days") != NULL && strstr(said, "1 clients imported, 1 rows wrong"),
+              "%s", said);
+    free(said);
+    scene_end(scene);
+}
+
+Test(control, a_feeds_target_is_one_address_and_port) {
+    static const char *const wrong[] = {"2001:db8::11:8026", "127.0.0.1:",      "127.0.0.1", "127.0.0.1:80x",
+                                        "127.0.0.1:0",       "127.0.0.1:70000", ":8026",     "[]:8026"};
+    int status;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char *said =
+            shell(&status,
+                  "timeout 10 build/posternctl feed --follow /dev/null --once --to '%s' --key-file /nonexistent 2>&1",
+                  wrong[i]);
+        cr_assert(status == 2 && strstr(said, "usage: ") != NULL, "%s: %d %s", wrong[i], status, said);
+        free(said);
+    }
+    char *said = shell(
+        &status, "build/posternctl feed --follow /dev/null --once --to '[::1]:8026' --key-file /nonexistent 2>&1");
+    cr_assert(strstr(said, "/nonexistent: cannot be read") != NULL, "%s", said);
+    free(said);
+}
+
 Test(control, a_drained_server_finishes_its_sessions_and_gets_no_new_ones) {
     struct pair pair;
     begin(&pair);

@@ -156,3 +156,18 @@ Test(config_texts, what_a_probe_requires_are_keywords_that_it_hears) {
     assert_wrong(LISTEN "[tier primary]\ncheck = banner\ncheck-require = STARTTLS\n" BACKEND,
                  "check-require: needs check = ehlo");
 }
+
+Test(config_texts, a_wait_with_a_slip_in_its_unit_is_warned_of) {
+    struct config *config = NULL;
+    char *text = NULL;
+    size_t length;
+    static const char file[] = MINIMAL "[timeouts]\nclient = 5ms\nreply = 60s\n";
+    cr_assert_eq(config_parse("t.ini", file, strlen(file), stderr, &config), 0);
+    FILE *out = open_memstream(&text, &length);
+    config_print(config, out);
+    fclose(out);
+    cr_assert_not_null(strstr(text, "client = 5ms ; warning: less than a second\n"), "%s", text);
+    cr_assert_not_null(strstr(text, "reply = 1m\n"));
+    free(text);
+    config_free(config);
+}
