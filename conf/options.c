@@ -220,9 +220,9 @@ const struct option options[] = {
      "is (its text, not the .db). Clients: an address, 192.0.2 or 192.0.2.0/24, 2001:db8 or 2001:db8::/32, example.org "
      "with what is below it, .example.org for that alone, unknown for those without a confirmed name. Actions: OK, "
      "REJECT [text], DEFER [text], 4NN text, 5NN text, DUNNO, INFO, WARN; a number alone is OK. The first of name, its "
-     "parents, address and networks in the order of the file, beginnings of the address decides. Read anew, and "
-     "missing "
-     "or without a line, as relay-domains-file. Empty = the rule is off."},
+     "parents, address and networks in the order of the file, beginnings of the address decides. Where the name could "
+     "not be looked up, 450 4.7.25 stands for a 5NN that it might have averted. Read anew, and missing or without a "
+     "line, as relay-domains-file. Empty = the rule is off."},
     {SECTION_GATE, "max-recipients", OPTION_NUMBER, AT(gate, recipients_max), "100", 0, 100000, NULL, 0, 0,
      "Refused recipients of one mail after which all others hear 452 4.5.3; 0 = no limit. Those that are accepted the "
      "host behind counts."},

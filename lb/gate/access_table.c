@@ -146,10 +146,15 @@ static int add_beginning(struct access_table *table, const char *text) {
     return text_map_add(&table->keys, text, strlen(text), (uint32_t)table->entries_count - 1);
 }
 
-static void note_kind(struct access_table *table, enum key_kind kind, const struct cidr *cidr) {
-    if (kind == KEY_NAME)
-        table->has_names = true;
-    else if (kind == KEY_NETWORK && cidr->base.sa.sa_family == AF_INET)
+static bool is_for_good(const struct access_action *action) {
+    return action->kind == ACCESS_REJECT && action->code / 100 == 5;
+}
+
+static void note_kind(struct access_table *table, enum key_kind kind, const struct cidr *cidr,
+                      const struct access_action *action) {
+    table->has_names |= kind == KEY_NAME;
+    table->has_mild_names |= kind == KEY_NAME && !is_for_good(action);
+    if (kind == KEY_NETWORK && cidr->base.sa.sa_family == AF_INET)
         table->has_ipv4[cidr->prefix_bits] = true;
     else if (kind == KEY_NETWORK)
         table->has_ipv6[cidr->prefix_bits] = true;
@@ -183,7 +188,7 @@ static int take_entry(struct reading *reading, const char *written, const char *
         line_file_say(&reading->lines, "\"%.80s\" %s", action_text, wrong);
     if (wrong != NULL || kind == KEY_WRONG)
         return 0;
-    note_kind(&reading->table, kind, &cidr);
+    note_kind(&reading->table, kind, &cidr, &action);
     int result = add_entry(&reading->table, key, action_text, &action);
     if (result == 0 && is_beginning_too(text, kind, &cidr))
         result = add_beginning(&reading->table, text);
@@ -336,4 +341,10 @@ bool access_table_find(const struct access_table *table, const struct address *c
         return false;
     *ret_action = table->actions[table->entries[entry]];
     return true;
+}
+
+bool access_table_bars(const struct access_table *table, const struct address *client) {
+    uint32_t entry;
+    bool has_entry = find_network(table, client, &entry) || find_beginning(table, client, &entry);
+    return !table->has_mild_names && has_entry && is_for_good(&table->actions[table->entries[entry]]);
 }

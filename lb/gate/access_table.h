@@ -29,6 +29,7 @@ struct access_table {
     size_t actions_count, actions_room;
     bool has_ipv4[33], has_ipv6[129]; /* whether there is a network with so many bits */
     bool has_names;
+    bool has_mild_names; /* of those some do not refuse for good */
 };
 
 /* Returns 0, with an empty table where there is nothing but comments; -EINVAL with every mistake on `errors`; or -errno
@@ -40,5 +41,7 @@ void access_table_finish(struct access_table *table);
 /* `name`: in lower case, no dot at its end; NULL or "": unknown. */
 bool access_table_find(const struct access_table *table, const struct address *client, const char *name,
                        struct access_action *ret_action);
+/* Refused with a 5xx whatever its name may be. */
+bool access_table_bars(const struct access_table *table, const struct address *client);
 
 #endif

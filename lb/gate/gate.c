@@ -40,8 +40,9 @@ enum gate_fact gate_take_wanted(struct gate *gate) {
     return FACT_NOTHING;
 }
 
-void gate_on_client_name(struct gate *gate, const char *name) {
+void gate_on_client_name(struct gate *gate, const char *name, bool has_failed) {
     snprintf(gate->client_name, sizeof gate->client_name, "%s", name);
+    gate->client_name_has_failed = has_failed;
     gate->facts[FACT_CLIENT_NAME] = FACT_KNOWN;
 }
 
@@ -54,7 +55,7 @@ void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain 
 
 void gate_on_no_answer(struct gate *gate) {
     if (gate->facts[FACT_CLIENT_NAME] == FACT_ASKED)
-        gate_on_client_name(gate, "");
+        gate_on_client_name(gate, "", true);
     gate_on_sender_domain(gate, gate->sender_serial, MAIL_DOMAIN_FAILED);
 }
 

@@ -76,6 +76,7 @@ struct gate {
     uint16_t commands;
     uint16_t errors;
     uint16_t recipients; /* of this transaction, refused */
+    bool client_name_has_failed;
     bool has_helo;
     bool is_extended; /* it said EHLO */
     bool has_sender;
@@ -106,7 +107,8 @@ void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, str
 
 /* A fact whose state is FACT_WANTED is to be asked for; sets FACT_ASKED. FACT_NOTHING: none. */
 enum gate_fact gate_take_wanted(struct gate *gate);
-void gate_on_client_name(struct gate *gate, const char *name);
+/* `has_failed`: the DNS gave no answer, which proves nothing about the client. */
+void gate_on_client_name(struct gate *gate, const char *name, bool has_failed);
 void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain sender_domain);
 /* What has been asked for is awaited no longer. */
 void gate_on_no_answer(struct gate *gate);

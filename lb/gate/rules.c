@@ -32,10 +32,22 @@ static bool violates_access_unreadable(const struct gate *gate, const struct gat
     return gate_tables_access(policy->tables, policy->client, NULL, &action) == TABLE_UNREADABLE;
 }
 
+/* A name that could not be looked up is `unknown`, but nobody is refused for good by it: it may be one that would be
+ * let in (Postfix' reject_unknown_client_hostname says 450 4.7.25, too). */
+static bool find_access(const struct gate *gate, const struct gate_policy *policy, struct access_action *ret_action) {
+    static const struct access_action later = {ACCESS_REJECT, 450, "4.7.25",
+                                               "Your name can't be looked up now, please try again later"};
+    bool is_found = gate_tables_access(policy->tables, policy->client, gate->client_name, ret_action) == TABLE_YES;
+    bool is_refused = is_found && ret_action->kind == ACCESS_REJECT;
+    if (is_refused && gate->client_name_has_failed && ret_action->code / 100 == 5 &&
+        !gate_tables_bars(policy->tables, policy->client))
+        *ret_action = later;
+    return is_refused;
+}
+
 static bool violates_access(const struct gate *gate, const struct gate_policy *policy) {
     struct access_action action;
-    return gate_tables_access(policy->tables, policy->client, gate->client_name, &action) == TABLE_YES &&
-           action.kind == ACCESS_REJECT;
+    return find_access(gate, policy, &action);
 }
 
 /* --- HELO --- */
@@ -208,7 +220,7 @@ static void write_subject(const struct gate *gate, enum stage stage, char *ret_t
 static void write_access_reply(const struct gate *gate, const struct gate_policy *policy, struct gate_answer *answer) {
     struct access_action action = {.kind = ACCESS_DUNNO};
     char address[ADDRESS_TEXT_MAX];
-    (void)gate_tables_access(policy->tables, policy->client, gate->client_name, &action);
+    (void)find_access(gate, policy, &action);
     answer->length =
         (size_t)snprintf(answer->text, sizeof answer->text, "%u %s <%s[%s]>: Client host rejected: %s\r\n", action.code,
                          action.enhanced, gate->client_name[0] != '\0' ? gate->client_name : "unknown",

@@ -190,6 +190,10 @@ enum table_answer gate_tables_access(const struct gate_tables *tables, const str
     return answer_of(access_table_find(&table->kept->access, client, name, ret_action));
 }
 
+bool gate_tables_bars(const struct gate_tables *tables, const struct address *client) {
+    return tables->access.kept != NULL && access_table_bars(&tables->access.kept->access, client);
+}
+
 bool gate_tables_need_name(const struct gate_tables *tables) {
     return tables->access.kept != NULL && tables->access.kept->access.has_names;
 }

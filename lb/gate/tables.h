@@ -56,6 +56,8 @@ enum table_answer gate_tables_has_recipient(const struct gate_tables *tables, co
  * ACCESS_DUNNO unless the answer is TABLE_YES. */
 enum table_answer gate_tables_access(const struct gate_tables *tables, const struct address *client, const char *name,
                                      struct access_action *ret_action);
+/* access-file refuses this client with a 5xx whatever its name may be. */
+bool gate_tables_bars(const struct gate_tables *tables, const struct address *client);
 /* Some entry is a name, so that the client's name is worth asking for. */
 bool gate_tables_need_name(const struct gate_tables *tables);
 

@@ -11,7 +11,7 @@ static void on_answer(struct dns_question *question) {
     struct worker *worker = asked->worker;
     bool is_there = session->id == asked->session_id && session->state == SESSION_GATE;
     if (is_there && question->kind == QUESTION_CLIENT_NAME)
-        gate_on_client_name(&session->gate->gate, question->name);
+        gate_on_client_name(&session->gate->gate, question->name, question->has_failed);
     else if (is_there)
         gate_on_sender_domain(&session->gate->gate, asked->sender_serial, question->mail_domain);
     pool_put(&worker->gate_questions, asked);
@@ -25,7 +25,7 @@ static void ask(struct session *session, enum gate_fact fact) {
     struct gate *gate = &session->gate->gate;
     struct gate_question *asked = pool_get(&worker->gate_questions);
     if (asked == NULL && fact == FACT_CLIENT_NAME) {
-        gate_on_client_name(gate, "");
+        gate_on_client_name(gate, "", true);
         return;
     }
     if (asked == NULL) {

@@ -43,7 +43,7 @@ static void answer_facts(struct gate *gate, uint8_t by) {
     enum gate_fact fact;
     while ((fact = gate_take_wanted(gate)) != FACT_NOTHING) {
         if (fact == FACT_CLIENT_NAME)
-            gate_on_client_name(gate, by % 2 == 0 ? "" : "client.test");
+            gate_on_client_name(gate, by % 2 == 0 ? "" : "client.test", by % 4 == 0);
         else
             gate_on_sender_domain(gate, gate->sender_serial, (enum mail_domain)(by % 4));
     }
