@@ -6,6 +6,8 @@
 #include "lb/dns/client_name.h"
 #include "lb/engine/container.h"
 
+#include <libpsl.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,7 @@ struct questions {
     struct questions_stats stats;
     unsigned places; /* of the resolver's */
     bool is_stopped;
+    struct shares shares; /* of `walks`, by their place there */
     struct walk walks[QUESTIONS_AT_ONCE];
 };
 
@@ -90,6 +93,7 @@ static void join(struct walk *walk, struct dns_question *question) {
 
 static void release(struct walk *walk) {
     struct questions *questions = walk->questions;
+    shares_give_back(&questions->shares, (unsigned)(walk - questions->walks));
     struct walk **link = bucket_of(questions, walk->key);
     while (*link != walk)
         link = &(*link)->next;
@@ -141,16 +145,51 @@ static void on_dns_answer(struct dns_query *query, const struct dns_answer *dns_
     ask_next(walk);
 }
 
+/* --- shares --- */
+
+/* Kinds of keys beside those of questions. */
+enum { KEY_CLIENT = 16, KEY_ZONE };
+
+/* Of a domain what its owner has registered; of an address's name the zone of its /24 or /48. */
+static uint64_t zone_key(const struct questions *questions, const struct dns_question *question) {
+    unsigned count;
+    const uint8_t *octets = address_octets(&question->client, &count);
+    if (question->kind == QUESTION_CLIENT_NAME)
+        return answer_cache_key(questions->cache, KEY_ZONE, octets, count == 16 ? 6 : 3);
+    const char *zone = psl_registrable_domain(psl_builtin(), question->domain);
+    zone = zone == NULL ? question->domain : zone;
+    return answer_cache_key(questions->cache, KEY_ZONE, zone, strlen(zone));
+}
+
+/* A client is its /32 or /64. */
+static void read_share_keys(const struct questions *questions, const struct dns_question *question,
+                            uint64_t *ret_client, uint64_t *ret_zone) {
+    unsigned count;
+    const uint8_t *octets = address_octets(&question->client, &count);
+    *ret_client = answer_cache_key(questions->cache, KEY_CLIENT, octets, count == 16 ? 8 : 4) | 1;
+    *ret_zone = zone_key(questions, question) | 1;
+}
+
+static unsigned free_places(const struct questions *questions) {
+    unsigned free = QUESTIONS_AT_ONCE - questions->stats.under_way;
+    unsigned of_resolver = questions->places < QUESTIONS_PLACES_MAX ? QUESTIONS_PLACES_MAX - questions->places : 0;
+    return free < of_resolver ? free : of_resolver;
+}
+
 static void begin(struct questions *questions, struct dns_question *question, uint64_t key) {
     struct walk *walk = questions->free_walks;
     struct walk **bucket = bucket_of(questions, key);
-    if (walk == NULL || questions->is_stopped || questions->places >= QUESTIONS_PLACES_MAX) {
+    uint64_t client, zone;
+    read_share_keys(questions, question, &client, &zone);
+    if (walk == NULL || questions->is_stopped ||
+        !shares_admit(&questions->shares, client, zone, question->is_vetted, free_places(questions))) {
         questions->stats.dropped++;
         answer(question, question->kind == QUESTION_MAIL_DOMAIN ? MAIL_DOMAIN_FAILED : CLIENT_NAME_FAILED, "");
         return;
     }
     questions->free_walks = walk->next;
     questions->stats.under_way++;
+    shares_take(&questions->shares, (unsigned)(walk - questions->walks), client, zone);
     walk->next = *bucket;
     *bucket = walk;
     walk->key = key;

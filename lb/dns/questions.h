@@ -5,11 +5,12 @@
 #define POSTERN_DNS_QUESTIONS_H
 
 #include "lb/dns/mail_domain.h"
+#include "lb/dns/shares.h"
 #include "lb/engine/mailbox.h"
 
 /* Different questions under way, each with one query in flight; one more fails at once. c-ares may hold the places of
  * queries past their deadlines, so those count too: half of all at most, the rest is reputation's. */
-#define QUESTIONS_AT_ONCE    512u
+#define QUESTIONS_AT_ONCE    SHARES_PLACES
 #define QUESTIONS_PLACES_MAX (DNS_QUERIES_MAX / 2)
 
 enum question_kind { QUESTION_MAIL_DOMAIN, QUESTION_CLIENT_NAME };
@@ -21,7 +22,8 @@ struct dns_question {
     void (*on_answer)(struct dns_question *question); /* on the asking worker's thread, once */
     enum question_kind kind;
     char domain[256];             /* in: of QUESTION_MAIL_DOMAIN, lower case */
-    struct address client;        /* in: of QUESTION_CLIENT_NAME */
+    struct address client;        /* in: who is asked about, or for */
+    bool is_vetted;               /* in: that client is */
     enum mail_domain mail_domain; /* out */
     char name[256];               /* out: of QUESTION_CLIENT_NAME: the confirmed name in lower case, "" = none */
     bool has_failed;              /* out: of QUESTION_CLIENT_NAME: the DNS gave no answer */

@@ -113,8 +113,12 @@
 /* All of a session's search for a backend, after which it hears 421 (DESIGN §5). */
 #define SEARCH_TIME_MAX_MS 60000u
 
-/* Questions of a worker's gate that await the DNS; with more a recipient hears 450. */
-#define GATE_QUESTIONS_MAX 2048u
+/* Questions of a worker's gate that await the DNS; with more a recipient hears 450. Of what is free a client may have a
+ * quarter, so that some who ask for what nobody answers can't take it all. */
+#define GATE_QUESTIONS_MAX   2048u
+#define GATE_QUESTIONS_SHARE 4u
+/* Counters of clients' questions; who shares one with another client shares its part, too. A power of two. */
+#define GATE_ASKERS 4096u
 /* Clients that the gate remembers to have waited for its greeting: 1 MiB, touched as they come. */
 #define GATE_VISITORS 131072u
 

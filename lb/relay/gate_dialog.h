@@ -25,6 +25,7 @@ struct gate_question {
     struct session *session;
     uint64_t session_id;
     uint16_t sender_serial;
+    uint16_t asker; /* of worker->gate_askers */
 };
 
 /* Whether this client has once kept silent until the greeting; and that it has now. */

@@ -81,7 +81,9 @@ struct worker {
     struct pool locals; /* struct address: of sessions whose own one is not their listener's */
     struct pool gates;  /* struct gate_dialog */
     struct pool gate_questions;
-    struct pool blames; /* struct blame */
+    unsigned gate_questions_open;
+    uint16_t gate_askers[GATE_ASKERS]; /* of those, each client's */
+    struct pool blames;                /* struct blame */
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
     bool offers_full_said;

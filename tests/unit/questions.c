@@ -123,10 +123,21 @@ static void on_answer(struct dns_question *question) {
     answered++;
 }
 
-static void ask(struct dns_question *question, const char *domain) {
-    *question = (struct dns_question){.reply = &scene.worker, .on_answer = on_answer};
+static void ask_for(struct dns_question *question, uint32_t client, bool is_vetted, const char *domain) {
+    *question = (struct dns_question){
+        .reply = &scene.worker,
+        .on_answer = on_answer,
+        .is_vetted = is_vetted,
+        .client.in4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(client)},
+    };
     snprintf(question->domain, sizeof question->domain, "%s", domain);
     questions_ask(scene.questions, question);
+}
+
+/* Each time another client, who is vetted. */
+static void ask(struct dns_question *question, const char *domain) {
+    static uint32_t last;
+    ask_for(question, 0x0a000000 + ++last, true, domain);
 }
 
 /* Turns until `count` answers have come. */
@@ -258,6 +269,55 @@ Test(questions, at_a_stop_nobody_waits_for_the_dns) {
     cr_assert_eq(ask_domain("none.test"), MAIL_DOMAIN_FAILED);
     cr_assert_eq(ask_domain("mx.test"), MAIL_DOMAIN_TAKES_MAIL, "it is known");
     cr_assert(io_now_ms(scene.io) - begun < 2000 && stats().under_way == 0);
+    end();
+}
+
+/* 12 clients ask for what nobody answers, each as much as it may. */
+static unsigned flood(struct dns_question many[12][100], const char *parent) {
+    char domain[64];
+    for (unsigned i = 0; i < 100; i++) {
+        for (unsigned client = 0; client < 12; client++) {
+            snprintf(domain, sizeof domain, "silent%u-%u%s", client, i, parent);
+            ask_for(&many[client][i], 0xc0000200 + client, false, domain);
+        }
+    }
+    do {
+        io_wait(scene.io);
+        io_dispatch(scene.io);
+    } while (stats().asked < 1200);
+    return stats().under_way;
+}
+
+static void expect_good_ones_get_in(bool is_vetted, const char *domain, uint32_t client) {
+    struct dns_question good;
+    uint64_t dropped = stats().dropped;
+    ask_for(&good, client, is_vetted, domain);
+    do {
+        io_wait(scene.io);
+        io_dispatch(scene.io);
+    } while (stats().asked < 1201);
+    cr_assert_eq(stats().dropped, dropped, "%s is not asked", domain);
+    questions_stop(scene.questions);
+    await(stats().under_way); /* all */
+}
+
+Test(questions, clients_whose_domains_never_answer_leave_room_for_all_others) {
+    static struct dns_question many[12][100];
+    begin_with(5000, 1);
+    scene.is_silent = true;
+    unsigned under_way = flood(many, ".test");
+    cr_assert(under_way > 100 && under_way < QUESTIONS_AT_ONCE - SHARES_RESERVED, "%u", under_way);
+    expect_good_ones_get_in(false, "mx.test", 0x0a000001);
+    end();
+}
+
+Test(questions, a_silent_zone_leaves_room_for_another_and_for_new_clients_of_its_own) {
+    static struct dns_question many[12][100];
+    begin_with(5000, 1);
+    scene.is_silent = true;
+    unsigned under_way = flood(many, ".one.test");
+    cr_assert(under_way > 50 && under_way <= SHARES_ZONE_MAX, "%u", under_way);
+    expect_good_ones_get_in(false, "good.one.test", 0x0a000001);
     end();
 }
 
