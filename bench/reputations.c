@@ -24,9 +24,8 @@ static struct client make_client(unsigned number, uint32_t now_s) {
     client.evidence.days = (uint16_t)(3 + number % 28);
     client.evidence.good = (float)(number % 3 == 0 ? 2 : 60);
     client.evidence.month_mails = 20;
-    client.dns.name = NAME_CONFIRMED;
-    client.dns.name_s = now_s;
-    client.dns.ask_after_s = now_s + 43200;
+    client.dns[0] =
+        (struct client_dns){.is_used = true, .name = NAME_CONFIRMED, .name_s = now_s, .ask_after_s = now_s + 43200};
     return client;
 }
 

@@ -135,7 +135,7 @@ static void look_up(const struct sender *sender, unsigned day) {
                  sender->kind == POOL ? "provider" : "farm");
     else
         snprintf(findings.confirmed, sizeof findings.confirmed, "mx.sender%u.example", number);
-    reputation_take_findings(&reputation, sender->key, &findings, at(day));
+    reputation_take_findings(&reputation, sender->key, (uint64_t)(sender - senders), &findings, at(day));
 }
 
 /* The DNS answers at once. A sender's number goes through the reputation as its host. */
@@ -146,7 +146,7 @@ static void on_wants_lookup(void *context, uint64_t key, uint64_t host) {
 }
 
 static bool is_vetted(const struct sender *sender) {
-    return reputation_table_is_vetted(&reputation.table, sender->key);
+    return reputation_table_is_vetted(&reputation.table, sender->key, (uint64_t)(sender - senders));
 }
 
 /* A session with one mail. */

@@ -135,7 +135,7 @@ static void answer_top(const struct reputation *reputation, struct top_walk *wal
         if (client == NULL)
             continue;
         struct address address = reputation_key_address(walk->rows[i].key, 0);
-        reputation_explain(reputation, walk->rows[i].key, client, now_s(), &vetting);
+        reputation_explain(reputation, walk->rows[i].key, client->host, client, now_s(), &vetting);
         json_array_append_new(list,
                               json_pack("{s:s, s:f, s:f, s:b, s:i}", "client", address_format_host(&address, text),
                                         names[walk->by], walk->rows[i].value, "score", vetting.score, "vetted",

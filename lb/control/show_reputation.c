@@ -1,6 +1,7 @@
 /* What is known of clients, and why one is vetted or not. */
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
+#include "lb/reputation/hosts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,9 +50,9 @@ static void show_table(struct command *command, const struct manager *manager) {
 
 /* --- one client --- */
 
-static const char *name_text(const struct client *client) {
+static const char *name_text(const struct client_dns *dns) {
     static const char *const texts[] = {"unknown", "none that leads back", "confirmed"};
-    return texts[client->dns.name];
+    return texts[dns->name];
 }
 
 static json_t *list_names(const struct reputation *reputation, unsigned mask) {
@@ -95,15 +96,15 @@ static void add_evidence(json_t *row, const struct reputation *reputation, const
             json_object_set_new(row, evidence_text((enum evidence_kind)kind), json_integer(now.seen[kind]));
 }
 
-static void add_dns(json_t *row, const struct reputation *reputation, const struct client *client,
+/* Of this address; of another one of its /64 only what follows from it is told. */
+static void add_dns(json_t *row, const struct reputation *reputation, const struct client_dns *dns,
                     const struct vetting *vetting, uint32_t now_s) {
-    json_object_set_new(row, "name", json_string(name_text(client)));
-    json_object_set_new(row, "name_age_s", age(client->dns.name_s, now_s));
-    json_object_set_new(
-        row, "domain",
-        json_string(client->dns.domain == 0 ? "" : parents_name(&reputation->parents, client->dns.domain)));
-    json_object_set_new(row, "listed_by", list_names(reputation, client->dns.listed));
-    json_object_set_new(row, "lists_age_s", age(client->dns.lists_s, now_s));
+    json_object_set_new(row, "name", json_string(name_text(dns)));
+    json_object_set_new(row, "name_age_s", age(dns->name_s, now_s));
+    json_object_set_new(row, "domain",
+                        json_string(dns->domain == 0 ? "" : parents_name(&reputation->parents, dns->domain)));
+    json_object_set_new(row, "listed_by", list_names(reputation, dns->listed));
+    json_object_set_new(row, "lists_age_s", age(dns->lists_s, now_s));
     json_object_set_new(row, "has_fcrdns", json_boolean(vetting->has_fcrdns));
     json_object_set_new(row, "has_list_answers", json_boolean(vetting->has_list_answers));
     json_object_set_new(row, "vetoed_by", list_names(reputation, vetting->vetoes));
@@ -114,12 +115,14 @@ static json_t *describe(const struct manager *manager, const struct address *add
                         uint32_t now_s) {
     static const char *const decrees[] = {"", "vetted", "refused"};
     const struct reputation *reputation = &manager->reputation;
-    uint64_t key = reputation_key(address);
+    static const struct client_dns nothing;
+    uint64_t key = reputation_key(address), host = reputation_host(address);
+    const struct client_dns *dns = hosts_find(client, host);
     struct vetting vetting;
     json_t *row = json_object();
     bool is_allowed = network_file_has_address(&manager->access->allowed, address);
     bool is_denied = network_file_has_address(&manager->access->denied, address);
-    reputation_explain(reputation, key, client, now_s, &vetting);
+    reputation_explain(reputation, key, host, client, now_s, &vetting);
     json_object_set_new(row, "vetted", json_boolean((vetting.is_vetted || is_allowed) && !is_denied));
     json_object_set_new(row, "in_allow_file", json_boolean(is_allowed || vetting.is_by_file));
     json_object_set_new(row, "in_deny_file", json_boolean(is_denied));
@@ -136,7 +139,7 @@ static json_t *describe(const struct manager *manager, const struct address *add
                         vetting.parent == 0 ? json_null() : json_real(rounded(vetting.parent_bound)));
     json_object_set_new(row, "prior_good", json_real(rounded(vetting.prior.a)));
     json_object_set_new(row, "prior_bad", json_real(rounded(vetting.prior.b)));
-    add_dns(row, reputation, client, &vetting, now_s);
+    add_dns(row, reputation, dns != NULL ? dns : &nothing, &vetting, now_s);
     return row;
 }
 

@@ -224,7 +224,8 @@ static bool is_vetted(const struct session *session) {
     if (network_file_has_address(&atomic_load(&shared->access)->allowed, &session->client))
         return true;
     return shared->reputation != NULL &&
-           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client));
+           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client),
+                                      reputation_host(&session->client));
 }
 
 void session_admit(struct session *session) {

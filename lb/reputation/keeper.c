@@ -230,8 +230,10 @@ static void take_loaded(struct keeper *keeper, uint32_t now_s) {
     for (unsigned i = 0; i < keeper->count; i++) {
         struct store_change *change = &keeper->changes[i];
         if (keeper->forgets_lists) {
-            change->client.dns.listed = 0;
-            change->client.dns.lists_s = change->client.dns.ask_after_s = 0;
+            for (unsigned host = 0; host < CLIENT_HOSTS; host++) {
+                change->client.dns[host].listed = 0;
+                change->client.dns[host].lists_s = change->client.dns[host].ask_after_s = 0;
+            }
         }
         keeper->loaded += reputation_load(keeper->reputation, change->key, &change->client, now_s);
     }

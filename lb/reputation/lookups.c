@@ -24,7 +24,7 @@ struct list_query {
 struct lookup {
     struct lookups *lookups;
     bool is_used;
-    uint64_t key;
+    uint64_t key, host;
     struct address address;
     struct dns_query name_query;
     struct client_name_walk name;
@@ -67,7 +67,7 @@ static void end_part(struct lookup *lookup) {
     lookup->is_used = false;
     lookups->running_count--;
     lookups->done++;
-    reputation_take_findings(lookups->reputation, lookup->key, &lookup->findings, lookups->now_s);
+    reputation_take_findings(lookups->reputation, lookup->key, lookup->host, &lookup->findings, lookups->now_s);
 }
 
 static void note_ttl(struct lookup *lookup, const struct dns_answer *answer) {
@@ -137,6 +137,7 @@ static void begin(struct lookups *lookups, struct lookup *lookup, const struct w
     *lookup = (struct lookup){.lookups = lookups,
                               .is_used = true,
                               .key = waiting->key,
+                              .host = waiting->host,
                               .address = reputation_key_address(waiting->key, waiting->host),
                               .name_query.on_answer = on_name_answer,
                               .open = 2, /* the names, and this function */
@@ -189,20 +190,29 @@ static void begin_test(struct lookups *lookups, unsigned number) {
 
 /* --- all of them --- */
 
-static bool is_known(const struct lookups *lookups, uint64_t key) {
-    for (unsigned i = 0; i < LOOKUPS_AT_ONCE; i++)
-        if (lookups->running[i].is_used && lookups->running[i].key == key)
+/* This address is being looked up or waits, or as many of its network as have a place. */
+static bool is_known(const struct lookups *lookups, uint64_t key, uint64_t host) {
+    unsigned others = 0;
+    for (unsigned i = 0; i < LOOKUPS_AT_ONCE; i++) {
+        const struct lookup *running = &lookups->running[i];
+        if (!running->is_used || running->key != key)
+            continue;
+        if (running->host == host || ++others == CLIENT_HOSTS)
             return true;
+    }
     /* The last few only: a busy client comes again and again, and one that is looked up twice does no harm. */
-    for (unsigned i = 0; i < lookups->waiting_count && i < LOOKUPS_AT_ONCE; i++)
-        if (lookups->waiting[(lookups->first_waiting + lookups->waiting_count - 1 - i) % LOOKUPS_WAITING].key == key)
+    for (unsigned i = 0; i < lookups->waiting_count && i < LOOKUPS_AT_ONCE; i++) {
+        const struct waiting *waiting =
+            &lookups->waiting[(lookups->first_waiting + lookups->waiting_count - 1 - i) % LOOKUPS_WAITING];
+        if (waiting->key == key && (waiting->host == host || ++others == CLIENT_HOSTS))
             return true;
+    }
     return false;
 }
 
 static void add(void *context, uint64_t key, uint64_t host) {
     struct lookups *lookups = context;
-    if (is_known(lookups, key))
+    if (is_known(lookups, key, host))
         return;
     if (lookups->waiting_count == LOOKUPS_WAITING) {
         lookups->dropped++;

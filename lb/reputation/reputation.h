@@ -60,8 +60,9 @@ void reputation_take(struct reputation *reputation, const struct sighting *sight
 /* The word of an operator or of the feed. Returns 0, or -ENOSPC: no room in the table. */
 int reputation_feed(struct reputation *reputation, const struct address *client, enum evidence_kind kind,
                     uint32_t now_s);
-void reputation_take_findings(struct reputation *reputation, uint64_t key, const struct dns_findings *findings,
-                              uint32_t now_s);
+/* For the address that was asked for. */
+void reputation_take_findings(struct reputation *reputation, uint64_t key, uint64_t host,
+                              const struct dns_findings *findings, uint32_t now_s);
 /* Returns 0 or -ENOSPC. */
 int reputation_set_decree(struct reputation *reputation, const struct address *client, enum decree decree,
                           uint32_t now_s);
@@ -95,8 +96,9 @@ struct vetting {
     double parent_bound;
     double score;
 };
-void reputation_explain(const struct reputation *reputation, uint64_t key, const struct client *client, uint32_t now_s,
-                        struct vetting *ret_vetting);
+/* `host`: which of its addresses. */
+void reputation_explain(const struct reputation *reputation, uint64_t key, uint64_t host, const struct client *client,
+                        uint32_t now_s, struct vetting *ret_vetting);
 unsigned reputation_count_vetted(const struct reputation *reputation);
 
 #endif

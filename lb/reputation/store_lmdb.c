@@ -18,7 +18,7 @@
 #define FILE_NAME "reputation.mdb"
 #define FORMAT    "postern reputation 1"
 #define PATH_ROOM 512
-/* A record of 128 octets with its node, in pages two thirds full, and as much again for a transaction under way. */
+/* A record of 208 octets with its node, in pages two thirds full, and as much again for a transaction under way. */
 #define BYTES_A_CLIENT 1024u
 #define BYTES_LEAST    (UINT64_C(64) << 20)
 
@@ -27,6 +27,23 @@ static char meta_key[6] = {'f', 'o', 'r', 'm', 'a', 't'}; /* keys of clients hav
 struct record {
     uint64_t check;
     struct client client;
+};
+
+/* As it was written when results of the DNS were kept for one address a client; still read. */
+struct client_of_one {
+    struct evidence evidence;
+    uint64_t domain;
+    uint32_t name_s, lists_s, ask_after_s;
+    uint16_t listed;
+    uint8_t name;
+    uint64_t host;
+    uint8_t decree;
+    uint32_t allowed_by;
+};
+
+struct record_of_one {
+    uint64_t check;
+    struct client_of_one client;
 };
 
 struct meta {
@@ -56,16 +73,23 @@ static int to_errno(int result) {
 }
 
 /* FNV-1a, 64 bits. */
-static uint64_t checksum(uint64_t key, const struct client *client) {
-    const unsigned char *octets = (const unsigned char *)client;
+static uint64_t checksum(uint64_t key, const void *client, size_t size) {
+    const unsigned char *octets = client;
     uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ key;
-    for (size_t i = 0; i < sizeof *client; i++)
+    for (size_t i = 0; i < size; i++)
         hash = (hash ^ octets[i]) * UINT64_C(0x100000001b3);
     return hash;
 }
 
 static bool is_amount(float value) {
     return isfinite(value) && value >= 0;
+}
+
+static bool has_names_that_make_sense(const struct client *client) {
+    for (unsigned i = 0; i < CLIENT_HOSTS; i++)
+        if (client->dns[i].name > NAME_CONFIRMED)
+            return false;
+    return true;
 }
 
 /* Nothing that arithmetic could not bear. */
@@ -75,15 +99,39 @@ static bool makes_sense(const struct client *client) {
            is_amount(evidence->month_bad) && is_amount(evidence->today_bad_weight) &&
            is_amount(evidence->today_extra_good) && is_amount(evidence->today_extra_bad) &&
            evidence->today_bad <= evidence->today_mails && client->decree <= DECREE_REFUSED &&
-           client->dns.name <= NAME_CONFIRMED;
+           has_names_that_make_sense(client);
+}
+
+static bool decode_of_one(uint64_t key, const void *data, struct client *ret_client) {
+    struct record_of_one record;
+    memcpy(&record, data, sizeof record);
+    const struct client_of_one *one = &record.client;
+    if (record.check != checksum(key, one, sizeof *one))
+        return false;
+    memset(ret_client, 0, sizeof *ret_client);
+    ret_client->evidence = one->evidence;
+    ret_client->host = one->host;
+    ret_client->decree = one->decree;
+    ret_client->dns[0] = (struct client_dns){.host = one->host,
+                                             .domain = one->domain,
+                                             .name_s = one->name_s,
+                                             .lists_s = one->lists_s,
+                                             .ask_after_s = one->ask_after_s,
+                                             .allowed_by = one->allowed_by,
+                                             .listed = one->listed,
+                                             .name = one->name,
+                                             .is_used = one->name_s != 0 || one->lists_s != 0};
+    return makes_sense(ret_client);
 }
 
 static bool decode(uint64_t key, const MDB_val *value, struct client *ret_client) {
     struct record record;
+    if (value->mv_size == sizeof(struct record_of_one))
+        return decode_of_one(key, value->mv_data, ret_client);
     if (value->mv_size != sizeof record)
         return false;
     memcpy(&record, value->mv_data, sizeof record);
-    if (record.check != checksum(key, &record.client) || !makes_sense(&record.client))
+    if (record.check != checksum(key, &record.client, sizeof record.client) || !makes_sense(&record.client))
         return false;
     *ret_client = record.client;
     return true;
@@ -159,10 +207,12 @@ static int check_meta(struct store *store, MDB_txn *txn, uint64_t marks, bool *r
     if (result != MDB_SUCCESS || value.mv_size != sizeof meta)
         return -EBADMSG;
     memcpy(&meta, value.mv_data, sizeof meta);
-    if (strncmp(meta.format, FORMAT, sizeof meta.format) != 0 || meta.record_bytes != sizeof(struct record))
+    bool is_of_one = meta.record_bytes == sizeof(struct record_of_one);
+    if (strncmp(meta.format, FORMAT, sizeof meta.format) != 0 ||
+        (meta.record_bytes != sizeof(struct record) && !is_of_one))
         return -EBADMSG;
     *ret_is_same = meta.marks == marks;
-    return *ret_is_same ? 0 : to_errno(write_meta(txn, store->dbi, marks));
+    return *ret_is_same && !is_of_one ? 0 : to_errno(write_meta(txn, store->dbi, marks));
 }
 
 static int open_records(struct store *store, uint64_t marks, bool *ret_is_same) {
@@ -228,7 +278,7 @@ static int put_change(struct store *store, MDB_txn *txn, const struct store_chan
     }
     struct record record;
     memcpy(&record.client, &change->client, sizeof record.client); /* with its padding, which is in the sum too */
-    record.check = checksum(change->key, &record.client);
+    record.check = checksum(change->key, &record.client, sizeof record.client);
     MDB_val value = {sizeof record, &record};
     return mdb_put(txn, store->dbi, &key, &value, 0);
 }

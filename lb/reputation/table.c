@@ -25,6 +25,10 @@ uint64_t reputation_key(const struct address *client) {
     return key != 0 ? key : LOOPBACK_KEY;
 }
 
+bool reputation_key_is_ipv4(uint64_t key) {
+    return (key & IPV4_PREFIX) == IPV4_PREFIX;
+}
+
 uint64_t reputation_host(const struct address *client) {
     uint64_t host = 0;
     if (client->sa.sa_family == AF_INET)
@@ -36,7 +40,7 @@ uint64_t reputation_host(const struct address *client) {
 
 struct address reputation_key_address(uint64_t key, uint64_t host) {
     struct address address = {0};
-    if ((key & IPV4_PREFIX) == IPV4_PREFIX) {
+    if (reputation_key_is_ipv4(key)) {
         address.in4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)key)};
         return address;
     }
@@ -65,9 +69,11 @@ int reputation_table_init(struct reputation_table *table, unsigned entries_max) 
     size_t places = (size_t)table->buckets * WAYS;
     table->keys = map(places * sizeof *table->keys);
     table->verdicts = map(places);
+    table->hosts = map(places * CLIENT_HOSTS * sizeof *table->hosts);
     table->clients = map(places * sizeof *table->clients);
     table->dirty = map(dirty_bytes(table));
-    if (table->keys != NULL && table->verdicts != NULL && table->clients != NULL && table->dirty != NULL)
+    if (table->keys != NULL && table->verdicts != NULL && table->hosts != NULL && table->clients != NULL &&
+        table->dirty != NULL)
         return 0;
     reputation_table_finish(table);
     return -ENOMEM;
@@ -79,6 +85,8 @@ void reputation_table_finish(struct reputation_table *table) {
         munmap((void *)table->keys, places * sizeof *table->keys);
     if (table->verdicts != NULL)
         munmap((void *)table->verdicts, places);
+    if (table->hosts != NULL)
+        munmap((void *)table->hosts, places * CLIENT_HOSTS * sizeof *table->hosts);
     if (table->clients != NULL)
         munmap(table->clients, places * sizeof *table->clients);
     if (table->dirty != NULL)
@@ -107,12 +115,35 @@ static bool find_place(const struct reputation_table *table, uint64_t key, size_
     return false;
 }
 
-bool reputation_table_is_vetted(const struct reputation_table *table, uint64_t key) {
+static _Atomic uint64_t *hosts_at(const struct reputation_table *table, size_t place) {
+    return &table->hosts[place * CLIENT_HOSTS];
+}
+
+/* The bit of this address among those of the verdict that is read into *ret_verdict. While a place goes from one
+ * address to another the verdict knows neither, so that an address which is still there behind the verdict is the one
+ * meant. */
+static unsigned read_verdict(const struct reputation_table *table, size_t place, uint64_t host, unsigned *ret_verdict) {
+    _Atomic uint64_t *hosts = hosts_at(table, place);
+    *ret_verdict = atomic_load_explicit(&table->verdicts[place], memory_order_acquire);
+    for (unsigned i = 0; i < CLIENT_HOSTS; i++) {
+        if (atomic_load_explicit(&hosts[i], memory_order_acquire) != host)
+            continue;
+        unsigned verdict = atomic_load_explicit(&table->verdicts[place], memory_order_acquire);
+        if ((verdict & VERDICT_KNOWN(i)) == 0)
+            continue;
+        *ret_verdict = verdict;
+        return atomic_load_explicit(&hosts[i], memory_order_acquire) == host ? VERDICT_HOST(i) : 0;
+    }
+    return VERDICT_OTHERS;
+}
+
+bool reputation_table_is_vetted(const struct reputation_table *table, uint64_t key, uint64_t host) {
     size_t place;
+    unsigned verdict;
     if (table->keys == NULL || !find_place(table, key, &place))
         return false;
-    bool is_vetted = atomic_load_explicit(&table->verdicts[place], memory_order_acquire) != 0;
-    return is_vetted && atomic_load_explicit(&table->keys[place], memory_order_acquire) == key;
+    unsigned bit = read_verdict(table, place, host, &verdict);
+    return (verdict & bit) != 0 && atomic_load_explicit(&table->keys[place], memory_order_acquire) == key;
 }
 
 struct client *reputation_table_find(const struct reputation_table *table, uint64_t key) {
@@ -122,7 +153,7 @@ struct client *reputation_table_find(const struct reputation_table *table, uint6
 
 static bool may_go(const struct reputation_table *table, size_t place, uint16_t today) {
     const struct evidence *evidence = &table->clients[place].evidence;
-    if (atomic_load_explicit(&table->verdicts[place], memory_order_relaxed) != 0 ||
+    if ((atomic_load_explicit(&table->verdicts[place], memory_order_relaxed) & VERDICT_VETTED) != 0 ||
         table->clients[place].decree != DECREE_NONE)
         return false;
     return evidence->days <= 1 || (unsigned)(today - evidence->day) >= STALE_DAYS;
@@ -179,12 +210,20 @@ void reputation_table_remove(struct reputation_table *table, struct client *clie
     table->count--;
 }
 
-bool reputation_table_verdict(const struct reputation_table *table, const struct client *client) {
-    return atomic_load_explicit(&table->verdicts[client - table->clients], memory_order_relaxed) != 0;
+uint8_t reputation_table_verdict(const struct reputation_table *table, const struct client *client) {
+    return atomic_load_explicit(&table->verdicts[client - table->clients], memory_order_relaxed);
 }
 
-void reputation_table_set_verdict(struct reputation_table *table, const struct client *client, bool is_vetted) {
-    atomic_store_explicit(&table->verdicts[client - table->clients], is_vetted, memory_order_release);
+void reputation_table_set_verdict(struct reputation_table *table, const struct client *client, uint8_t verdict) {
+    size_t place = (size_t)(client - table->clients);
+    _Atomic uint64_t *hosts = hosts_at(table, place);
+    for (unsigned i = 0; i < CLIENT_HOSTS; i++) {
+        if (atomic_load_explicit(&hosts[i], memory_order_relaxed) == client->dns[i].host)
+            continue;
+        atomic_fetch_and(&table->verdicts[place], (uint8_t) ~(VERDICT_HOST(i) | VERDICT_KNOWN(i)));
+        atomic_store(&hosts[i], client->dns[i].host);
+    }
+    atomic_store_explicit(&table->verdicts[place], verdict, memory_order_release);
 }
 
 unsigned reputation_table_places(const struct reputation_table *table) {

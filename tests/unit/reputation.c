@@ -1,13 +1,16 @@
 /* From what was seen to verdicts: neighbours, the DNS's part, and a flood. */
 #include "lb/reputation/reputation.h"
+#include "lb/reputation/hosts.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define DAY_S 86400u
-#define START (20000u * DAY_S)
+/* Key, verdict, and addresses, which an IPv4 client does not touch. */
+#define PLACE_OCTETS 9u
+#define DAY_S        86400u
+#define START        (20000u * DAY_S)
 
 static char zone[] = "zen.test", name_[] = "zen", answer[] = "127.0.0.2";
 static char *answers[] = {answer};
@@ -62,18 +65,18 @@ static void find_name(uint64_t client, const char *name, uint32_t now_s) {
     struct dns_findings findings = {.has_name_answer = true, .name = name[0] != '\0' ? NAME_CONFIRMED : NAME_NONE};
     snprintf(findings.confirmed, sizeof findings.confirmed, "%s", name);
     findings.answered = 1;
-    reputation_take_findings(&reputation, client, &findings, now_s);
+    reputation_take_findings(&reputation, client, 0, &findings, now_s);
 }
 
 static bool is_vetted(uint64_t client) {
-    return reputation_table_is_vetted(&reputation.table, client);
+    return reputation_table_is_vetted(&reputation.table, client, 0);
 }
 
 static struct vetting explain(uint64_t client, uint32_t now_s) {
     struct vetting vetting;
     const struct client *found = reputation_table_find(&reputation.table, client);
     cr_assert_not_null(found);
-    reputation_explain(&reputation, client, found, now_s, &vetting);
+    reputation_explain(&reputation, client, 0, found, now_s, &vetting);
     return vetting;
 }
 
@@ -138,7 +141,7 @@ Test(reputation, results_of_the_dns_count_for_a_day) {
     struct dns_findings listed = {.answered = 1, .listed = 1};
     find_name(client, "mx.test", now + 26 * 3600);
     cr_assert(is_vetted(client));
-    reputation_take_findings(&reputation, client, &listed, now + 26 * 3600);
+    reputation_take_findings(&reputation, client, 0, &listed, now + 26 * 3600);
     cr_assert_not(is_vetted(client), "listed");
     struct vetting vetting = explain(client, now + 26 * 3600);
     cr_assert(vetting.vetoes == 1 && vetting.has_fcrdns && vetting.has_list_answers && vetting.has_score);
@@ -157,8 +160,8 @@ Test(reputation, an_allow_list_halves_what_is_needed_and_admits_nobody_alone) {
         .has_name_answer = true, .name = NAME_CONFIRMED, .confirmed = "mx.test", .answered = 1, .listed = 1};
     send_good(client, 0, 8);
     send_good(stranger, 7, 1);
-    reputation_take_findings(&reputation, client, &findings, now);
-    reputation_take_findings(&reputation, stranger, &findings, now);
+    reputation_take_findings(&reputation, client, 0, &findings, now);
+    reputation_take_findings(&reputation, stranger, 0, &findings, now);
     cr_assert(is_vetted(client), "16 units, twice as much worth");
     cr_assert_not(is_vetted(stranger));
 }
@@ -202,7 +205,7 @@ Test(reputation, results_are_kept_for_their_ttl_but_not_under_5_minutes_nor_over
         struct dns_findings findings = {
             .has_name_answer = cases[i].has_answer, .name = NAME_NONE, .ttl_s = cases[i].ttl_s};
         reputation_take(&reputation, &(struct sighting){.key = client, .clean = 1}, now);
-        reputation_take_findings(&reputation, client, &findings, now);
+        reputation_take_findings(&reputation, client, 0, &findings, now);
         asked = 0;
         reputation_take(&reputation, &(struct sighting){.key = client, .clean = 1}, now + cases[i].fresh_s - 1);
         cr_assert_eq(asked, 0, "ttl %u", cases[i].ttl_s);
@@ -238,11 +241,11 @@ Test(reputation, a_million_strangers_push_out_nobody_and_the_table_keeps_its_bou
     for (unsigned i = 0; i < REGULARS; i++)
         cr_assert(is_vetted(key("192.0.2.1") + i * 97));
     cr_assert_leq(reputation.table.count, 131072);
-    size_t bound = (size_t)131072 * (sizeof(struct client) + 9 + 1);
+    size_t bound = (size_t)131072 * (sizeof(struct client) + PLACE_OCTETS + 1);
     cr_assert_leq(resident_octets() - resident, bound + 1000000, "%zu octets more", resident_octets() - resident);
     double each = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 1e6;
     fprintf(stderr, "a flood of a million strangers: %.0f ns each, %u clients in %u places, %zu octets a place\n", each,
-            reputation.table.count, reputation_table_places(&reputation.table), sizeof(struct client) + 9);
+            reputation.table.count, reputation_table_places(&reputation.table), sizeof(struct client) + PLACE_OCTETS);
 }
 
 Test(reputation, what_was_stored_and_loaded_gives_the_same_verdict) {
@@ -255,4 +258,105 @@ Test(reputation, what_was_stored_and_loaded_gives_the_same_verdict) {
     cr_assert(reputation_load(&reputation, key("192.0.2.1"), &stored, START + 60 * DAY_S));
     reputation_on_loaded(&reputation);
     cr_assert(is_vetted(key("192.0.2.1")));
+}
+
+/* --- several addresses of one /64 --- */
+
+#define NETWORK "2001:db8:5::"
+
+static void find_for(uint64_t client, uint64_t host, const char *name, bool is_listed, uint32_t now_s) {
+    struct dns_findings findings = {.has_name_answer = true,
+                                    .name = name[0] != '\0' ? NAME_CONFIRMED : NAME_NONE,
+                                    .answered = 1,
+                                    .listed = is_listed};
+    snprintf(findings.confirmed, sizeof findings.confirmed, "%s", name);
+    reputation_take_findings(&reputation, client, host, &findings, now_s);
+}
+
+static bool is_host_vetted(uint64_t client, uint64_t host) {
+    return reputation_table_is_vetted(&reputation.table, client, host);
+}
+
+Test(reputation, a_name_in_allow_file_admits_the_address_that_has_it_and_no_neighbour) {
+    char domain[] = ".partner.test";
+    char *domains[] = {domain};
+    struct access access = {.allowed.domains = {domains, 1}};
+    begin_with(4000, true, 0);
+    reputation_set_access(&reputation, &access, START);
+    uint64_t client = key(NETWORK "a");
+    uint32_t now = START + DAY_S;
+    reputation_take(&reputation, &(struct sighting){.key = client, .host = 0xa, .needed_vetting = true}, now);
+    find_for(client, 0xa, "mx.partner.test", false, now);
+    cr_assert(is_host_vetted(client, 0xa));
+    cr_assert_not(is_host_vetted(client, 0xb), "never asked for");
+    find_for(client, 0xb, "", false, now);
+    cr_assert(is_host_vetted(client, 0xa) && !is_host_vetted(client, 0xb), "it has no name");
+    find_for(client, 0xb, "mx2.partner.test", false, now + 1);
+    cr_assert(is_host_vetted(client, 0xa) && is_host_vetted(client, 0xb));
+    find_for(client, 0xa, "", false, now + 2);
+    cr_assert(!is_host_vetted(client, 0xa) && is_host_vetted(client, 0xb), "its name has gone");
+}
+
+Test(reputation, conduct_is_the_networks_and_a_listing_the_addresss) {
+    begin_with(4000, true, 1);
+    list.action = DNSLIST_VETO;
+    reputation.lists[0].state = DNSLIST_ON;
+    uint64_t client = key(NETWORK "a");
+    uint32_t now = START + 40 * DAY_S;
+    send_good(client, 0, 40);
+    find_for(client, 0xa, "mx.test", false, now);
+    cr_assert(is_host_vetted(client, 0xa) && is_host_vetted(client, 0xb), "by conduct");
+    find_for(client, 0xb, "mx.bad.test", true, now + 1);
+    cr_assert(is_host_vetted(client, 0xa), "not its listing");
+    cr_assert_not(is_host_vetted(client, 0xb));
+    cr_assert_not(is_host_vetted(client, 0xc), "against a veto only by its own look-up");
+    find_for(client, 0xc, "mx3.test", false, now + 2);
+    cr_assert(is_host_vetted(client, 0xc));
+    find_for(client, 0xc, "", false, now + 3);
+    cr_assert(!is_host_vetted(client, 0xc) && is_host_vetted(client, 0xa), "no name of its own");
+    find_for(client, 0xb, "mx.bad.test", false, now + 4);
+    cr_assert(is_host_vetted(client, 0xb) && is_host_vetted(client, 0xd), "off the list again");
+}
+
+Test(reputation, no_neighbour_can_take_the_place_of_an_address_that_is_vetted_or_listed) {
+    begin_with(4000, true, 1);
+    reputation.lists[0].state = DNSLIST_ON;
+    uint64_t client = key(NETWORK "a");
+    uint32_t now = START + 40 * DAY_S;
+    send_good(client, 0, 40);
+    find_for(client, 0xa, "mx.test", false, now);
+    find_for(client, 0xb, "mx.bad.test", true, now);
+    for (uint64_t host = 0x100; host < 0x200; host++)
+        find_for(client, host, "", false, now + (uint32_t)host);
+    cr_assert(is_host_vetted(client, 0xa) && !is_host_vetted(client, 0xb) && !is_host_vetted(client, 0x1ff));
+    asked = 0;
+    reputation.wants_lookup = on_wants_lookup;
+    uint32_t later = now + 0x200;
+    reputation_take(&reputation, &(struct sighting){.key = client, .host = 0x300, .clean = 1}, later);
+    cr_assert_eq(asked, 0, "the third place has just been taken");
+    reputation_take(&reputation, &(struct sighting){.key = client, .host = 0x300, .clean = 1}, later + 60);
+    cr_assert_eq(asked, 1);
+    find_for(client, 0xc, "mx.test", false, now + 25 * 3600);
+    find_for(client, 0xd, "mx.test", false, now + 25 * 3600);
+    find_for(client, 0xe, "mx.test", false, now + 25 * 3600);
+    cr_assert(is_host_vetted(client, 0xc) && is_host_vetted(client, 0xd) && is_host_vetted(client, 0xe),
+              "results of yesterday make room");
+}
+
+Test(reputation, each_address_is_asked_for_once_and_again_by_its_own_ttl) {
+    begin_with(4000, true, 0);
+    reputation.wants_lookup = on_wants_lookup;
+    uint64_t client = key(NETWORK "a");
+    asked = 0;
+    for (uint64_t host = 1; host <= 3; host++) {
+        reputation_take(&reputation, &(struct sighting){.key = client, .host = host, .clean = 1}, START);
+        find_for(client, host, "mx.test", false, START);
+    }
+    cr_assert_eq(asked, 3);
+    for (uint64_t host = 1; host <= 3; host++)
+        reputation_take(&reputation, &(struct sighting){.key = client, .host = host, .clean = 1}, START + 100);
+    cr_assert_eq(asked, 3);
+    struct vetting vetting;
+    reputation_explain(&reputation, client, 2, reputation_table_find(&reputation.table, client), START, &vetting);
+    cr_assert(vetting.has_fcrdns && vetting.has_name_answer);
 }

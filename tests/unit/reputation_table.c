@@ -52,7 +52,7 @@ Test(reputation_table, a_flood_of_new_addresses_pushes_out_nobody_who_is_vetted_
         cr_assert_not_null(client);
         client->evidence.days = 30;
         client->evidence.day = 1;
-        reputation_table_set_verdict(&table, client, true);
+        reputation_table_set_verdict(&table, client, VERDICT_OTHERS);
         client = reputation_table_obtain(&table, known[i], 100);
         cr_assert_not_null(client);
         client->evidence.days = 2;
@@ -64,7 +64,7 @@ Test(reputation_table, a_flood_of_new_addresses_pushes_out_nobody_who_is_vetted_
             client->evidence.days = 1;
     }
     for (unsigned i = 0; i < 8; i++) {
-        cr_assert(reputation_table_is_vetted(&table, vetted[i]));
+        cr_assert(reputation_table_is_vetted(&table, vetted[i], 0));
         cr_assert_eq(reputation_table_find(&table, known[i])->evidence.days, 2);
     }
     cr_assert(table.count <= 64 && table.dropped > 9000);
@@ -88,7 +88,7 @@ Test(reputation_table, a_bucket_of_vetted_clients_takes_nobody_else_and_says_so)
     for (uint64_t key = 1; key < 1000; key++) {
         struct client *client = reputation_table_obtain(&table, key, 1);
         if (client != NULL)
-            reputation_table_set_verdict(&table, client, true);
+            reputation_table_set_verdict(&table, client, VERDICT_OTHERS);
     }
     cr_assert_eq(table.count, 64);
     cr_assert_eq(table.refused, 999 - 64);
@@ -103,7 +103,7 @@ Test(reputation_table, a_new_client_has_nothing_of_the_one_whose_place_it_got) {
         client->evidence.days = 1;
         client->evidence.good = 50;
     }
-    cr_assert_not(reputation_table_is_vetted(&table, 999));
+    cr_assert_not(reputation_table_is_vetted(&table, 999, 0));
 }
 
 static uint64_t dropped_key;
