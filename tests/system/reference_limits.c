@@ -309,6 +309,18 @@ Test(reference_limits, a_disk_that_was_full_leaves_no_recipient_at_450_on_the_st
     expect_recovery_from_full_disk("strict", NULL);
 }
 
+/* Its disk holds accepted mail, so that it can fill up in any time: it refuses while those that have begun still fit.
+ */
+Test(reference_limits, the_variant_refuses_at_mail_what_may_not_fit_and_loses_no_question, .timeout = 120) {
+    struct reference_site site;
+    site_build(&site, "vm-queue", NULL, NULL);
+    mount_queue(&site, "500M");
+    postfix_start(&site.host);
+    cr_assert(site_hears(&site, SITE_FROM "QUIT", "\n452 4.3.1 "));
+    unmount_queue(&site);
+    site_end(&site);
+}
+
 Test(reference_limits, the_timer_that_forgets_runs_a_reload_for_what_a_full_disk_logs) {
     char *said =
         shell(NULL, "grep -c 'No space left on device. | grep -q . && postfix reload' "
