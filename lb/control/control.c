@@ -330,6 +330,10 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     struct control *control = container_of(op, struct control, accept_op);
     struct io *io = control->manager->io;
     (void)flags;
+    if (result == -ECONNABORTED) { /* who has left again already holds nobody up */
+        accept_next(control);
+        return;
+    }
     if (result < 0) {
         log_warning("control: accept: %s; trying again", strerror(-result));
         control->retry.expire = on_retry;

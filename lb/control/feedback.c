@@ -249,6 +249,10 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     struct feedback *feedback = container_of(op, struct feedback, accept_op);
     struct io *io = feedback->manager->io;
     (void)flags;
+    if (result == -ECONNABORTED) { /* who has left again already holds nobody up */
+        accept_next(feedback);
+        return;
+    }
     if (result < 0) {
         log_warning("feedback: accept: %s; trying again", strerror(-result));
         feedback->retry.expire = on_retry;
