@@ -197,28 +197,32 @@ static void rearm(struct session *session, enum direction direction) {
         conn_recv(source, false);
 }
 
-/* The client has said all, and all was answered and has been sent on. */
-static bool is_over(const struct session *session) {
-    return session->flows[TO_BACKEND].at_end && !session->flows[TO_BACKEND].has_buffer &&
-           !session->flows[TO_CLIENT].has_buffer && dialog_is_clear(&session->dialog) &&
-           !dialog_owes_reply(&session->dialog);
-}
-
 void relay_end_with_client(struct session *session) {
     bool is_done = dialog_has_quit(&session->dialog) && session->last_code == 221;
     session_close(session, is_done ? CLOSE_DONE : CLOSE_CLIENT_CLOSED);
 }
 
-/* The client has half-closed, and what it said has been sent. The backend must learn that no more will come. After QUIT
- * it is told so by the close, once its 221 has been sent on, as it waits for nothing else then (Exim up to 200 ms);
- * that spares us the shutdown, which io_uring hands to a kernel thread. */
-static void pass_end_on(struct session *session) {
-    if (session->backend_is_lost)
-        return;
-    if (!dialog_has_quit(&session->dialog) || !dialog_is_clear(&session->dialog))
-        conn_shutdown_write(&session->attempt->conn);
-    else if (is_over(session))
+/* The client has said QUIT and half-closed, and all before it was answered and has been sent on. Some hosts await the
+ * client's end before their 221 (Exim for 200 ms), so the host's side is closed, and the 221, if it has not come yet,
+ * is ours. That spares us the shutdown, which io_uring hands to a kernel thread. */
+static bool ends_behind_quit(struct session *session) {
+    const struct dialog *dialog = &session->dialog;
+    const struct flow *from_client = &session->flows[TO_BACKEND];
+    bool has_said_all = from_client->at_end && !from_client->has_buffer && dialog_has_quit(dialog);
+    if (!has_said_all || session->flows[TO_CLIENT].has_buffer || !dialog_is_clear(dialog))
+        return false;
+    if (!dialog_owes_reply(dialog))
         relay_end_with_client(session);
+    else if (dialog_only_quit_is_open(dialog))
+        session_close(session, CLOSE_QUIT_ANSWERED);
+    return session->state != SESSION_RELAY;
+}
+
+/* The client has half-closed, and what it said has been sent. The backend must learn that no more will come. */
+static void pass_end_on(struct session *session) {
+    bool is_behind_quit = dialog_has_quit(&session->dialog) && dialog_is_clear(&session->dialog);
+    if (!session->backend_is_lost && !ends_behind_quit(session) && !is_behind_quit)
+        conn_shutdown_write(&session->attempt->conn);
 }
 
 void flow_release(struct session *session, struct flow *flow) {
@@ -368,11 +372,9 @@ static void on_target_lost(struct session *session, enum direction direction) {
 /* All that could go of the flow has gone. */
 static void on_flow_empty(struct session *session, enum direction direction) {
     flow_release(session, &session->flows[direction]);
-    if (direction == TO_CLIENT && session_ends_behind_reply(session))
+    if (direction == TO_CLIENT && (session_ends_behind_reply(session) || ends_behind_quit(session)))
         return;
     if (direction == TO_BACKEND && session->flows[TO_BACKEND].at_end)
-        pass_end_on(session);
-    else if (direction == TO_CLIENT && dialog_has_quit(&session->dialog) && is_over(session))
         pass_end_on(session);
     else
         rearm(session, direction);

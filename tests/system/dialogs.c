@@ -1,9 +1,11 @@
 /* Dialogs spoken by hand with real Postfix backends that end them early. */
 #include "postfix.h"
+#include "talk.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Speaks with postern by bash: each word of `script` is a line to say after the last reply, or "+N": silence of N
  * seconds. Returns all that was heard. */
@@ -156,4 +158,27 @@ Test(dialogs, tls_passes_through_untouched_and_a_backend_lost_inside_it_means_a_
     cr_assert_not(log_has(&scene, "it is replayed"));
     kill_child(&scene, client, SIGKILL);
     scene_end(&scene);
+}
+
+/* As Exim does as a client. */
+Test(dialogs, a_client_that_half_closes_behind_quit_hears_221_and_is_no_lost_connection) {
+    struct scene scene;
+    struct test_postfix postfixes[2];
+    begin(&scene, postfixes, "");
+    for (unsigned i = 0; i < 20; i++) {
+        struct talk talk;
+        talk_begin(&talk, NULL, scene.port);
+        cr_assert(strncmp(talk_hear(&talk, 10000), "220", 3) == 0);
+        talk_say(&talk, "EHLO client.test\r\n", 18);
+        cr_assert(strncmp(talk_hear(&talk, 10000), "250", 3) == 0);
+        talk_say(&talk, "QUIT\r\n", 6);
+        shutdown(talk.fd, SHUT_WR);
+        cr_assert(strncmp(talk_hear(&talk, 10000), "221 2.0.0", 9) == 0, "%s", talk.heard);
+        cr_assert_str_eq(talk_hear(&talk, 10000), "closed");
+        talk_end(&talk);
+    }
+    WAIT_FOR(postfix_log_count(&postfixes[0], "quit=1") + postfix_log_count(&postfixes[1], "quit=1") >= 20, 10000);
+    cr_assert_eq(postfix_log_count(&postfixes[0], "lost connection"), 0);
+    cr_assert_eq(postfix_log_count(&postfixes[1], "lost connection"), 0);
+    end(&scene, postfixes);
 }

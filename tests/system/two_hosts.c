@@ -1,0 +1,79 @@
+/* Blocking, with a bound on each wait. */
+#include "two_hosts.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+const char *const two_hosts_mail[] = {"220 ",   HELLO,
+                                      "250",    "MAIL FROM:<a@client.test>\r\n",
+                                      "250",    "RCPT TO:<user@example.test>\r\n",
+                                      "250",    "DATA\r\n",
+                                      "354",    "Subject: x\r\n\r\n..dot\r\n\r\n.\r\n",
+                                      "250",    "QUIT\r\n",
+                                      "221",    "",
+                                      "closed", NULL};
+
+void two_hosts_begin(struct two_hosts *site, const char *sections) {
+    scene_begin(&site->scene, false);
+    scripted_begin(&site->first);
+    scripted_begin(&site->second);
+    postern_begin_with(&site->scene, "workers = 1\n", "",
+                       "%s[tier primary]\ncheck = none\noutlier = 0\n[tier second]\ncheck = none\n"
+                       "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                       "[backend vm2]\ntier = second\naddress = 127.0.0.1:%u\n",
+                       sections, site->first.port, site->second.port);
+}
+
+/* Nothing is left of any session. */
+void two_hosts_end(struct two_hosts *site) {
+    WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 15000);
+    WAIT_FOR(info_figure(&site->scene, "buffers_in_use") == 0, 5000);
+    scripted_end(&site->first);
+    scripted_end(&site->second);
+    scene_end(&site->scene);
+}
+
+/* What both sides do from here on until two_hosts_end_turn() comes in one turn of the loop. */
+void two_hosts_hold_turn(struct two_hosts *site) {
+    siginfo_t info;
+    kill(site->scene.postern, SIGSTOP);
+    cr_assert_eq(waitid(P_PID, (id_t)site->scene.postern, &info, WSTOPPED), 0);
+}
+
+void two_hosts_end_turn(struct two_hosts *site) {
+    kill(site->scene.postern, SIGCONT);
+}
+
+void scripted_begin_anew(struct scripted *host) {
+    atomic_store(&host->told_length, 0);
+    host->told[0] = '\0';
+}
+
+void scripted_expect_told(struct scripted *host, const char *wanted, const char *what) {
+    uint64_t limit = now_ms() + HEAR_MS;
+    while (strlen(host->told) < strlen(wanted) && now_ms() < limit)
+        pause_ms(5);
+    cr_assert_str_eq(host->told, wanted, "%s: the host was told \"%s\"", what, host->told);
+}
+
+void talk_expect(struct talk *talk, const char *begins) {
+    const char *reply = talk_hear(talk, HEAR_MS);
+    cr_assert(strncmp(reply, begins, strlen(begins)) == 0, "\"%s\" instead of %s; heard: %s", reply, begins,
+              talk->heard);
+}
+
+void talk_expect_each(struct talk *talk, unsigned count, const char *begins) {
+    for (unsigned i = 0; i < count; i++)
+        talk_expect(talk, begins);
+}
+
+/* The host has the beginning of a session, and has not greeted it yet. */
+void two_hosts_begin_held(struct two_hosts *site, struct talk *talk, const char *early, size_t length) {
+    unsigned sessions = atomic_load(&site->first.sessions);
+    atomic_store(&site->first.is_held, true);
+    talk_begin(talk, NULL, site->scene.port);
+    talk_say(talk, early, length);
+    WAIT_FOR(atomic_load(&site->first.sessions) > sessions, 5000);
+    WAIT_FOR(info_figure(&site->scene, "buffers_in_use") >= (length > 0), 5000);
+}
