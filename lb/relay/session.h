@@ -111,7 +111,6 @@ struct session {
     uint64_t active_ms;      /* last octet in either direction */
     uint64_t waits_since_ms; /* in RELAY, for waits_for */
     uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
-    uint64_t ends_by_ms;     /* while is_shutting_down: then it is cut */
     uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
@@ -136,7 +135,7 @@ struct session {
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
     bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
     bool replay_has_ended : 1; /* all records have been sent */
-    bool is_shutting_down : 1; /* told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
+    bool is_shutting_down : 1; /* in RELAY: told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
@@ -154,7 +153,8 @@ struct session {
     uint16_t replies_to_compare;
     struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
     union {
-        struct { /* QUEUED */
+        uint64_t ends_by_ms; /* RELAY, while is_shutting_down: then it is cut */
+        struct {             /* QUEUED */
             struct session *queue_next, *queue_previous;
         };
         struct {                               /* REPLAY */

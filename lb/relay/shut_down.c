@@ -333,28 +333,33 @@ static bool searches_at(const struct session *session, const struct backend *bac
            (session->attempt->backend == backend || (session->hedge != NULL && session->hedge->backend == backend));
 }
 
-static void tell(struct session *session, struct sessions_shutdown *request) {
+/* Returns true when it has been ended: who is just being carried over to the backend awaits a reply. */
+static bool tell(struct session *session, struct sessions_shutdown *request) {
     struct worker *worker = session->worker;
     enum moment moment = moment_of(session);
     if (moment == MOMENT_BY_ITSELF)
-        return;
+        return false;
     request->count++;
     request->later += moment != MOMENT_NOW;
+    if (session->state != SESSION_RELAY) {
+        session_close(session, CLOSE_SHUTDOWN);
+        return true;
+    }
     if (session->is_shutting_down)
-        return;
+        return false;
     session->is_shutting_down = true;
     session->ends_by_ms = io_now_ms(worker->io) + worker->shared->config->global.stop_timeout_ms;
     worker->shut_down.told++;
+    return false;
 }
 
 static bool tell_session(struct sweep *sweep, struct session *session) {
     struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
-    bool searches = searches_at(session, request->backend);
-    if (searches)
+    if (searches_at(session, request->backend)) {
         session_search_elsewhere(session, request->backend);
-    else if (session->attempt != NULL && session->attempt->backend == request->backend)
-        tell(session, request);
-    return searches;
+        return true;
+    }
+    return session->attempt != NULL && session->attempt->backend == request->backend && tell(session, request);
 }
 
 static void on_all_told(struct sweep *sweep) {
