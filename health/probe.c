@@ -341,7 +341,7 @@ static void on_tls_octets(struct probe *probe, const uint8_t *data, size_t lengt
 /* --- the connection --- */
 
 /* LOCAL says that this connection is the proxy's own. Version 1 has only UNKNOWN for that, which Postfix refuses, so
- * there the probe names its own addresses, as far as it knows them. */
+ * there the probe names its own addresses. */
 static void send_proxy_header(struct probe *probe) {
     size_t length;
     if (probe->proxy == PROXY_V2)
@@ -459,7 +459,9 @@ void probe_start(struct probe *probe) {
         finish(probe);
         return;
     }
-    int result = conn_connect(&probe->conn, &probe->address, choose_source(probe));
+    const struct address *source = choose_source(probe);
+    int result = probe->proxy == PROXY_V1 ? conn_connect_named(&probe->conn, &probe->address, &probe->source)
+                                          : conn_connect(&probe->conn, &probe->address, source);
     if (is_shortage(result)) {
         give_up(probe, strerror(-result));
     } else if (result < 0) {

@@ -166,13 +166,20 @@ void conn_adopt_fd(struct conn *conn, int fd) {
     io_install(conn->io, &conn->manage, &conn->slot);
 }
 
-int conn_connect(struct conn *conn, const struct address *address, const struct address *source) {
-    int fd = io_socket(conn->io, address->sa.sa_family, source);
+static int connect_with(struct conn *conn, const struct address *address, int fd) {
     if (fd < 0)
         return fd;
     conn->connect_address = address;
     conn_adopt_fd(conn, fd);
     return 0;
+}
+
+int conn_connect(struct conn *conn, const struct address *address, const struct address *source) {
+    return connect_with(conn, address, io_socket(conn->io, address->sa.sa_family, source));
+}
+
+int conn_connect_named(struct conn *conn, const struct address *address, struct address *source) {
+    return connect_with(conn, address, io_socket_named(conn->io, address, source));
 }
 
 static void begin_recv(struct conn *conn) {

@@ -50,6 +50,8 @@ void conn_adopt_fd(struct conn *conn, int fd);
  * (IP_BIND_ADDRESS_NO_PORT, ip(7)). `address` must live until CONN_OPENED. Returns 0, or -errno when no socket could
  * be made or bound (no event follows then). */
 int conn_connect(struct conn *conn, const struct address *address, const struct address *source);
+/* The same from an address and port that are known at once; as io_socket_named(). */
+int conn_connect_named(struct conn *conn, const struct address *address, struct address *source);
 /* One receive into a buffer of its own. `data_expected`: try at once instead of polling first. */
 void conn_recv(struct conn *conn, bool data_expected);
 /* The same for at most `octets_max` octets, 1 to IO_BUFFER_SIZE: what the owner has room for beside what it holds. */

@@ -70,6 +70,10 @@ void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struc
 /* A stream socket to connect with: TCP_NODELAY, and bound to `source` (NULL: to none), whose port is chosen at connect
  * (IP_BIND_ADDRESS_NO_PORT, ip(7)). Returns a normal descriptor, the caller's, or -errno. */
 int io_socket(struct io *io, int family, const struct address *source);
+/* The same, bound to an address and a port that are known before it connects: *source, or, where that is the wildcard,
+ * what the route to `destination` takes; *source is what it was bound to. A port is taken for each, so this is for few.
+ */
+int io_socket_named(struct io *io, const struct address *destination, struct address *source);
 void io_close_fd(struct io *io, int fd);
 /* Puts the normal descriptor *fd into the table; on success *fd has become the slot number. The caller then closes
  * the number it passed. */

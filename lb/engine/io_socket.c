@@ -35,3 +35,37 @@ void io_close_fd(struct io *io, int fd) {
     (void)io;
     close(fd);
 }
+
+/* The kernel's choice of an own address; no datagram is sent. */
+static int find_route_source(const struct address *destination, struct address *ret_source) {
+    struct address source;
+    socklen_t length = sizeof source;
+    int fd = socket(destination->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int result =
+        connect(fd, &destination->sa, address_length(destination)) < 0 || getsockname(fd, &source.sa, &length) < 0
+            ? -errno
+            : 0;
+    close(fd);
+    if (result == 0)
+        *ret_source = source;
+    return result;
+}
+
+int io_socket_named(struct io *io, const struct address *destination, struct address *source) {
+    struct address bound = *source;
+    socklen_t length = sizeof bound;
+    int result = address_is_wildcard(&bound) ? find_route_source(destination, &bound) : 0;
+    int fd = result < 0 ? result : io_socket(io, destination->sa.sa_family, NULL);
+    if (fd < 0)
+        return fd;
+    address_set_port(&bound, 0);
+    if (bind(fd, &bound.sa, address_length(&bound)) < 0 || getsockname(fd, &bound.sa, &length) < 0) {
+        result = -errno;
+        close(fd);
+        return result;
+    }
+    *source = bound;
+    return fd;
+}

@@ -163,6 +163,10 @@ int io_socket(struct io *io, int family, const struct address *source) {
     return SIM_LISTENER + 1;
 }
 
+int io_socket_named(struct io *io, const struct address *destination, struct address *source) {
+    return io_socket(io, destination->sa.sa_family, source);
+}
+
 void io_close_fd(struct io *io, int fd) {
     (void)io;
     (void)fd;

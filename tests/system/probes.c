@@ -167,6 +167,19 @@ Test(probes, a_backend_that_greets_late_is_up_when_the_timeout_allows_it) {
     scene_end(&scene);
 }
 
+Test(probes, by_proxy_version_1_a_real_postfix_is_up) {
+    struct scene scene;
+    struct test_postfix postfix;
+    scene_begin(&scene, false);
+    postfix_begin(&scene, &postfix, "pf1", true, "");
+    postern_begin(&scene,
+                  "[tier primary]\nproxy = v1\ninter = 200ms\n[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  postfix.port);
+    WAIT_FOR(has_value(&scene, "health", "up"), 10000);
+    WAIT_FOR(postfix_log_count(&postfix, "disconnect from localhost[127.0.0.1]") >= 2, 5000);
+    end(&scene, &postfix);
+}
+
 /* Its reply to RCPT takes a second: the probe that has begun last awaits it. */
 static void begin_slow(struct scene *scene, struct test_postfix *postfix) {
     begin_with(scene, postfix, "smtpd_client_restrictions = sleep 1\n",

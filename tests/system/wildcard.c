@@ -86,3 +86,24 @@ Test(wildcard, a_server_of_the_file_with_proxy_is_told_it_from_the_first_client_
     close(listening);
     scene_end(&scene);
 }
+
+/* Postfix refuses UNKNOWN, which is all that version 1 has for a connection of the proxy's own. */
+Test(wildcard, a_probe_by_version_1_names_the_addresses_and_ports_that_it_has) {
+    struct scene scene;
+    struct sockaddr_in peer;
+    socklen_t length = sizeof peer;
+    unsigned port;
+    char line[120] = "", wanted[120];
+    int listening = listen_somewhere(&port);
+    scene_begin(&scene, false);
+    postern_begin(&scene, "[tier primary]\nproxy = v1\n[backend own]\ntier = primary\naddress = 127.0.0.1:%u\n", port);
+    int backend = accept(listening, (struct sockaddr *)&peer, &length);
+    cr_assert(backend >= 0);
+    for (size_t at = 0; strchr(line, '\n') == NULL && at + 1 < sizeof line; at++)
+        cr_assert_eq(recv(backend, line + at, 1, 0), 1);
+    snprintf(wanted, sizeof wanted, "PROXY TCP4 127.0.0.1 127.0.0.1 %u %u\r\n", ntohs(peer.sin_port), port);
+    cr_assert_str_eq(line, wanted);
+    close(backend);
+    close(listening);
+    scene_end(&scene);
+}
