@@ -60,7 +60,9 @@ static void draw_backends(void) {
             sim_backends[i] = (struct sim_backend){.fault = (enum fault)sim_below(FAULTS_COUNT),
                                                    .stage = (enum stage)sim_below(STAGES_COUNT),
                                                    .once_in = 1 + sim_below(3)};
-    sim_is_polite_served = true;
+    /* Few buffers: receives wait for one, and what needs one at once fails with an answer. */
+    sim_buffers_max = sim_once_in(8) ? 6 + sim_below(60) : 0;
+    sim_is_polite_served = sim_buffers_max == 0;
     for (unsigned i = 0; i < sim_backends_count; i++) {
         /* With QUIT in the same breath as the dot, the dot's reply is lost, too. */
         enum stage stage = sim_backends[i].stage;
