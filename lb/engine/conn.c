@@ -228,6 +228,10 @@ void conn_close(struct conn *conn) {
     close_when_idle(conn);
 }
 
+bool conn_waits_for_buffer(const struct conn *conn) {
+    return conn->recv_armed && conn->recv.starved_link != NULL;
+}
+
 bool conn_is_open(const struct conn *conn) {
     return conn->fd < 0 && conn->slot >= 0 && !conn->is_closing;
 }

@@ -65,6 +65,8 @@ void conn_shutdown_write(struct conn *conn);
 /* Cancels what is in flight, then closes; CONN_CLOSED follows later, even where nothing was open. Idempotent.
  * Received buffers that come in meanwhile are given back, and no other event is delivered. */
 void conn_close(struct conn *conn);
+/* True while a receive finds no buffer: what the peer has said is not heard for want of our own. */
+bool conn_waits_for_buffer(const struct conn *conn);
 /* True from a successful opening until conn_close(). */
 bool conn_is_open(const struct conn *conn);
 

@@ -276,14 +276,15 @@ static void attempt_on_event(struct conn *conn, enum conn_event event, int resul
 static void attempt_on_deadline(struct timer *timer) {
     struct attempt *attempt = container_of(timer, struct attempt, deadline);
     struct io *io = attempt->worker->io;
+    bool is_unheard = conn_waits_for_buffer(&attempt->conn);
     if (io_now_ms(io) < attempt->limit_ms) {
         attempt->is_slow = true;
         timer_set(io_timers(io), timer, attempt->limit_ms);
-        if (attempt->session != NULL)
+        if (attempt->session != NULL && !is_unheard)
             session_on_slow(attempt);
         return;
     }
-    attempt_fail(attempt, FAILURE_SILENCE,
+    attempt_fail(attempt, is_unheard ? FAILURE_SHORTAGE : FAILURE_SILENCE,
                  attempt->has_connected ? "no complete greeting in time" : "no connection in time");
 }
 

@@ -30,6 +30,7 @@ static bool is_backends_doing(const struct session *session) {
     bool is_asked = dialog_owes_reply(&session->dialog) || session->attempt->conn.send_armed;
     /* What it said before it took no more can't be heard while the client does not take what came before that. */
     bool is_unheard = session->backend_is_lost && session->client_conn.send_armed;
+    is_unheard |= conn_waits_for_buffer(&session->attempt->conn);
     if (!dialog_is_clear(&session->dialog) || client_has_ended(session) || has_just_refused(session) || is_unheard)
         return false;
     return is_asked || quiet_ms(session) < SILENT_END_MS;

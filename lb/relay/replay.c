@@ -371,7 +371,8 @@ void replay_on_received(struct session *session, int result) {
 void replay_on_timeout(struct session *session) {
     bool owes_reply = session->awaits_hello || session->replies_to_compare > 0 || session->attempt->conn.send_armed;
     if (owes_reply || !session->client_conn.send_armed)
-        fail(session, FAILURE_OF_BACKEND, "replay: no reply in time");
+        fail(session, conn_waits_for_buffer(&session->attempt->conn) ? FAILURE_SHORTAGE : FAILURE_OF_BACKEND,
+             "replay: no reply in time");
     else /* the client does not take what it was told before: not the backend's fault */
         session_close(session, CLOSE_CLIENT_TIMEOUT);
 }

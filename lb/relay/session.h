@@ -111,7 +111,7 @@ struct session {
     uint64_t active_ms;      /* last octet in either direction */
     uint64_t waits_since_ms; /* in RELAY, for waits_for */
     uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
-    uint16_t last_words;     /* buffer: our own last reply, or a backend's refusal */
+    uint16_t last_words;     /* buffer: a backend's refusal */
     uint16_t last_words_length;
     uint16_t last_code;
     uint16_t tries;

@@ -5,6 +5,7 @@
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,30 +132,40 @@ size_t close_reason_reply(enum close_reason reason, const char *hostname, char *
     return length < 0 ? 0 : (size_t)length < size ? (size_t)length : size - 1;
 }
 
-/* Our own reply, unless a backend's refusal already stands in the buffer. */
-static void write_reply(struct session *session, unsigned buffer) {
-    session->last_words = (uint16_t)buffer;
-    session->has_last_words = true;
-    session->last_code = (uint16_t)strtoul(reasons[session->reason].reply, NULL, 10);
-    counter_add(&session->worker->counters.refused_total, session->last_code / 100 != 2);
-    session->last_words_length =
-        (uint16_t)close_reason_reply(session->reason, session->worker->shared->config->global.hostname,
-                                     (char *)io_buffer(session->worker->io, buffer), IO_BUFFER_SIZE);
+int own_replies_init(struct worker *worker) {
+    worker->own_replies = calloc(CLOSE_REASONS_COUNT, sizeof *worker->own_replies);
+    if (worker->own_replies == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < CLOSE_REASONS_COUNT; i++) {
+        struct own_reply *reply = &worker->own_replies[i];
+        reply->length = (uint16_t)close_reason_reply((enum close_reason)i, worker->shared->config->global.hostname,
+                                                     reply->text, sizeof reply->text);
+        reply->code = (uint16_t)strtoul(reply->text, NULL, 10);
+    }
+    return 0;
+}
+
+/* Stands ready in the worker, so that it can be said when there is no buffer, too. */
+static void send_own_reply(struct session *session) {
+    const struct own_reply *reply = &session->worker->own_replies[session->reason];
+    session->last_code = reply->code;
+    counter_add(&session->worker->counters.refused_total, reply->code / 100 != 2);
+    session->last_words_length = reply->length;
+    conn_send(&session->client_conn, reply->text, reply->length);
 }
 
 void session_send_last_words(struct session *session) {
     struct conn *conn = &session->client_conn;
-    unsigned buffer;
-    bool speaks = may_speak(session);
-    if (speaks && !session->has_last_words && io_buffer_take(conn->io, &buffer))
-        write_reply(session, buffer);
-    if (!speaks || !session->has_last_words) {
+    if (!may_speak(session)) {
         session_linger(session);
         return;
     }
     session->last_words_are_sent = true;
+    if (session->has_last_words)
+        conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
+    else
+        send_own_reply(session);
     session->flows[TO_CLIENT].bytes += session->last_words_length;
-    conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
     session_log_end(session);
 }
 

@@ -292,6 +292,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     if (result == 0)
         result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
     if (result == 0)
+        result = own_replies_init(worker);
+    if (result == 0)
         result = mailbox_init(&worker->mailbox, worker->io, worker, on_wake);
     if (result < 0) {
         snprintf(ret_error, error_size, "worker: %s", strerror(-result));
@@ -329,6 +331,7 @@ void worker_destroy(struct worker *worker) {
     spsc_finish(&worker->outcomes);
     spsc_finish(&worker->sightings);
     io_destroy(worker->io);
+    free(worker->own_replies);
     free(worker);
 }
 

@@ -67,6 +67,13 @@ struct queue_pass {
     bool is_due; /* something may have changed since it began */
 };
 
+/* What the client hears when its session ends for a reason: written once, since our host's name stands in it. */
+#define OWN_REPLY_MAX 512u
+struct own_reply {
+    uint16_t length, code;
+    char text[OWN_REPLY_MAX];
+};
+
 struct worker {
     struct workers_shared *shared;
     unsigned index;
@@ -84,6 +91,7 @@ struct worker {
     unsigned gate_questions_open;
     uint16_t gate_askers[GATE_ASKERS]; /* of those, each client's */
     struct pool blames;                /* struct blame */
+    struct own_reply *own_replies;     /* by enum close_reason */
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
     bool offers_full_said;
@@ -137,6 +145,9 @@ void worker_release_session(struct session *session);
 /* A worker's life without its thread: once after io_start(), and then turn by turn. */
 void worker_begin(struct worker *worker);
 void worker_turn(struct worker *worker);
+
+/* session_end.c: fills worker->own_replies, to be freed. Returns 0 or -ENOMEM. */
+int own_replies_init(struct worker *worker);
 
 /* offers.c: the number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't
  * be kept; and back. */

@@ -155,7 +155,7 @@ static void hang_up(struct client *client, const char *how) {
 /* The connection has ended by postern's doing. */
 static void on_cut(struct client *client, bool is_reset) {
     bool is_owed = client->awaited_count > 0 || client->next_item < client->items_count;
-    bool may_be_cut = sim_buffers_max != 0 || client->has_heard_end || client->has_shut || client->manner == DEAF ||
+    bool may_be_cut = client->has_heard_end || client->has_shut || client->manner == DEAF ||
                       (client->manner == IDLES && client->fate == ITEMS_MAX);
     if (is_owed && !may_be_cut)
         sim_broken("client %u was %s without a word: %u replies owed, the first to a command of kind %d",
