@@ -250,7 +250,7 @@ void control_tick(struct control *control) {
         struct control_client *client = &control->clients[i];
         if (client->is_used && client->is_busy && client->at_end && conn_is_open(&client->conn) &&
             !client->conn.send_armed)
-            conn_send(&client->conn, "", 0);
+            conn_send_nothing(&client->conn);
     }
 }
 

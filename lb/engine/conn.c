@@ -210,6 +210,14 @@ void conn_send(struct conn *conn, const void *data, size_t length) {
     io_send(conn->io, &conn->send, conn->slot, data, length);
 }
 
+void conn_send_nothing(struct conn *conn) {
+    assert(conn_is_open(conn) && !conn->send_armed);
+    conn->send_data = (const uint8_t *)"";
+    conn->send_left = 0;
+    conn->send_armed = true;
+    io_send(conn->io, &conn->send, conn->slot, conn->send_data, 0);
+}
+
 void conn_shutdown_write(struct conn *conn) {
     assert(conn_is_open(conn) && !conn->manage_armed && !conn->send_armed);
     conn->manage_armed = true;
