@@ -204,8 +204,8 @@ Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_s
     static struct talk talks[48];
     char mail[2049];
     begin_with("workers = 1\nmax-sessions = 60\n", "pregreet-wait = 0s\n", "");
-    memset(mail, 'x', sizeof mail);
-    memcpy(mail, "MAIL FROM:<a@sender.test> X=", 28);
+    memset(mail, ' ', sizeof mail); /* blanks behind an address are taken, as Postfix takes them */
+    memcpy(mail, "MAIL FROM:<a@sender.test>", 25);
     memcpy(mail + 2046, "\r\n", 3);
     for (unsigned i = 0; i < 44; i++) {
         talk_begin(&talks[i], "127.0.60.1", scene.port);

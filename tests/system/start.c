@@ -35,14 +35,14 @@ Test(start, in_too_little_memory_fails_whole_and_says_why) {
                        scene.dir, scene.port, sink.port, scene.dir, scene.dir);
     free(made);
     unsigned failed = 0, served = 0;
-    for (unsigned mib = 20; mib <= 420; mib += 20) {
+    for (unsigned mib = 20; mib <= 820; mib += 40) {
         int status;
         char *said =
             shell(&status,
-                  "sh -c 'ulimit -v %u; build/postern -c %s/postern.ini 2>%s/said & p=$!; while kill -0 $p "
+                  "sh -c 'ulimit -v %u; : >%s/said; build/postern -c %s/postern.ini 2>%s/said & p=$!; while kill -0 $p "
                   "2>/dev/null && ! grep -q \"serves with\" %s/said; do sleep 0.01; done; kill $p 2>/dev/null; "
                   "wait $p; s=$?; cat %s/said; test ! -e %s/control.sock || echo socket left; exit $s'",
-                  mib * 1024, scene.dir, scene.dir, scene.dir, scene.dir, scene.dir);
+                  mib * 1024, scene.dir, scene.dir, scene.dir, scene.dir, scene.dir, scene.dir);
         cr_assert(status == 0 || (status == 1 && strncmp(said, "postern: ", 9) == 0), "%u MiB: exit status %d: %s", mib,
                   status, said);
         cr_assert_null(strstr(said, "socket left"));
