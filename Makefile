@@ -38,7 +38,7 @@ FUZZ       := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/*.c)))
 # Seconds that each fuzz target runs.
 TIME       = 600
 
-.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-endings bench-year format tidy man install clean help
+.PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz test-sim fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-endings bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
@@ -120,13 +120,14 @@ run: deps ## the demo: three backends, a strict host and postern on 127.0.0.1:25
 	@$(MAKE) --no-print-directory programs bench-programs
 	@$(if $(CONFIG),exec $(OUT)/postern -c '$(CONFIG)',exec bench/demo $(OUT))
 
-test: deps-test ## everything that must hold: tidy, unit, fuzz, system, with sanitizers
+test: deps-test ## everything that must hold: tidy, unit, fuzz, sim, system, with sanitizers
 	@$(MAKE) --no-print-directory programs bench-programs
 	@$(MAKE) --no-print-directory SAN=address,undefined programs bench-programs build/san/tests/unit
 	@$(MAKE) --no-print-directory build/tests/system
 	@$(MAKE) --no-print-directory tidy
 	@$(MAKE) --no-print-directory test-fuzz
 	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-sim
 	@$(MAKE) --no-print-directory test-system
 
 test-unit: ## the pure parts, sanitised; FILTER='suite/name'
@@ -142,6 +143,9 @@ test-system: ## the real binary against real peers; FILTER='suite/name'
 # Each target alone says little when all is well; when it is not, its input is left in build/fuzz.
 test-fuzz:
 	@$(MAKE) --no-print-directory fuzz TIME=2
+
+test-sim:
+	@$(MAKE) --no-print-directory SAN=address,undefined SEEDS=60 sim
 
 # Seeds of the simulator, from which, and how many sessions each.
 SEEDS    = 1000

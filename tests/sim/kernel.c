@@ -96,7 +96,7 @@ static int try_recv(struct io *io, struct flight *flight, unsigned *ret_flags) {
         return -ENOBUFS;
     else
         id = io->free_buffers[--io->free_count];
-    io->in_use++;
+    sim_lend(io, id);
     size_t most = sim_once_in(3) ? 1 + sim_below(40) : io_buffer_size(id);
     if (most > op->octets_max)
         most = op->octets_max;
@@ -198,14 +198,16 @@ static void look_at(struct io *io, unsigned index) {
     io->flights[index] = io->flights[--io->flights_count];
 }
 
-/* Each operation once at most, beginning anywhere; some are left for later. */
+/* Each operation about once, in any order; some are left for later. One number is drawn for each: which, and whether.
+ */
 void io_wait(struct io *io) {
-    unsigned laziness = 1 + sim_below(4);
-    for (unsigned i = io->flights_count; i > 0; i--) {
-        unsigned index = sim_once_in(2) ? i - 1 : sim_below(io->flights_count);
-        if (index < io->flights_count && (laziness == 1 || !sim_once_in(laziness)))
+    unsigned laziness = 1 + sim_below(4); /* one in so many is left */
+    bool has_backlog = backlog != NULL;
+    for (unsigned left = io->flights_count; left > 0 && io->flights_count > 0; left--) {
+        uint64_t drawn = chance_bits(&sim_chance);
+        unsigned index = (unsigned)((drawn >> 32) * io->flights_count >> 32);
+        bool is_left = laziness > 1 && (drawn & 0xFFFF) * laziness < 0x10000;
+        if (!is_left && (has_backlog || io->flights[index].kind != ACCEPT))
             look_at(io, index);
-        if (i > io->flights_count)
-            i = io->flights_count + 1;
     }
 }

@@ -105,31 +105,33 @@ size_t io_buffer_size(unsigned id) {
     return id < IO_BULK_FIRST ? IO_BUFFER_SIZE : IO_BULK_SIZE;
 }
 
+void sim_lend(struct io *io, unsigned id) {
+    io->is_lent[id] = true;
+    io->in_use++;
+}
+
 bool io_buffer_take(struct io *io, unsigned *ret_id) {
     if (io->free_count == 0)
         return false;
     *ret_id = io->free_buffers[--io->free_count];
-    io->in_use++;
+    sim_lend(io, *ret_id);
     return true;
 }
 
 /* What was in it is gone, so that whoever reads on is found out. */
 void io_buffer_release(struct io *io, unsigned id) {
-    if (io->in_use == 0) {
+    if (!io->is_lent[id]) {
         sim_broken("buffer %u is given back twice", id);
         return;
     }
+    io->is_lent[id] = false;
     io->in_use--;
     memset(io_buffer(io, id), 0xDB, 64);
     if (id >= IO_BULK_FIRST) {
         io->bulk_free[io->bulk_free_count++] = (uint16_t)id;
         return;
     }
-    for (unsigned i = 0; i < io->free_count; i++)
-        if (io->free_buffers[i] == id)
-            sim_broken("buffer %u is given back twice", id);
-    if (io->free_count < io->buffers_count)
-        io->free_buffers[io->free_count++] = (uint16_t)id;
+    io->free_buffers[io->free_count++] = (uint16_t)id;
 }
 
 /* --- what is asked for --- */

@@ -50,6 +50,7 @@ struct io {
     unsigned buffers_count, bulk_free_count, free_count, in_use;
     uint16_t *free_buffers;
     uint16_t bulk_free[BULK_COUNT];
+    bool is_lent[IO_BULK_FIRST + BULK_COUNT]; /* by id */
     uint8_t *memory, *bulk_memory;
     struct recv_op *starved, **starved_end; /* first in, first out */
     struct flight flights[FLIGHTS_MAX];
@@ -59,6 +60,11 @@ struct io {
     uint64_t turns, starved_total;
     bool is_hurried, may_begin_work;
 };
+
+/* --- ring.c --- */
+
+/* The buffer is somebody's from now on. */
+void sim_lend(struct io *io, unsigned id);
 
 /* --- kernel.c --- */
 
