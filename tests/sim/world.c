@@ -207,8 +207,10 @@ static bool run_seed(uint64_t seed, unsigned sessions) {
     if (!sim_has_failed())
         check_rest(&world);
     finish(&world);
-    if (sim_has_failed())
+    if (sim_has_failed()) {
         printf("seed %llu has failed\n\n", (unsigned long long)seed);
+        fflush(stdout);
+    }
     return !sim_has_failed();
 }
 
