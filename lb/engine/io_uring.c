@@ -14,6 +14,7 @@
 
 #include "lb/engine/buffers.h"
 #include "lb/engine/log.h"
+#include "lb/engine/pace.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,10 +35,8 @@ enum { GROUP_USUAL, GROUP_BULK };
 struct io {
     struct io_uring ring;
     struct timers timers;
-    uint64_t now_ms;     /* ahead of the wheel's clock while completions run */
-    unsigned behind;     /* completions taken since all that were there had been */
-    unsigned since_work; /* completions taken since work was begun */
-    bool may_begin_work;
+    uint64_t now_ms; /* ahead of the wheel's clock while completions run */
+    struct pace pace;
     bool is_hurried;
     struct buffers usual;
     struct buffers bulk;                    /* count 0: none */
@@ -306,22 +305,8 @@ static unsigned run_completions(struct io *io, unsigned left) {
     return done;
 }
 
-/* Work is begun when all that has come was taken, so that what it brings about does not pile up; with more and more
- * coming, once in a while. A deadline passes only after what came before it: that of a reply which has come, but which
- * a stall has kept from being heard, does not. */
-static void begin_work(struct io *io, unsigned done, bool is_all) {
-    io->behind = is_all ? 0 : io->behind + done;
-    io->since_work += done;
-    io->may_begin_work = is_all || io->since_work >= COMPLETIONS_PER_WORK;
-    if (!io->may_begin_work)
-        return;
-    io->since_work = 0;
-    if (io->behind == 0 || io->behind > COMPLETIONS_BEHIND_MAX)
-        timers_advance_some(&io->timers, io->now_ms, TIMERS_PER_TURN);
-}
-
 bool io_may_begin_work(const struct io *io) {
-    return io->may_begin_work;
+    return io->pace.may_begin_work;
 }
 
 void io_dispatch(struct io *io) {
@@ -329,14 +314,15 @@ void io_dispatch(struct io *io) {
      * them. */
     io->now_ms = clock_ms();
     unsigned there = io_uring_cq_ready(&io->ring);
-    bool is_all = there <= CQES_PER_TURN && !kernel_has_more(io);
+    bool is_all = pace_has_all(&io->pace, there, kernel_has_more(io));
     unsigned done = run_completions(io, there < CQES_PER_TURN ? there : CQES_PER_TURN);
     count(&io->turns, 1);
     count(&io->completions, done);
     if (io->starved != NULL && feed_starved(io))
         is_all = false;
     atomic_store_explicit(&io->overflows, *io->ring.cq.koverflow, memory_order_relaxed);
-    begin_work(io, done, is_all);
+    if (pace_turn(&io->pace, done, is_all))
+        timers_advance_some(&io->timers, io->now_ms, TIMERS_PER_TURN);
 }
 
 uint64_t io_now_ms(const struct io *io) {

@@ -46,6 +46,10 @@
  * sessions: what came before its stall has been heard by then. */
 #define COMPLETIONS_BEHIND_MAX 32768u
 
+/* Turns in a row that bring nothing, though the kernel says that there is more: then there is not. One enter does 20
+ * pieces of work, of which a poll that found nothing yet completes none. */
+#define EMPTY_TURNS_MAX 8u
+
 /* Kernel threads of a ring for what io_uring can't do without waiting, the half-closes of a session's end: thousands at
  * once would start hundreds, which then compete with the workers for the CPUs. */
 #define IO_KERNEL_THREADS 2u

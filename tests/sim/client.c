@@ -47,7 +47,7 @@ struct client {
     unsigned fate; /* the item at which RESETS, LEAVES, IDLES and DEAF do so */
     unsigned content_line;
     bool is_in_content, may_send_content, mail_has_failed;
-    bool has_greeting, has_heard_end, has_shut, is_deaf;
+    bool has_greeting, has_heard_end, has_shut, is_deaf, has_dawdled;
     bool has_talked_behind_dot; /* and so the dot's reply can be lost with what a backend does at the next command */
     uint64_t wake_ms, began_ms;
     char out[256];
@@ -155,7 +155,7 @@ static void hang_up(struct client *client, const char *how) {
 /* The connection has ended by postern's doing. */
 static void on_cut(struct client *client, bool is_reset) {
     bool is_owed = client->awaited_count > 0 || client->next_item < client->items_count;
-    bool may_be_cut = client->has_heard_end || client->has_shut || client->manner == DEAF ||
+    bool may_be_cut = client->has_dawdled || client->has_heard_end || client->has_shut || client->manner == DEAF ||
                       (client->manner == IDLES && client->fate == ITEMS_MAX);
     if (is_owed && !may_be_cut)
         sim_broken("client %u was %s without a word: %u replies owed, the first to a command of kind %d",
@@ -394,6 +394,8 @@ static bool thinks(struct client *client) {
     say_item(client, item);
     if (sim_once_in(6))
         client->wake_ms = sim_now_ms() + sim_below(sim_once_in(10) ? 30000 : 300);
+    /* Who says more before it has read what came is answered by a RST, which may eat that, once postern has gone. */
+    client->has_dawdled |= client->wake_ms >= sim_now_ms() + LINGER_TIME_MS;
     return true;
 }
 
