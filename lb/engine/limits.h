@@ -138,6 +138,11 @@
 #define SWALLOW_QUIET_MS    5000u
 #define SWALLOW_EXTRA_BYTES 1048576u
 
+/* Content that is read and thrown away has to move by so much, after the first minutes: a client that says an octet
+ * once in a while would hold its place for ever. A thousandth of what the slowest link of today carries. */
+#define CONTENT_GRACE_MINUTES    3u
+#define CONTENT_BYTES_PER_MINUTE 1024u
+
 /* A stop and `shutdown sessions` end no more than 6,400 sessions of a worker in a second, so that their clients do not
  * all come back at once. */
 #define SHUT_DOWN_TICK_MS       20u

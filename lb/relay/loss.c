@@ -86,7 +86,6 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event) {
     if (is_asked && !is_verdict && is_backends_doing(session))
         hold_against_backend(session);
     if (!is_verdict && !is_answer && replay_is_possible(session)) {
-        session->has_said_421 = true;
         session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;
         return false;
     }

@@ -22,6 +22,16 @@ static struct conn *target_of(struct session *session, enum direction direction)
 
 /* --- what the observer sees --- */
 
+/* What octets have turned out to be, and so what becomes of the session behind what may go on. */
+enum shown {
+    SHOWN,                 /* they may go on, as far as they are cleared */
+    SHOWN_421,             /* the backend leaves: the session is carried over */
+    SHOWN_JUNK,            /* the backend's, and no SMTP */
+    SHOWN_UNCLEAR,         /* a host's reply leaves open how it reads the client's octets */
+    SHOWN_BARE_LINE_END,   /* the client's, before a host behind a gate: nothing of them goes on */
+    SHOWN_STARTTLS_BEHIND, /* the client's, in clear behind STARTTLS: likewise */
+};
+
 static bool is_quiet(const struct session *session) {
     return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
 }
@@ -92,16 +102,16 @@ void relay_note_own_reply(struct session *session, const char *text, size_t leng
 }
 
 /* What stands behind its 221 is for nobody. */
-static void on_junk(struct session *session) {
+static enum shown on_junk(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     bool is_behind_end = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
-    session->has_said_junk = !is_behind_end;
     if (is_behind_end)
         flow->length = flow->shown = flow->cleared;
     dialog_forget_partial_reply(&session->dialog);
+    return is_behind_end ? SHOWN : SHOWN_JUNK;
 }
 
-static void show_server(struct session *session) {
+static enum shown show_server(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
     session->is_unasked = !dialog_owes_reply(&session->dialog);
@@ -111,17 +121,14 @@ static void show_server(struct session *session) {
         flow->shown += (uint32_t)dialog_feed_server(&session->dialog, data + flow->shown,
                                                     (size_t)(flow->length - flow->shown), &event);
         if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
-            session->has_unclear_reply = true;
             session->has_bare_content = is_content;
-            return;
+            return SHOWN_UNCLEAR;
         }
-        if (event.kind == DIALOG_JUNK) {
-            on_junk(session);
-            return;
-        }
+        if (event.kind == DIALOG_JUNK)
+            return on_junk(session);
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
         if (is_reply && !on_reply(session, &event, flow->shown))
-            return;
+            return SHOWN_421;
         if (is_reply || !dialog_is_clear(&session->dialog))
             flow->cleared = flow->shown;
     }
@@ -130,6 +137,7 @@ static void show_server(struct session *session) {
         flow->cleared = flow->shown;
         session->is_mid_reply = true;
     }
+    return SHOWN;
 }
 
 void session_guard(struct session *session) {
@@ -145,7 +153,7 @@ size_t relay_show_command(struct session *session, const uint8_t *data, size_t l
     return consumed;
 }
 
-static void show_client(struct session *session) {
+static enum shown show_client(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
     while (flow->shown < flow->length) {
@@ -154,26 +162,23 @@ static void show_client(struct session *session) {
         flow->shown +=
             (uint32_t)relay_show_command(session, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
         if (event.kind == DIALOG_STARTTLS_BEHIND)
-            session->has_talked_behind_starttls = true;
+            return SHOWN_STARTTLS_BEHIND;
         if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
-            session->has_bare_line_end = true;
             session->has_bare_content = is_content;
-            break;
+            return SHOWN_BARE_LINE_END;
         }
-        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_BLOCKED)
+        if (event.kind == DIALOG_BLOCKED)
             break;
     }
     flow->cleared = flow->shown;
     if (!dialog_is_clear(&session->dialog))
         replay_log_finish(&session->log);
+    return SHOWN;
 }
 
 /* Shows what the flow's buffer holds to the observer, and clears what may go on. */
-static void relay_show(struct session *session, enum direction direction) {
-    if (direction == TO_BACKEND)
-        show_client(session);
-    else
-        show_server(session);
+static enum shown relay_show(struct session *session, enum direction direction) {
+    return direction == TO_BACKEND ? show_client(session) : show_server(session);
 }
 
 /* --- moving octets --- */
@@ -272,28 +277,33 @@ void flow_take(struct session *session, struct flow *flow, uint16_t received, un
     io_buffer_release(io, received);
 }
 
+/* Behind what came before it. */
+static void end_by(struct session *session, enum shown shown) {
+    if (shown == SHOWN_UNCLEAR)
+        session_close(session, CLOSE_UNCLEAR_REPLY);
+    else if (shown == SHOWN_421)
+        replay_begin(session, "said 421");
+    else if (shown == SHOWN_JUNK)
+        loss_on_junk(session);
+}
+
 /* Sends on what the flow's buffer holds, as far as it may go; not while some of it is being sent. */
 static void forward(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
-    relay_show(session, direction);
-    if (session->has_talked_behind_starttls || session->has_bare_line_end) {
-        session_close(session, session->has_bare_line_end ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
+    enum shown shown = relay_show(session, direction);
+    flow->blocked = flow->offset == flow->cleared;
+    if (shown == SHOWN_BARE_LINE_END || shown == SHOWN_STARTTLS_BEHIND) {
+        session_close(session, shown == SHOWN_BARE_LINE_END ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
         return;
     }
-    flow->blocked = flow->offset == flow->cleared;
     if (!flow->blocked) {
         struct conn *target = target_of(session, direction);
         flow->sending = flow->cleared - flow->offset;
         conn_send(target, io_buffer(target->io, flow->buffer) + flow->offset, flow->sending);
-    } else if (direction == TO_CLIENT && !session->has_said_421 && !session->has_said_junk) {
+    } else if (direction == TO_CLIENT && shown == SHOWN) {
         rearm(session, TO_CLIENT); /* for the rest of the reply */
     }
-    if (session->has_unclear_reply) /* behind what came before it */
-        session_close(session, CLOSE_UNCLEAR_REPLY);
-    else if (session->has_said_421)
-        replay_begin(session, "said 421");
-    else if (session->has_said_junk)
-        loss_on_junk(session);
+    end_by(session, shown);
 }
 
 /* What was received goes on at once, unless the octets before it are still on their way, or nobody takes it. */

@@ -87,7 +87,6 @@ void replay_begin(struct session *session, const char *why) {
     struct attempt *lost = session->attempt;
     log_info("session id=%llu server=%s lost in phase=%s: %s; it is replayed", (unsigned long long)session->id,
              lost->backend->name, dialog_phase_name(dialog_phase(&session->dialog)), why);
-    session->has_said_421 = session->has_said_junk = false;
     session->backend_is_lost = false;
     drop_unfinished_reply(session);
     if (!part_client_flow(session)) {
@@ -188,6 +187,12 @@ static bool has_talked_unasked(const struct attempt *attempt) {
     return attempt->has_greeting && attempt->parsed < attempt->greeting_length;
 }
 
+/* `reply` from now on: only a whole reply, or a question, begins it anew. */
+static void await_reply(struct session *session) {
+    struct io *io = session->worker->io;
+    timer_set(io_timers(io), &session->deadline, io_now_ms(io) + session->worker->shared->config->timeouts.reply_ms);
+}
+
 /* Sends the next records, or, when all are sent and compared, and nothing is on its way any more, goes back to relay.
  */
 static void step(struct session *session) {
@@ -209,6 +214,7 @@ static void step(struct session *session) {
         session->replay_has_ended = compared == 0 || worker_offer(session->worker, session->new_offer)->has_pipelining;
         if (length > 0) {
             send_octets(session, (uint16_t)id, length);
+            await_reply(session);
             if (compared > 0)
                 attempt_listen(attempt);
             return;
@@ -336,6 +342,7 @@ static bool look(struct session *session) {
             if (wrong == NULL && !was_hello)
                 attempt->step = (uint8_t)compared_step(session);
             reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
+            await_reply(session);
         } else if (is_invalid) {
             wrong = "replay: its reply is not SMTP";
         }
@@ -360,8 +367,6 @@ void replay_on_received(struct session *session, int result) {
     attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result);
     if (!look(session))
         return;
-    timer_set(io_timers(session->worker->io), &session->deadline,
-              io_now_ms(session->worker->io) + session->worker->shared->config->timeouts.reply_ms);
     if (!session->awaits_hello && session->replies_to_compare == 0)
         step(session);
     else if (!attempt->conn.recv_armed)

@@ -125,12 +125,9 @@ struct session {
     bool is_vetted : 1;
     bool is_early_talker : 1;
     bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
-    bool has_talked_behind_starttls : 1;
-    bool has_said_421 : 1;    /* the backend, in this turn: it is replayed */
     bool lost_in_silence : 1; /* the backend left a silent client: nothing is wrong with it, it may be asked again */
     bool has_replied : 1;     /* the backend that the session is committed to now */
     bool client_spoke_last : 1;
-    bool has_said_junk : 1;    /* the backend, in this turn: no SMTP */
     bool is_unasked : 1;       /* what is being sent to the client answers nothing */
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
     bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
@@ -141,11 +138,9 @@ struct session {
     bool counts : 1;           /* is one of max-sessions */
     bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
     bool is_gated : 1;         /* it is in the gate or came through it: what can't be followed ends it, but for TLS */
-    bool has_bare_line_end : 1;
-    bool has_unclear_reply : 1; /* the host's reply leaves open how it reads the client's octets */
-    bool has_bare_content : 1;  /* that was in content, whose end is still awaited */
-    uint8_t offer;              /* what the client was offered: OFFER_… or worker_offer()'s */
-    uint8_t new_offer;          /* in REPLAY: by the new backend */
+    bool has_bare_content : 1; /* that was in content, whose end is still awaited */
+    uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
+    uint8_t new_offer;         /* in REPLAY: by the new backend */
     uint8_t replays;
     uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
     struct blame *blame; /* NULL: no backend has failed it */

@@ -249,6 +249,13 @@ static void swallow_content(struct session *session) {
         conn_recv(&session->client_conn, true);
 }
 
+/* Nobody ends content that goes on, but it has to go on. */
+static bool drips(const struct session *session) {
+    uint64_t minutes = (io_now_ms(session->worker->io) - session->closed_ms) / 60000;
+    return minutes > CONTENT_GRACE_MINUTES &&
+           session->discarded_bytes < (minutes - CONTENT_GRACE_MINUTES) * CONTENT_BYTES_PER_MINUTE;
+}
+
 void session_on_swallowed(struct session *session, int result) {
     struct conn *conn = &session->client_conn;
     struct dialog_event event = {.kind = DIALOG_NONE};
@@ -265,7 +272,7 @@ void session_on_swallowed(struct session *session, int result) {
     io_buffer_release(conn->io, conn->received_buffer);
     session->discarded_bytes += (uint64_t)result;
     uint64_t limit = session->worker->shared->config->gate.message_bytes_max + SWALLOW_EXTRA_BYTES;
-    if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit) {
+    if (event.kind == DIALOG_CONTENT_END || session->discarded_bytes > limit || drips(session)) {
         session->discarded_bytes = 0;
         session_refuse(session);
     } else {

@@ -2,6 +2,7 @@
  * to a real Postfix that takes a bare LF for the end of a line. It must take nothing but what the client could have
  * said openly. */
 #include "postfix.h"
+#include "scripted.h"
 #include "talk.h"
 
 #include <stdlib.h>
@@ -81,4 +82,28 @@ Test(guard, a_clean_mail_in_chunks_or_behind_a_refused_auth_is_taken) {
                                       "hello\r\n.\r\nQUIT\r\n", "250", "", "221", NULL});
     WAIT_FOR(postfix_log_count(&host, ", size=") == 2, 10000);
     end();
+}
+
+/* More than a buffer holds, none of it an answer: the session ends, and nothing else does. */
+Test(guard, a_host_that_talks_without_an_end_costs_its_own_session_only) {
+    static char words[60000];
+    struct scripted talker = {0};
+    scene_begin(&scene, false);
+    for (size_t i = 0; i + 23 < sizeof words; i += 22)
+        memcpy(words + i, "250 2.0.0 who asked?\r\n", 23);
+    scripted_begin(&talker);
+    talker.rules[0] = (struct scripted_rule){"RCPT", "250 2.1.5 Ok\r\n", GOES_ON, 0};
+    talker.rules[1] = (struct scripted_rule){"RCPT", words, GOES_ON, 200};
+    free(shell(NULL, "echo example.test > %s/domains", scene.dir));
+    postern_begin(&scene,
+                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
+                  "[tier strict]\ngate = on\n[backend host]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  scene.dir, talker.port);
+    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
+    for (unsigned i = 0; i < 3; i++)
+        talk_script("talker", NULL, scene.port, (const char *const[]){BEGIN, "", "421 4.7.0", "", "closed", NULL});
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    WAIT_FOR(info_figure(&scene, "buffers_in_use") == 0, 5000);
+    scripted_end(&talker);
+    scene_end(&scene);
 }

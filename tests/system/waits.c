@@ -46,6 +46,24 @@ Test(waits, a_reply_that_never_ends_is_not_awaited_for_ever) {
     two_hosts_end(&site);
 }
 
+/* Nor do those of a backend that is told what a lost one knew. */
+Test(waits, a_backend_that_drips_in_a_replay_is_not_awaited_for_ever) {
+    struct two_hosts site;
+    struct talk talk;
+    two_hosts_begin(&site, "[timeouts]\nreply = 1s\n");
+    site.first.rules[0] = (struct scripted_rule){"MAIL", "", HANGS_UP, 0};
+    site.second.rules[0] = (struct scripted_rule){"EHLO", "250-", GOES_ON, 0};
+    site.second.rules[1] = (struct scripted_rule){"EHLO", "x", GOES_ON, 100};
+    talk_begin(&talk, NULL, site.scene.port);
+    talk_expect(&talk, "220 ");
+    talk_say(&talk, HELLO, sizeof HELLO - 1);
+    talk_expect(&talk, "250");
+    talk_say(&talk, "MAIL FROM:<a@client.test>\r\n", 27);
+    talk_expect(&talk, "421 4.");
+    talk_end(&talk);
+    two_hosts_end(&site);
+}
+
 Test(waits, words_that_nobody_asked_for_do_not_put_off_the_end_of_a_silent_client) {
     struct two_hosts site;
     struct talk talk;
