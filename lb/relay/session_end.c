@@ -100,7 +100,8 @@ void session_end_lingering(struct session *session) {
 /* A client that has heard nothing before, and said nothing, has left nothing unread: it is closed at once, and its
  * place is free for the next one. */
 void session_on_last_words_sent(struct session *session) {
-    bool was_silent = !session->is_early_talker && session->discarded_bytes == 0 && session->client_conn.recv_armed;
+    bool was_silent = !session->is_early_talker && session->discarded_bytes == 0 && session->client_conn.recv_armed &&
+                      !conn_waits_for_buffer(&session->client_conn);
     bool has_heard_nothing = session->relay_ms == 0 && session->gate == NULL && !session->is_gated &&
                              session->flows[TO_CLIENT].bytes == session->last_words_length;
     if (was_silent && has_heard_nothing)

@@ -63,13 +63,19 @@ static void draw_backends(void) {
     /* Few buffers: receives wait for one, and what needs one at once fails with an answer. */
     sim_buffers_max = sim_once_in(8) ? 6 + sim_below(60) : 0;
     sim_is_polite_served = sim_buffers_max == 0;
+    unsigned silent = 0, faulty = 0;
     for (unsigned i = 0; i < sim_backends_count; i++) {
         /* With QUIT in the same breath as the dot, the dot's reply is lost, too. */
         enum stage stage = sim_backends[i].stage;
         bool is_late = stage == STAGE_CONTENT || stage == STAGE_DOT || stage == STAGE_QUIT;
         if (sim_backends[i].fault >= FAULT_CLOSES && is_late)
             sim_is_polite_served = false;
+        faulty += sim_backends[i].fault != FAULT_NONE;
+        silent += sim_backends[i].fault == FAULT_IS_SILENT;
     }
+    /* One that is silent in a replay takes all the time that a search has; with another one there is none left. */
+    if (silent > 0 && faulty > 1)
+        sim_is_polite_served = false;
 }
 
 static void begin(struct world *world) {
