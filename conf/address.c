@@ -93,9 +93,11 @@ static int parse_host(const char *host, struct address *ret_address) {
     return 0;
 }
 
-/* The number of an interface by its name or number; 0: there is none. */
+/* The number of an interface by its name or number; 0: there is none. The kernel takes "lo:25" for lo with an alias. */
 static uint32_t scope_number(const char *name) {
     char *end;
+    if (strchr(name, ':') != NULL)
+        return 0;
     unsigned found = if_nametoindex(name);
     if (found != 0 || name[0] < '0' || name[0] > '9')
         return found;

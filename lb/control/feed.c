@@ -249,9 +249,12 @@ static int usage(void) {
 }
 
 static bool split_target(struct feed *feed, char *target) {
-    char *colon = strrchr(target, ':');
-    if (colon == NULL || colon[1] == '\0')
+    char *colon = strrchr(target, ':'), *bracket = strrchr(target, ']');
+    if (colon == NULL || colon[1] == '\0' || (bracket != NULL && bracket > colon)) {
+        fprintf(stderr, "posternctl feed: --to: \"%s\" has no port; needed: HOST:PORT, that of [feedback] listen\n",
+                target);
         return false;
+    }
     *colon = '\0';
     feed->port = colon + 1;
     feed->host = target;

@@ -102,6 +102,15 @@ static bool parse_number(const char *text, uint64_t *ret_number) {
     return true;
 }
 
+/* As address_format_host() writes it: a port or an interface would be lost. */
+static bool parse_client(const char *text, struct address *ret_client) {
+    struct cidr cidr;
+    if (strchr(text, '/') != NULL || cidr_parse(text, &cidr) < 0)
+        return false;
+    *ret_client = cidr.base;
+    return true;
+}
+
 const char *feedback_line_read(const struct feedback_key *key, const char *nonce, uint64_t after, char *line,
                                struct feedback_line *ret_line) {
     char *fields[4] = {NULL}, mac[2 * MAC_LENGTH + 1];
@@ -123,12 +132,10 @@ const char *feedback_line_read(const struct feedback_key *key, const char *nonce
     parsed.is_hello = strcmp(fields[2], "hello") == 0;
     if (!parsed.is_hello && parsed.number <= after)
         return "the number was there before";
-    if (!parsed.is_hello && address_parse(fields[1], 25, &parsed.client) < 0)
+    if (!parsed.is_hello && !parse_client(fields[1], &parsed.client))
         return "the address is none";
     if (!parsed.is_hello && !evidence_of_word(fields[2], &parsed.kind))
         return "the word is not good, ham, spam, virus or trap";
-    if (!parsed.is_hello)
-        address_unmap(&parsed.client);
     *ret_line = parsed;
     return NULL;
 }

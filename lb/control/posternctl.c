@@ -53,7 +53,7 @@ static bool send_words(FILE *stream, char **words) {
 }
 
 /* Prints up to the empty line that ends an answer. Returns the exit status; in *ret_next what "# next: N" says, which
- * is not printed, else 0. */
+ * is not printed since run_verb() goes on from it, else 0. */
 static int print_answer(FILE *stream, unsigned *ret_next) {
     char *line = NULL;
     size_t room = 0;
@@ -83,16 +83,16 @@ static int run_command(FILE *stream, char **words, unsigned *ret_next) {
     return send_words(stream, words) ? print_answer(stream, ret_next) : 2;
 }
 
-/* A large table comes in parts. */
-static int run_export(FILE *stream) {
-    char from[16] = "0", verb[] = "reputation", what[] = "export";
-    char *words[] = {verb, what, from, NULL};
+/* A large table comes in parts, in whatever form it was asked for: a part alone would be taken for the whole. */
+static int run_verb(FILE *stream, char **words) {
+    char from[16], verb[] = "reputation", what[] = "export";
+    char *more[] = {verb, what, from, NULL};
     unsigned next;
-    int status;
-    do {
-        status = run_command(stream, words, &next);
+    int status = run_command(stream, words, &next);
+    while (status == 0 && next != 0) {
         snprintf(from, sizeof from, "%u", next);
-    } while (status == 0 && next != 0);
+        status = run_command(stream, more, &next);
+    }
     return status;
 }
 
@@ -133,12 +133,9 @@ static int run_import(FILE *stream, const char *path) {
 }
 
 static int run(FILE *stream, char **words) {
-    unsigned next;
-    if (is_verb(words, "reputation", "export") && words[2] == NULL)
-        return run_export(stream);
     if (is_verb(words, "reputation", "import") && words[2] != NULL && strchr(words[2], ',') == NULL)
         return run_import(stream, words[2]);
-    return run_command(stream, words, &next);
+    return run_verb(stream, words);
 }
 
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
 /* What operators tell the reputation: the outcome of a mail, a decision of their own, whole tables as CSV. */
+#include "conf/endpoint.h"
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 
@@ -16,11 +17,22 @@ static bool is_enabled(struct command *command) {
     return false;
 }
 
-static bool parse_client(struct command *command, const char *text, struct address *ret_address) {
-    if (address_parse(text, 25, ret_address) == 0)
+bool command_parse_client(struct command *command, const char *text, struct address *ret_address) {
+    char mistake[ENDPOINT_MISTAKE_MAX];
+    if (endpoint_parse(text, ENDPOINT_CLIENT, 0, ret_address, mistake) == 0)
         return true;
-    command_fail(command, "\"%.80s\" is no address; allowed: as 192.0.2.1 or 2001:db8::1", text);
+    command_fail(command, "\"%.80s\" is no address of a client%s%s; allowed: as 192.0.2.1 or 2001:db8::1", text,
+                 mistake[0] != '\0' ? ": " : "", mistake);
     return false;
+}
+
+const char *client_key_text(const struct address *client, char text[CLIENT_KEY_TEXT_MAX]) {
+    char host[ADDRESS_TEXT_MAX];
+    uint64_t key = reputation_key(client);
+    struct address kept = reputation_key_address(key, 0);
+    snprintf(text, CLIENT_KEY_TEXT_MAX, "%s%s", address_format_host(&kept, host),
+             reputation_key_is_ipv4(key) ? "" : "/64");
+    return text;
 }
 
 /* Digits alone. */
@@ -36,12 +48,14 @@ static uint32_t now_s(void) {
     return (uint32_t)time(NULL);
 }
 
-static void reply_result(struct command *command, int result, const char *address, const char *what) {
+static void reply_result(struct command *command, int result, const struct address *client, const char *what) {
+    char key[CLIENT_KEY_TEXT_MAX];
+    client_key_text(client, key);
     if (result < 0)
-        command_fail(command, "no room for %s: max-entries = %u is too few for those who behave", address,
+        command_fail(command, "no room for %s: max-entries = %u is too few for those who behave", key,
                      command->manager->config->reputation.entries_max);
     else
-        command_reply_done(command, "%s: %s", address, what);
+        command_reply_done(command, "%s: %s", key, what);
 }
 
 /* --- one client --- */
@@ -50,13 +64,13 @@ void reputation_feedback_verb(struct command *command, char **arguments, unsigne
     struct address address;
     enum evidence_kind kind;
     (void)count;
-    if (!is_enabled(command) || !parse_client(command, arguments[0], &address))
+    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
         return;
     if (!evidence_of_word(arguments[1], &kind)) {
         command_fail(command, "\"%.40s\"; allowed: good, ham, spam, virus, trap", arguments[1]);
         return;
     }
-    reply_result(command, reputation_feed(&command->manager->reputation, &address, kind, now_s()), arguments[0],
+    reply_result(command, reputation_feed(&command->manager->reputation, &address, kind, now_s()), &address,
                  evidence_text(kind));
 }
 
@@ -64,7 +78,7 @@ void reputation_set_verb(struct command *command, char **arguments, unsigned cou
     struct address address;
     unsigned decree = 0;
     (void)count;
-    if (!is_enabled(command) || !parse_client(command, arguments[0], &address))
+    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
         return;
     while (decree <= DECREE_REFUSED && strcmp(decrees[decree], arguments[1]) != 0)
         decree++;
@@ -73,18 +87,20 @@ void reputation_set_verb(struct command *command, char **arguments, unsigned cou
         return;
     }
     reply_result(command, reputation_set_decree(&command->manager->reputation, &address, (enum decree)decree, now_s()),
-                 arguments[0], decrees[decree]);
+                 &address, decrees[decree]);
 }
 
 void reputation_clear_verb(struct command *command, char **arguments, unsigned count) {
     struct address address;
+    char key[CLIENT_KEY_TEXT_MAX];
     (void)count;
-    if (!is_enabled(command) || !parse_client(command, arguments[0], &address))
+    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
         return;
+    client_key_text(&address, key);
     if (reputation_forget(&command->manager->reputation, &address))
-        command_reply_done(command, "%s is forgotten", arguments[0]);
+        command_reply_done(command, "%s is forgotten", key);
     else
-        command_fail(command, "nothing is known of %s", arguments[0]);
+        command_fail(command, "nothing is known of %s", key);
 }
 
 /* --- the best known --- */
@@ -307,12 +323,10 @@ static bool parse_amount(const char *text, double most, double *ret_value) {
 }
 
 /* Returns the name of the field that is wrong, or NULL. */
-static const char *parse_fields(char *fields[CSV_FIELDS], struct address *ret_address, struct client *ret_client) {
+static const char *parse_fields(char *fields[CSV_FIELDS], struct client *ret_client) {
     struct evidence *evidence = &ret_client->evidence;
     double days, good, bad, mails, rejected;
     unsigned decree = DECREE_VETTED;
-    if (address_parse(fields[0], 25, ret_address) < 0)
-        return "client";
     if (!parse_day(fields[1], &evidence->first_day) || !parse_day(fields[2], &evidence->day) ||
         evidence->day < evidence->first_day)
         return "first_seen or last_seen";
@@ -353,9 +367,11 @@ void reputation_import_verb(struct command *command, char **arguments, unsigned 
         command_fail(command, "a row has %u fields: " CSV_HEADER, CSV_FIELDS);
         return;
     }
-    const char *wrong = parse_fields(fields, &address, &client);
+    if (!command_parse_client(command, fields[0], &address))
+        return;
+    const char *wrong = parse_fields(fields, &client);
     if (wrong != NULL)
         command_fail(command, "%s: not as `reputation export` writes it", wrong);
     else
-        reply_result(command, reputation_put(reputation, &address, &client, now_s()), fields[0], "imported");
+        reply_result(command, reputation_put(reputation, &address, &client, now_s()), &address, "imported");
 }

@@ -119,10 +119,12 @@ static json_t *describe(const struct manager *manager, const struct address *add
     uint64_t key = reputation_key(address), host = reputation_host(address);
     const struct client_dns *dns = hosts_find(client, host);
     struct vetting vetting;
+    char key_text[CLIENT_KEY_TEXT_MAX];
     json_t *row = json_object();
     bool is_allowed = network_file_has_address(&manager->access->allowed, address);
     bool is_denied = network_file_has_address(&manager->access->denied, address);
     reputation_explain(reputation, key, host, client, now_s, &vetting);
+    json_object_set_new(row, "client", json_string(client_key_text(address, key_text)));
     json_object_set_new(row, "vetted", json_boolean((vetting.is_vetted || is_allowed) && !is_denied));
     json_object_set_new(row, "in_allow_file", json_boolean(is_allowed || vetting.is_by_file));
     json_object_set_new(row, "in_deny_file", json_boolean(is_denied));
@@ -154,10 +156,8 @@ void show_reputation(struct command *command, char **arguments, unsigned count) 
         show_table(command, manager);
         return;
     }
-    if (address_parse(arguments[0], 25, &address) < 0) {
-        command_fail(command, "\"%.80s\" is no address; allowed: as 192.0.2.1 or 2001:db8::1", arguments[0]);
+    if (!command_parse_client(command, arguments[0], &address))
         return;
-    }
     const struct client none = {0};
     const struct client *client = reputation_table_find(&manager->reputation.table, reputation_key(&address));
     command_reply_value(command, describe(manager, &address, client != NULL ? client : &none, (uint32_t)time(NULL)));

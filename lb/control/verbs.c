@@ -10,7 +10,7 @@
 static void help(struct command *command, char **arguments, unsigned count);
 
 const struct verb verbs[] = {
-    {"help", "", "this list", 0, 0, help},
+    {"help", "[COMMAND]", "this list, or those that begin with these words", 0, 2, help},
     {"show info", "", "the process: version, sessions, memory, counters", 0, 0, show_info},
     {"show servers", "", "every backend with its state, health and counters", 0, 0, show_servers},
     {"show tiers", "", "every tier, and which one serves", 0, 0, show_tiers},
@@ -86,14 +86,14 @@ static unsigned words_of(const struct verb *verb) {
     return all;
 }
 
-static void fail_unknown(struct command *command) {
+static void fail_unknown(struct command *command, char *const *words, unsigned count) {
     char allowed[800] = "";
     size_t length = 0;
     for (size_t i = 0; i < verbs_count && length < sizeof allowed; i++)
         length +=
             (size_t)snprintf(allowed + length, sizeof allowed - length, "%s%s", i > 0 ? ", " : "", verbs[i].words);
-    command_fail(command, "unknown or incomplete command%s%.80s%s; allowed: %s", command->words_count > 0 ? " \"" : "",
-                 command->words_count > 0 ? command->words[0] : "", command->words_count > 0 ? " …\"" : "", allowed);
+    command_fail(command, "unknown or incomplete command%s%.80s%s; allowed: %s", count > 0 ? " \"" : "",
+                 count > 0 ? words[0] : "", count > 0 ? " …\"" : "", allowed);
 }
 
 void verbs_run(struct command *command, char *line) {
@@ -109,7 +109,7 @@ void verbs_run(struct command *command, char *line) {
     }
     const struct verb *verb = verbs_find(command->words, command->words_count);
     if (verb == NULL) {
-        fail_unknown(command);
+        fail_unknown(command, command->words, command->words_count);
         return;
     }
     unsigned arguments = command->words_count - words_of(verb);
@@ -141,8 +141,14 @@ static void print_wrapped(FILE *out, const char *text, unsigned first, unsigned 
     fputc('\n', out);
 }
 
+/* All of `words` are the verb's first ones. */
+static bool begins_with(const struct verb *verb, char **words, unsigned count) {
+    unsigned all;
+    return matching_words(verb->words, words, count, &all) == count;
+}
+
 /* As text, two lines or more a command: its arguments are too long for a table. */
-static void help_as_text(struct command *command) {
+static void help_as_text(struct command *command, char **words, unsigned count) {
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
@@ -152,29 +158,38 @@ static void help_as_text(struct command *command) {
     }
     for (size_t i = 0; i < verbs_count; i++) {
         char command_text[200];
+        if (!begins_with(&verbs[i], words, count))
+            continue;
         snprintf(command_text, sizeof command_text, "%s %s", verbs[i].words, verbs[i].arguments);
         print_wrapped(out, command_text, 0, 8);
         print_wrapped(out, verbs[i].help, 4, 4);
     }
-    fputs("A last word `json` gives each answer as JSON, but for errors and\n`reputation export`.\n", out);
+    if (count == 0)
+        fputs("A last word `json` gives each answer as JSON, but for errors and\n`reputation export`.\n", out);
     fclose(out);
     command_reply(command, text);
     free(text);
 }
 
 static void help(struct command *command, char **arguments, unsigned count) {
-    (void)arguments;
-    (void)count;
+    bool is_known = false;
+    for (size_t i = 0; i < verbs_count; i++)
+        is_known |= begins_with(&verbs[i], arguments, count);
+    if (!is_known) {
+        fail_unknown(command, arguments, count);
+        return;
+    }
     if (!command->as_json) {
-        help_as_text(command);
+        help_as_text(command, arguments, count);
         return;
     }
     json_t *list = json_array();
     for (size_t i = 0; i < verbs_count; i++)
-        json_array_append_new(list, json_pack("{s:o, s:s}", "command",
-                                              json_sprintf("%s%s%s", verbs[i].words, verbs[i].arguments[0] ? " " : "",
-                                                           verbs[i].arguments),
-                                              "help", verbs[i].help));
+        if (begins_with(&verbs[i], arguments, count))
+            json_array_append_new(list, json_pack("{s:o, s:s}", "command",
+                                                  json_sprintf("%s%s%s", verbs[i].words,
+                                                               verbs[i].arguments[0] ? " " : "", verbs[i].arguments),
+                                                  "help", verbs[i].help));
     command_reply_value(command, list);
 }
 

@@ -40,6 +40,13 @@ void show_sessions(struct command *command, char **arguments, unsigned count);
 void show_reputation(struct command *command, char **arguments, unsigned count);
 
 /* --- reputation_verbs.c --- */
+/* The client that an operator names: its address alone, with no port and no interface, since neither would be heeded.
+ * Without one the command has been answered, and false returned. */
+bool command_parse_client(struct command *command, const char *text, struct address *ret_address);
+/* Room for "IPv6/64". */
+#define CLIENT_KEY_TEXT_MAX (ADDRESS_TEXT_MAX + 4)
+/* What an entry is kept under: "192.0.2.1" for IPv4, mapped or not, or the network as "2001:db8:0:5::/64". */
+const char *client_key_text(const struct address *client, char text[CLIENT_KEY_TEXT_MAX]);
 void reputation_feedback_verb(struct command *command, char **arguments, unsigned count);
 void reputation_set_verb(struct command *command, char **arguments, unsigned count);
 void reputation_clear_verb(struct command *command, char **arguments, unsigned count);

@@ -45,6 +45,8 @@ struct address reputation_key_address(uint64_t key, uint64_t host) {
         return address;
     }
     address.in6.sin6_family = AF_INET6;
+    if (key == LOOPBACK_KEY && host == 0) /* :: is nobody's address */
+        host = 1;
     for (unsigned i = 0; i < 8; i++) {
         address.in6.sin6_addr.s6_addr[i] = (uint8_t)((key == LOOPBACK_KEY ? 0 : key) >> (56 - 8 * i));
         address.in6.sin6_addr.s6_addr[i + 8] = (uint8_t)(host >> (56 - 8 * i));

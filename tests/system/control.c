@@ -132,6 +132,60 @@ Test(control, a_server_is_added_by_the_rules_of_the_file) {
     scene_end(scene);
 }
 
+static void expect_answer(struct scene *scene, const char *words, const char *said) {
+    int status;
+    char *answer = ctl(scene, &status, "%s", words);
+    cr_assert(status == 0 && strstr(answer, said) != NULL, "%s: %s", words, answer);
+    free(answer);
+}
+
+Test(control, an_answer_names_what_the_entry_is_kept_under) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    expect_answer(scene, "reputation set 2001:db8:0:5::1 refused", "2001:db8:0:5::/64: refused");
+    expect_answer(scene, "show reputation 2001:db8:0:5::2", "client: 2001:db8:0:5::/64\n");
+    expect_answer(scene, "reputation feedback 2001:db8:0:5::3 spam", "2001:db8:0:5::/64: ");
+    expect_answer(scene, "reputation clear 2001:db8:0:5::4", "2001:db8:0:5::/64 is forgotten");
+    expect_answer(scene, "reputation set ::ffff:192.0.2.7 refused", "192.0.2.7: refused");
+    expect_answer(scene, "show reputation ::ffff:192.0.2.7 json", "\"client\":\"192.0.2.7\"");
+    expect_answer(scene, "reputation clear ::ffff:192.0.2.7", "192.0.2.7 is forgotten");
+    scene_end(scene);
+}
+
+Test(control, an_export_is_whole_in_whatever_form_it_is_asked_for) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    for (unsigned i = 1; i <= 40; i++) { /* over the whole table, of which a part is a small piece */
+        char words[80];
+        snprintf(words, sizeof words, "reputation set 192.0.2.%u refused", i);
+        expect_answer(scene, words, "refused");
+    }
+    expect_answer(scene, "reputation set ::1 vetted", "/64: vetted");
+    static const char *const forms[] = {"export", "export json", "export 0", "export 0 json", "'export'"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        char words[120];
+        snprintf(words, sizeof words, "reputation %s | grep -c -e '^192.0.2.*,refused$' -e '^::1,'", forms[i]);
+        expect_answer(scene, words, "41\n");
+    }
+    expect_answer(scene, "'reputation export' | wc -l", "42\n");
+    scene_end(scene);
+}
+
+Test(control, the_help_of_one_command_is_asked_for_by_its_words) {
+    struct pair pair;
+    begin(&pair);
+    struct scene *scene = &pair.scene;
+    expect_answer(scene, "help reload", "reload\n    read allow-file");
+    expect_answer(scene, "help reload | grep -c 'show info' || true", "0\n");
+    expect_answer(scene, "help reputation set", "reputation set ADDRESS");
+    expect_answer(scene, "help set | grep -c '^set '", "2\n");
+    expect_error(scene, "help frobnicate", "unknown or incomplete command");
+    expect_error(scene, "help set server now", "too many words");
+    scene_end(scene);
+}
+
 Test(control, what_is_mistyped_of_reputations_changes_nothing) {
     struct pair pair;
     int status;
@@ -142,6 +196,21 @@ Test(control, what_is_mistyped_of_reputations_changes_nothing) {
     expect_error(scene, "reputation top +5", "allowed: reputation top");
     expect_error(scene, "reputation export 12x", "allowed: reputation export [FROM]");
     expect_error(scene, "reputation set 192.0.2.300 vetted", "is no address");
+    static const char *const clients[][2] = {{"192.0.2.1:25", "without port"},
+                                             {"[2001:db8::1]:25", "without port"},
+                                             {"2001:db8:0:5::1:25", "[2001:db8:0:5::1]:25"},
+                                             {"fe80::1%lo", "without an interface"},
+                                             {"::", "no client has"},
+                                             {"0.0.0.0", "no client has"}};
+    static const char *const forms[] = {"reputation set %s vetted", "reputation clear %s",
+                                        "reputation feedback %s spam", "show reputation %s",
+                                        "reputation import %s,,,0,0,0,0,0,,vetted"};
+    for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++)
+        for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
+            char words[120];
+            snprintf(words, sizeof words, forms[form], clients[i][0]);
+            expect_error(scene, words, clients[i][1]);
+        }
     expect_error(scene, "reputation set 192.0.2.1 veted", "allowed: vetted, refused, auto");
     static const char row[] = "198.51.100.7,2026-11-01,2026-11-20,5,5.0000,0.0000,5.00,0.00,,\\r\\n";
     char *said =
