@@ -62,6 +62,10 @@ static struct {
     int fd;
     char output[OUTPUT_BYTES];
     size_t output_length;
+    bool is_torn; /* the destination has taken half of a line */
+    atomic_ulong unwritten;
+    uint64_t unwritten_said, unwritten_saying;
+    bool is_saying_unwritten; /* in the output */
     pthread_t thread;
 } logger = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
 
@@ -70,16 +74,39 @@ static _Thread_local struct ring *own_ring;
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
-static void flush_output(void) {
-    size_t done = 0;
-    while (done < logger.output_length) {
-        ssize_t written = write(logger.fd, logger.output + done, logger.output_length - done);
+/* The destination takes no more, as a full disk: what it did not take is counted, and a line that it took half of is
+ * ended before the next. The line that says so is none of those that are lost. */
+static void lose_output(size_t done) {
+    uint64_t lines = 0;
+    for (size_t i = done; i < logger.output_length; i++)
+        lines += logger.output[i] == '\n';
+    atomic_fetch_add(&logger.unwritten, lines - (lines > 0 && logger.is_saying_unwritten));
+    logger.is_torn |= done > 0 && logger.output[done - 1] != '\n';
+}
+
+static bool write_all(const char *text, size_t length, size_t *ret_done) {
+    for (*ret_done = 0; *ret_done < length;) {
+        ssize_t written = write(logger.fd, text + *ret_done, length - *ret_done);
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            break; /* nobody to tell */
-        done += (size_t)written;
+            return false;
+        *ret_done += (size_t)written;
     }
+    return true;
+}
+
+static void flush_output(void) {
+    size_t done = 0;
+    if (logger.output_length == 0)
+        return;
+    if (logger.is_torn && write_all("\n", 1, &done))
+        logger.is_torn = false;
+    if (logger.is_torn || !write_all(logger.output, logger.output_length, &done))
+        lose_output(logger.is_torn ? 0 : done);
+    else if (logger.is_saying_unwritten)
+        logger.unwritten_said = logger.unwritten_saying;
+    logger.is_saying_unwritten = false;
     logger.output_length = 0;
 }
 
@@ -118,6 +145,20 @@ static void say_dropped(struct ring *ring) {
     put_line(&line);
 }
 
+/* Beside the next lines, since there is room again then. */
+static void say_unwritten(void) {
+    uint64_t unwritten = atomic_load_explicit(&logger.unwritten, memory_order_relaxed);
+    if (unwritten == logger.unwritten_said || logger.is_saying_unwritten)
+        return;
+    struct line line = {.level = LOG_LEVEL_WARNING};
+    clock_gettime(CLOCK_REALTIME, &line.time);
+    line.length = (uint16_t)snprintf(line.text, sizeof line.text, "log: %llu lines could not be written",
+                                     (unsigned long long)(unwritten - logger.unwritten_said));
+    logger.unwritten_saying = unwritten;
+    logger.is_saying_unwritten = true;
+    put_line(&line);
+}
+
 static bool drain_rings(void) {
     bool found = false;
     unsigned rings = atomic_load(&logger.rings_count);
@@ -134,6 +175,8 @@ static bool drain_rings(void) {
         }
         say_dropped(ring);
     }
+    if (found)
+        say_unwritten();
     flush_output();
     return found;
 }
@@ -273,7 +316,7 @@ enum log_level log_get_level(void) {
 }
 
 uint64_t log_dropped(void) {
-    uint64_t dropped = 0;
+    uint64_t dropped = atomic_load_explicit(&logger.unwritten, memory_order_relaxed);
     unsigned rings = atomic_load(&logger.rings_count);
     for (unsigned i = 0; i < rings; i++) {
         struct ring *ring = atomic_load(&logger.rings[i]);

@@ -26,6 +26,7 @@ void log_finish(void);
 int log_join(void);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
+/* Lines that stand nowhere: of a ring that was full, or that the destination did not take. */
 uint64_t log_dropped(void);
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);

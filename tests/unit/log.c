@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,38 @@ Test(log, a_line_too_long_is_cut_and_a_file_that_cannot_be_opened_is_said) {
     log_finish();
     const char *text = contents();
     cr_assert_eq(strspn(strchr(text, 'x'), "x"), LOG_LINE_MAX - 1);
+    unlink(path);
+}
+
+static bool wait_until_dropped(uint64_t lines) {
+    for (unsigned i = 0; i < 5000 && log_dropped() < lines; i++)
+        usleep(1000);
+    return log_dropped() == lines;
+}
+
+/* As a full disk: a limit on the file's size, in the middle of a line. */
+Test(log, lines_that_the_disk_does_not_take_are_counted_and_the_next_one_is_whole) {
+    make_path();
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    struct rlimit full = {.rlim_cur = 20, .rlim_max = limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
+    log_info("lost in its middle");
+    cr_assert(wait_until_dropped(1));
+    log_info("lost");
+    cr_assert(wait_until_dropped(2));
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    log_info("there again");
+    log_finish();
+    const char *text = contents();
+    const char *first_end = strchr(text, '\n');
+    cr_assert_eq(first_end - text, 20, "%s", text);
+    cr_assert_not_null(strstr(first_end, "Z info: there again\n"), "%s", text);
+    cr_assert_not_null(strstr(first_end, "Z warning: log: 2 lines could not be written\n"), "%s", text);
+    cr_assert_null(strstr(first_end + 1, "\n\n"));
     unlink(path);
 }
 
