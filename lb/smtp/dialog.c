@@ -232,7 +232,7 @@ size_t dialog_feed_client(struct dialog *dialog, const uint8_t *data, size_t len
     case CLIENT_AWAITS_DATA: /* whether this is content, only the reply will tell */
     case CLIENT_AWAITS_AUTH:
     case CLIENT_AWAITS_OTHER:
-        dialog->has_pipelined = true;
+        dialog->has_pipelined |= dialog->client_mode == CLIENT_AWAITS_DATA;
         stop_interpreting(dialog, ret_event);
         return 0;
     case CLIENT_AWAITS_TLS:

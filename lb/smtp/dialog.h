@@ -93,7 +93,7 @@ struct dialog {
     bool is_authenticated : 1;
     bool has_unknown_state : 1; /* the server took a command that is not known here (XCLIENT, XFORWARD, X-EXPS …) */
     bool chunk_is_last : 1;
-    bool has_pipelined : 1;       /* behind DATA or STARTTLS, whose reply it had to await (RFC 2920 §3.1) */
+    bool has_pipelined : 1;       /* behind DATA or STARTTLS, the last of a group (RFC 2920 §3.1, RFC 3207 §4) */
     bool has_pipelined_hello : 1; /* behind EHLO or HELO */
     bool is_not_smtp : 1;         /* a line that no mail client says */
     bool has_passed_content : 1;  /* the point of no return of this transaction */
@@ -134,7 +134,7 @@ bool dialog_only_quit_is_open(const struct dialog *dialog);
 /* The client's next octets are commands; they may begin in the middle of one. */
 bool dialog_takes_commands(const struct dialog *dialog);
 /* No octet of content has been passed on since the last mail's end, no TLS or AUTH has begun, and the server has taken
- * no command that is not known here: all that it knows can be told to another one (DESIGN §5, the point of no return).
+ * no command that is not known here: all that it knows can be told to another one (the point of no return).
  */
 bool dialog_is_repeatable(const struct dialog *dialog);
 /* The client is in the middle of a mail's content: a reply would not be read before its end. */

@@ -1,6 +1,7 @@
 /* A table of the known ones: whose they are, and which extension brings them. */
 #include "lb/smtp/parameters.h"
 
+#include "lb/smtp/blank.h"
 #include "lb/smtp/ehlo.h"
 
 #include <ctype.h>
@@ -84,10 +85,6 @@ static enum parameters_result take(const char *word, size_t length, bool is_reci
     return row->value == BODY_TYPE ? take_body(value, value_length, offer) : PARAMETERS_OK;
 }
 
-static bool is_blank(char octet) {
-    return octet == ' ' || (octet >= '\t' && octet <= '\r');
-}
-
 enum parameters_result parameters_parse(const char *text, size_t length, bool is_recipient, const char *offer,
                                         struct smtp_parameters *ret_parameters) {
     enum parameters_result result = PARAMETERS_OK;
@@ -95,7 +92,7 @@ enum parameters_result parameters_parse(const char *text, size_t length, bool is
     *ret_parameters = (struct smtp_parameters){.has_size = false};
     while (at < length && result == PARAMETERS_OK) {
         size_t word = at;
-        while (at < length && !is_blank(text[at]))
+        while (at < length && !is_blank((unsigned char)text[at]))
             at++;
         if (at > word)
             result = take(text + word, at - word, is_recipient, offer, ret_parameters);

@@ -2,6 +2,8 @@
  * Where those take lists, groups or nested brackets apart, we say that it is unclear. */
 #include "lb/smtp/path.h"
 
+#include "lb/smtp/blank.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,10 +22,6 @@ struct scan {
 
 static int peek(const struct scan *scan) {
     return scan->at < scan->length ? (unsigned char)scan->text[scan->at] : -1;
-}
-
-static bool is_blank(int octet) {
-    return octet == ' ' || (octet >= '\t' && octet <= '\r');
 }
 
 /* --- the word --- */

@@ -263,6 +263,18 @@ Test(dialog, a_server_is_not_waited_for_while_a_chunk_waits_for_the_client) {
     cr_assert(dialog_awaits_server(&dialog), "the recipient is owed its reply");
 }
 
+/* Other servers take what comes behind these, and clients know it. */
+Test(dialog, only_what_no_client_may_say_is_held_against_it) {
+    static const struct {
+        const char *command;
+        bool is_evidence;
+    } rows[] = {{"CDATA\r\n", true}, {"CSTARTTLS\r\n", true}, {"CAUTH PLAIN x\r\n", false}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run(SCRIPT(GREETED, rows[i].command, "CNOOP\r\n"), 100);
+        cr_assert_eq(dialog.has_pipelined, rows[i].is_evidence, "%s", rows[i].command);
+    }
+}
+
 Test(dialog, a_thousand_pipelined_recipients_are_one_run_but_alternating_commands_are_bounded) {
     dialog_init(&dialog);
     trace[0] = '\0';
