@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-static void close_when_idle(struct conn *conn);
-
 /* What a close has told to end so far. */
 enum { CANCELS_NOTHING, CANCELS_RECV, CANCELS_SEND, CANCELS_MANAGE };
 

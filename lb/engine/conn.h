@@ -60,10 +60,10 @@ void conn_recv_at_most(struct conn *conn, unsigned octets_max);
 void conn_recv_bulk(struct conn *conn);
 /* Sends all of it, however many sends that takes; at least one octet. `data` must live until CONN_SENT. */
 void conn_send(struct conn *conn, const void *data, size_t length);
-/* Half-closes; not while a send is armed, whose rest it would cut. */
 /* Sends nothing, to ask whether the peer of a UNIX socket is still there: CONN_SENT with -EPIPE when it has closed,
  * with 0 else (unix(7)). Not while a send is armed. */
 void conn_send_nothing(struct conn *conn);
+/* Half-closes; not while a send is armed, whose rest it would cut. */
 void conn_shutdown_write(struct conn *conn);
 /* Cancels what is in flight, then closes; CONN_CLOSED follows later, even where nothing was open. Idempotent.
  * Received buffers that come in meanwhile are given back, and no other event is delivered. */

@@ -5,7 +5,7 @@
 
 #include "lb/reputation/table.h"
 
-/* DNS results count for 24 h (DESIGN §9); the sweep comes round within the hour. */
+/* DNS results count for 24 h; the sweep comes round within the hour. */
 #define RESULT_AGE_MAX_S (23u * 3600u)
 /* An address makes room for another one of its client when its results are so old. */
 #define HOST_KEPT_S 60u

@@ -3,7 +3,7 @@
 
 #include "lb/reputation/hosts.h"
 
-/* A parent speaks for a child when so many others belong to it (DESIGN §9). */
+/* A parent speaks for a child when so many others belong to it. */
 #define PARENT_OTHERS_MIN 3u
 #define PARENT_CONFIDENCE 0.05
 /* Below this bound a parent's prior is worse than none. That is right where it has earned it, and not where only little
@@ -11,7 +11,7 @@
 #define PARENT_HELPS_FROM 0.84
 #define PARENT_BAD_SHARE  0.02
 
-/* Whose new addresses are admitted on its own good name (DESIGN §9). */
+/* Whose new addresses are admitted on its own good name. */
 #define PROVIDER_BOUND        0.95
 #define PROVIDER_VETTED_MIN   20u
 #define PROVIDER_NETWORKS_MIN 5u

@@ -55,7 +55,7 @@ static int try_accept(struct io *io, struct flight *flight) {
     *flight->peer = wire->their_address;
     *flight->peer_length = sizeof wire->their_address.in4;
     if (slot < 0)
-        wire_we_close(wire); /* a full table drops the client (DESIGN §4) */
+        wire_we_close(wire); /* a full table drops the client */
     return slot;
 }
 
