@@ -270,7 +270,8 @@ int manager_start(struct manager *manager, char *ret_error, size_t error_size) {
     return 0;
 }
 
-/* The accepts of the control socket went to the kernel with the manager's first turn, the workers' with theirs. */
+/* Not once it is to stop: READY=1 behind STOPPING=1 would be taken for a service that is back. The accepts of the
+ * control socket went to the kernel with the manager's first turn, the workers' with theirs. */
 static void look_whether_all_serve(struct manager *manager) {
     for (unsigned i = 0; i < manager->shared.workers_count; i++)
         if (!worker_is_serving(manager->shared.workers[i]))
@@ -285,7 +286,7 @@ void manager_run(struct manager *manager) {
     do {
         io_wait(manager->io);
         io_dispatch(manager->io);
-        if (!manager->is_serving)
+        if (!manager->is_serving && manager->stop.signals == 0)
             look_whether_all_serve(manager);
     } while (!stop_step(manager));
     struct worker_counters counters;

@@ -102,6 +102,41 @@ Test(start, a_service_manager_hears_ready_and_stopping_once_each) {
     scene_end(&scene);
 }
 
+/* Its SIGTERM is there before it is: whatever it still says, it is not ready behind that it stops. */
+Test(start, a_stop_that_comes_before_it_serves_is_the_last_that_a_service_manager_hears) {
+    char path[108];
+    scene_begin(&scene, false);
+    int fd = open_notify_socket(path);
+    setenv("NOTIFY_SOCKET", path, 1);
+    free(shell(NULL,
+               "printf '[global]\\nuser =\\nworkers = 16\\nstate-dir =\\n[listen mx]\\naddress = "
+               "127.0.0.1:%u\\n[tier primary]\\ncheck = none\\n[backend vm1]\\ntier = primary\\naddress = "
+               "127.0.0.1:9\\n[control]\\nsocket = %s/control.sock\\n' >%s/postern.ini",
+               scene.port, scene.dir, scene.dir));
+    for (unsigned i = 0; i < 10; i++) {
+        int status;
+        char *said = shell(&status,
+                           "python3 -c 'import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); "
+                           "os.kill(os.getpid(), signal.SIGTERM); "
+                           "os.execv(\"build/postern\", [\"postern\", \"-c\", \"%s/postern.ini\"])' 2>&1",
+                           scene.dir);
+        cr_assert_eq(status, 0, "%s", said);
+        free(said);
+        char notice[100] = "";
+        ssize_t length;
+        bool has_stopped = false;
+        while ((length = recv(fd, notice, sizeof notice - 1, MSG_DONTWAIT)) > 0) {
+            notice[length] = '\0';
+            cr_assert(!has_stopped, "%s behind STOPPING=1", notice);
+            has_stopped = strcmp(notice, "STOPPING=1") == 0;
+        }
+        cr_assert(has_stopped);
+    }
+    unsetenv("NOTIFY_SOCKET");
+    close(fd);
+    scene_end(&scene);
+}
+
 /* --- SIGUSR1, SIGUSR2 --- */
 
 static unsigned count_sessions(const char *files) {
