@@ -27,9 +27,10 @@
 /* How long lines may gather before they are written. */
 #define GATHER_NS    5000000
 #define OUTPUT_BYTES 65536
-/* An abort waits so long for the lines that came before it: a second, if the disk is that slow. */
-#define ABORT_STEP_NS 1000000
-#define ABORT_STEPS   1000u
+/* An abort waits so long for the lines that came before it, and a worker's end for room: a second, if the disk is that
+ * slow. */
+#define WAIT_STEP_NS 1000000
+#define WAIT_STEPS   1000u
 /* Workers, manager, store, status page, main. */
 #define RINGS_MAX (WORKERS_MAX + 4)
 
@@ -226,8 +227,8 @@ static void on_abort(int signal) {
     if (!atomic_load(&logger.running) || pthread_equal(pthread_self(), logger.thread))
         return;
     end_log_thread();
-    for (unsigned i = 0; i < ABORT_STEPS && !atomic_load(&logger.has_ended); i++)
-        nanosleep(&(struct timespec){.tv_nsec = ABORT_STEP_NS}, NULL);
+    for (unsigned i = 0; i < WAIT_STEPS && !atomic_load(&logger.has_ended); i++)
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
 }
 
 static int open_file(void) {
@@ -326,6 +327,22 @@ uint64_t log_dropped(void) {
     return dropped;
 }
 
+static bool is_full(const struct ring *ring) {
+    unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
+    return written - atomic_load_explicit(&ring->taken, memory_order_acquire) >= LINES_PER_RING;
+}
+
+bool log_await_room(void) {
+    for (unsigned i = 0; own_ring != NULL && i < WAIT_STEPS && is_full(own_ring); i++)
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
+    return own_ring == NULL || !is_full(own_ring);
+}
+
+void log_quote(char *text) {
+    for (; *text != '\0'; text++)
+        *text = *text >= ' ' && *text < 127 && *text != '"' ? *text : '?';
+}
+
 static void format_line(struct line *line, enum log_level level, const char *format, va_list arguments) {
     clock_gettime(CLOCK_REALTIME, &line->time);
     line->level = level;
@@ -342,7 +359,7 @@ static void write_line(enum log_level level, const char *format, va_list argumen
         return;
     }
     unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
-    if (written - atomic_load_explicit(&ring->taken, memory_order_acquire) >= LINES_PER_RING) {
+    if (is_full(ring)) {
         atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
     } else {
         format_line(&ring->lines[written % LINES_PER_RING], level, format, arguments);

@@ -28,6 +28,11 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* Lines that stand nowhere: of a ring that was full, or that the destination did not take. */
 uint64_t log_dropped(void);
+/* Waits until the calling thread's ring has room for a line; for threads that have nothing else to do any more. Returns
+ * false when the log has taken nothing for a second: it will not. */
+bool log_await_room(void);
+/* Makes the text fit between a line's quotation marks: printable, and no end of its value. */
+void log_quote(char *text);
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
 /* For what can't be gone on from: says it in the log, and on stderr, and aborts. */

@@ -107,12 +107,6 @@ static void add_output(struct session *session, const struct gate_answer *said) 
     output->cleared = output->shown = output->length;
 }
 
-/* For the log: printable, and no end of a value. */
-static void quote(char *text) {
-    for (; *text != '\0'; text++)
-        *text = *text >= ' ' && *text < 127 && *text != '"' ? *text : '?';
-}
-
 static void log_refusal(const struct session *session, const struct gate_answer *answer) {
     const struct gate *gate = &session->gate->gate;
     char client[ADDRESS_TEXT_MAX], sender[PATH_TEXT_MAX] = "-", recipient[PATH_TEXT_MAX] = "-",
@@ -127,10 +121,10 @@ static void log_refusal(const struct session *session, const struct gate_answer 
     snprintf(rule, sizeof rule, "%s", gate_rule_name(gate->rule));
     for (char *at = rule; (at = strchr(at, '_')) != NULL;)
         *at = '-';
-    quote(sender);
-    quote(recipient);
-    quote(helo);
-    quote(reply);
+    log_quote(sender);
+    log_quote(recipient);
+    log_quote(helo);
+    log_quote(reply);
     log_info("gate id=%llu client=%s rule=%s reply=\"%s\" from=\"<%s>\" to=\"<%s>\" helo=\"%s\"",
              (unsigned long long)session->id, address_format(&session->client, client), rule, reply, sender, recipient,
              helo);
@@ -145,6 +139,17 @@ static void answer(struct session *session, const struct gate_answer *said) {
     add_output(session, said);
     relay_note_own_reply(session, said->text, said->length);
     session->last_code = (uint16_t)strtoul(said->text, NULL, 10);
+}
+
+/* The same; 421 and 521 end the session, whoever has written them (RFC 5321 §3.8, RFC 7504 §3). Returns false then. */
+static bool say(struct session *session, const struct gate_answer *said) {
+    answer(session, said);
+    if (session->last_code == 421 || session->last_code == 521) {
+        end(session, CLOSE_CUT_BY_ACCESS);
+        return false;
+    }
+    await_command(session);
+    return true;
 }
 
 /* --- the handover --- */
@@ -176,9 +181,7 @@ static void go_back(struct session *session, const struct gate_answer *said) {
         return;
     }
     session->gate->is_waiting = false;
-    answer(session, said);
-    await_command(session);
-    if (!session->gate->is_taking)
+    if (say(session, said) && !session->gate->is_taking)
         go_on(session);
 }
 
@@ -215,11 +218,9 @@ void gate_dialog_end(struct session *session) {
 static bool take_next(struct session *session, enum gate_next next, const struct gate_answer *said) {
     switch (next) {
     case GATE_REPLIES:
-        answer(session, said);
-        await_command(session);
-        if (memcmp(said->text + 1, "21", 2) != 0)
+        if (say(session, said))
             return true;
-        end(session, CLOSE_CUT_BY_ACCESS); /* 421 and 521 close, whoever has written them */
+        session_count_refusal(session);
         return false;
     case GATE_WAITS:
         session->gate->is_waiting = true;

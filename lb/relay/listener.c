@@ -110,6 +110,7 @@ static void refuse_waiting(const struct listener *listener) {
             return;
         if (fd < 0)
             continue;
+        counter_add(&listener->worker->counters.sessions_total, 1);
         counter_add(&listener->worker->counters.refused_total, 1);
         send(fd, text, length, MSG_NOSIGNAL);
         shutdown(fd, SHUT_WR);
@@ -196,7 +197,7 @@ void listener_take_addresses(struct listener *listener) {
         io_cancel_fd(listener->worker->io, &listener->redirect, listener->fd);
 }
 
-/* A listener with an accept armed would go on accepting after its close (DESIGN §4): cancel first. */
+/* A listener with an accept armed would go on accepting after its close: cancel first. */
 static void on_drained(struct timer *timer) {
     struct listener *listener = container_of(timer, struct listener, drain);
     timer_cancel(&listener->retry);

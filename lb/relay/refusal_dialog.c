@@ -69,13 +69,14 @@ void refusal_dialog_begin(struct session *session) {
     struct flow *output = &session->flows[TO_CLIENT];
     unsigned buffer;
     if (!io_buffer_take(session->worker->io, &buffer)) {
-        session_close(session, CLOSE_NOT_ADMITTED);
+        session_close(session, CLOSE_NO_ROOM);
         return;
     }
     flow_fill(output, (uint16_t)buffer, 0, 0);
     refusal_init(dialog_of(session), session->is_check ? REFUSAL_AT_MAIL : REFUSAL_AT_RCPT);
     session_enter(session, SESSION_REFUSAL_DIALOG);
-    counter_add(&session->worker->counters.refused_total, !session->is_check);
+    if (!session->is_check)
+        session_count_refusal(session);
     send_output(session, refusal_greet(session->worker->shared->config->global.hostname, output_of(session),
                                        IO_BUFFER_SIZE - OUTPUT_OFFSET));
 }

@@ -274,7 +274,7 @@ static void on_sent(struct session *session, int result) {
         break;
     case SESSION_REFUSING:
         if (session->last_words_are_sent) {
-            session_on_last_words_sent(session);
+            session_on_last_words_sent(session, result);
             break;
         }
         session_note_late_sent(session, result);

@@ -136,6 +136,7 @@ struct session {
     bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
     bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
+    bool is_refused : 1;       /* is one of refused_total */
     bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
     bool is_gated : 1;         /* it is in the gate or came through it: what can't be followed ends it, but for TLS */
     bool has_bare_content : 1; /* that was in content, whose end is still awaited */
@@ -254,14 +255,16 @@ void session_log_end(struct session *session);
 /* What was on its way to the client at session_close() has gone: result 0, or -errno. */
 void session_note_late_sent(struct session *session, int result);
 void session_refuse(struct session *session);
+/* postern itself refuses the session, or ends it with a 4xx or 5xx of its own; counted once. */
+void session_count_refusal(struct session *session);
 /* Writes the reason's reply, "" where it has none; returns its length, below `size`. */
 size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size);
 void session_send_last_words(struct session *session);
 void session_linger(struct session *session);
 /* What unread input is left makes the close a RST. */
 void session_end_lingering(struct session *session);
-/* Our last words are on their way to the client. */
-void session_on_last_words_sent(struct session *session);
+/* Our last words have gone to the client: result 0, or -errno. */
+void session_on_last_words_sent(struct session *session, int result);
 void session_on_swallowed(struct session *session, int result);
 void session_on_discarded(struct session *session, int result);
 /* No operation is in flight any more. */

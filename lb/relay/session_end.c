@@ -99,7 +99,12 @@ void session_end_lingering(struct session *session) {
 
 /* A client that has heard nothing before, and said nothing, has left nothing unread: it is closed at once, and its
  * place is free for the next one. */
-void session_on_last_words_sent(struct session *session) {
+void session_on_last_words_sent(struct session *session, int result) {
+    if (result < 0) { /* nobody is there to hear more */
+        session_end_lingering(session);
+        return;
+    }
+    session->flows[TO_CLIENT].bytes += session->last_words_length;
     bool was_silent = !session->is_early_talker && session->discarded_bytes == 0 && session->client_conn.recv_armed &&
                       !conn_waits_for_buffer(&session->client_conn);
     bool has_heard_nothing = session->relay_ms == 0 && session->gate == NULL && !session->is_gated &&
@@ -146,11 +151,17 @@ int own_replies_init(struct worker *worker) {
     return 0;
 }
 
+void session_count_refusal(struct session *session) {
+    counter_add(&session->worker->counters.refused_total, !session->is_refused);
+    session->is_refused = true;
+}
+
 /* Stands ready in the worker, so that it can be said when there is no buffer, too. */
 static void send_own_reply(struct session *session) {
     const struct own_reply *reply = &session->worker->own_replies[session->reason];
     session->last_code = reply->code;
-    counter_add(&session->worker->counters.refused_total, reply->code / 100 != 2);
+    if (reply->code / 100 != 2)
+        session_count_refusal(session);
     session->last_words_length = reply->length;
     conn_send(&session->client_conn, reply->text, reply->length);
 }
@@ -166,8 +177,6 @@ void session_send_last_words(struct session *session) {
         conn_send(conn, io_buffer(conn->io, session->last_words), session->last_words_length);
     else
         send_own_reply(session);
-    session->flows[TO_CLIENT].bytes += session->last_words_length;
-    session_log_end(session);
 }
 
 /* What the attempt is still sending belongs to it from now on. */

@@ -23,6 +23,7 @@ enum moment {
     MOMENT_QUIET_TLS,     /* inside TLS, or where the dialog can't be trusted: when nothing is owed, as it seems */
     MOMENT_CONTENT,       /* behind its content */
     MOMENT_FINAL_REPLY,   /* behind the reply to it */
+    MOMENT_LAST_WORDS,    /* in the gate: when its client has taken the last that it is told */
     MOMENT_BY_ITSELF,     /* it is about to end, or does not exist yet */
 };
 
@@ -57,7 +58,7 @@ static enum moment moment_of(const struct session *session) {
     case SESSION_RELAY:
         return moment_in_relay(session);
     case SESSION_GATE:
-        return session->gate->is_ending ? MOMENT_BY_ITSELF : MOMENT_NOW;
+        return session->gate->is_ending ? MOMENT_LAST_WORDS : MOMENT_NOW;
     case SESSION_PROXY_IN:
     case SESSION_QUEUED:
     case SESSION_CONNECT:
@@ -87,6 +88,7 @@ static enum wait wait_for(enum moment moment) {
         return WAIT_TLS;
     case MOMENT_NOW:
     case MOMENT_QUIET_COMMAND:
+    case MOMENT_LAST_WORDS:
     case MOMENT_BY_ITSELF:
         break;
     }
@@ -112,6 +114,7 @@ static bool may_end(const struct session *session, enum moment moment) {
         return !dialog_is_in_content(&session->dialog) && !dialog_owes_reply(&session->dialog) &&
                is_quiet_for(session, COMMAND_QUIET_MS);
     case MOMENT_FINAL_REPLY:
+    case MOMENT_LAST_WORDS:
     case MOMENT_BY_ITSELF:
         break;
     }
@@ -124,8 +127,9 @@ static bool may_end(const struct session *session, enum moment moment) {
 static void quote_word(const uint8_t *line, size_t length, char *text, size_t size) {
     size_t i = 0;
     for (; i < length && i + 1 < size && line[i] > ' '; i++)
-        text[i] = line[i] < 127 && line[i] != '"' ? (char)line[i] : '?';
+        text[i] = (char)line[i];
     text[i] = '\0';
+    log_quote(text);
 }
 
 static void find_hello(const struct session *session, char *text, size_t size) {
@@ -175,7 +179,7 @@ static void end(struct session *session) {
 static void cut(struct session *session, enum moment moment) {
     if (moment == MOMENT_FINAL_REPLY || (moment == MOMENT_QUIET_TLS && session->client_spoke_last))
         log_possibly_doubled(session);
-    session_close(session, reason_for(session));
+    session_close(session, moment == MOMENT_LAST_WORDS ? session->gate->ending : reason_for(session));
     if (session->state == SESSION_SWALLOWING && is_stopping(session->worker))
         session_refuse(session);
 }
@@ -337,7 +341,7 @@ static bool searches_at(const struct session *session, const struct backend *bac
 static bool tell(struct session *session, struct sessions_shutdown *request) {
     struct worker *worker = session->worker;
     enum moment moment = moment_of(session);
-    if (moment == MOMENT_BY_ITSELF)
+    if (moment == MOMENT_BY_ITSELF || moment == MOMENT_LAST_WORDS)
         return false;
     request->count++;
     request->later += moment != MOMENT_NOW;

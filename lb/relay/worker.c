@@ -177,6 +177,19 @@ void worker_turn(struct worker *worker) {
     queue_run(worker);
 }
 
+/* Of those that were about to say something. There may be more of them than the log has room for, and nobody waits for
+ * this worker any more. */
+static void log_last_sessions(struct worker *worker) {
+    bool log_takes = true;
+    for (unsigned i = 0; i < worker->sessions.touched; i++) {
+        struct session *session = session_at(worker, i);
+        if (session == NULL || session->state < SESSION_SWALLOWING)
+            continue;
+        log_takes = log_takes && log_await_room();
+        session_log_end(session);
+    }
+}
+
 static void serve(struct worker *worker) {
     worker_begin(worker);
     while (!shut_down_is_over(worker)) {
@@ -187,11 +200,7 @@ static void serve(struct worker *worker) {
         }
     }
     snapshots_offline(worker->shared->views, worker->index);
-    for (unsigned i = 0; i < worker->sessions.touched; i++) {
-        struct session *session = session_at(worker, i);
-        if (session != NULL && session->state >= SESSION_SWALLOWING)
-            session_log_end(session); /* it was about to say something */
-    }
+    log_last_sessions(worker);
 }
 
 static void *worker_run(void *argument) {

@@ -1,5 +1,6 @@
 /* The gate before a strict host: what it takes never costs a clean client its mail, and what it refuses never reaches
  * the host. Real unbound; the host is a sink that counts, or real Postfix (tests/system/gate_rules.c). */
+#include "scripted.h"
 #include "talk.h"
 #include "unbound.h"
 
@@ -198,6 +199,26 @@ Test(gate, of_a_host_s_greeting_that_refuses_only_the_reply_itself_goes_on) {
     SCRIPT("more", HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", "554 5.7.1 you are listed\r\n", "",
            "554 5.7.1 you are listed\r\n", "NOOP\r\n", "250 2.0.0");
     sink_fault(&bastion, "none");
+}
+
+Test(gate, a_host_that_hangs_up_with_521_ends_the_session_for_the_client_too) {
+    static const struct scripted_rule refusals[] = {
+        {"GREETING", "521 5.7.1 not you\r\n", HANGS_UP, 0},
+        {"MAIL", "521 5.7.1 not you\r\n", HANGS_UP, 0},
+    };
+    struct scripted host;
+    scripted_begin(&host);
+    free(ctl(&scene, NULL, "set server bastion state maint"));
+    free(ctl(&scene, NULL, "add server hand tier strict address 127.0.0.1:%u", host.port));
+    WAIT_FOR(log_has(&scene, "server hand health starting -> up"), 10000);
+    for (unsigned i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        host.rules[0] = refusals[i];
+        SCRIPT(refusals[i].line, HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", "521 5.7.1", "", "closed");
+        host.rules[0].line = NULL;
+    }
+    WAIT_FOR(log_has(&scene, "code=521 "), 5000);
+    cr_assert_eq(info_figure(&scene, "refused_total"), 0, "they are the host's words");
+    scripted_end(&host);
 }
 
 Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_so_at_once, .fini = end) {

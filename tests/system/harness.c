@@ -105,21 +105,28 @@ static void check_log(struct scene *scene) {
               "a sanitizer has spoken: see %s/postern.log", scene->dir);
 }
 
-void scene_end(struct scene *scene) {
-    if (scene->postern != 0) {
-        kill(scene->postern, SIGTERM);
-        uint64_t limit = now_ms() + 10000;
-        int status = 0;
-        while (waitpid(scene->postern, &status, WNOHANG) == 0) {
-            cr_assert(now_ms() < limit, "postern did not stop");
-            pause_ms(10);
-        }
-        check_log(scene);
-        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "postern ended with status %x, see %s/postern.log",
-                  (unsigned)status, scene->dir);
+void scene_stop(struct scene *scene) {
+    uint64_t limit = now_ms() + 10000;
+    int status = 0;
+    kill(scene->postern, SIGTERM);
+    while (waitpid(scene->postern, &status, WNOHANG) == 0) {
+        cr_assert(now_ms() < limit, "postern did not stop");
+        pause_ms(10);
     }
     for (unsigned i = 0; i < scene->children_count; i++)
-        if (scene->children[i] != 0 && scene->children[i] != scene->postern)
+        if (scene->children[i] == scene->postern)
+            scene->children[i] = 0;
+    scene->postern = 0;
+    check_log(scene);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "postern ended with status %x, see %s/postern.log",
+              (unsigned)status, scene->dir);
+}
+
+void scene_end(struct scene *scene) {
+    if (scene->postern != 0)
+        scene_stop(scene);
+    for (unsigned i = 0; i < scene->children_count; i++)
+        if (scene->children[i] != 0)
             kill_child(scene, scene->children[i], SIGKILL);
     free(shell(NULL, "rm -rf %s", scene->dir));
 }
@@ -266,11 +273,12 @@ static void write_config(struct scene *scene, const char *global, const char *li
     cr_assert_not_null(file);
     /* scene_end() waits no longer, whatever sessions a test leaves behind. */
     const char *stop = strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "";
+    const char *hostname = strstr(global, "hostname") == NULL ? "hostname = mx.example.test\n" : "";
     fprintf(file,
-            "[global]\nhostname = mx.example.test\nuser =\nstate-dir = %s/state\n%s%s[listen mx]\naddress = "
+            "[global]\n%suser =\nstate-dir = %s/state\n%s%s[listen mx]\naddress = "
             "127.0.0.1:%u\nmax-per-client = "
             "0\n%s[control]\nsocket = %s/control.sock\n",
-            scene->dir, stop, global, scene->port, listen, scene->dir);
+            hostname, scene->dir, stop, global, scene->port, listen, scene->dir);
     vfprintf(file, format, arguments);
     fclose(file);
 }

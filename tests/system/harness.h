@@ -29,6 +29,8 @@ struct test_sink {
 /* `measured`: the plain build, for what is counted in memory or tens of thousands of mails; else the sanitised one. */
 void scene_begin(struct scene *scene, bool measured);
 /* Stops postern as an operator does, and fails the test if it does not exit 0 or a sanitizer has spoken. */
+void scene_stop(struct scene *scene);
+/* The same where it still runs, and removes all that was there. */
 void scene_end(struct scene *scene);
 
 /* A port that was free a moment ago. */

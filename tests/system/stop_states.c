@@ -3,10 +3,13 @@
 #include "hand.h"
 #include "postfix.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct scene scene;
@@ -47,6 +50,56 @@ static void expect_421(const char *const *steps, const char *last) {
 Test(stop_states, in_the_gates_dialog_a_client_hears_421) {
     begin("", "[gate]\npregreet-wait = 0s\n", "gate = on\n");
     expect_421(SAYS("220", "EHLO client.test\r\n", "250", "MAIL FROM:<a@client.test>\r\n", "250"), "421 4.3.2");
+}
+
+/* Says so many EHLO and QUIT, and reads none of the answers. */
+static int begin_deaf(unsigned hellos) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)scene.port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 1, segment = 300;
+    struct talk talk = {.fd = fd};
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    char *said = shell(NULL, "yes 'EHLO client.test\r' | head -n %u; printf 'QUIT\\r\\n'", hellos);
+    talk_say(&talk, said, strlen(said));
+    free(said);
+    return fd;
+}
+
+static unsigned count_lines(const char *pattern) {
+    char *text = shell(NULL, "grep -c '%s' %s/postern.log", pattern, scene.dir);
+    unsigned count = (unsigned)strtoul(text, NULL, 10);
+    free(text);
+    return count;
+}
+
+/* The answers are more than the sockets hold; where the rest is stuck nobody knows, so it is each of them once. */
+Test(stop_states, a_client_in_the_gate_that_reads_nothing_is_cut_in_time_with_its_line) {
+    int clients[29];
+    unsigned count = sizeof clients / sizeof clients[0];
+    char label[61], global[300];
+    memset(label, 'x', 60);
+    label[60] = '\0';
+    snprintf(global, sizeof global, "stop-timeout = 500ms\nhostname = %s.%s.%s.test\n", label, label, label);
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin_with(&scene, global, "",
+                       "[gate]\npregreet-wait = 0s\npipelining = off\n[tier strict]\ngate = on\n"
+                       "[backend vm1]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                       sink.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    for (unsigned i = 0; i < count; i++)
+        clients[i] = begin_deaf(9 * (i + 1));
+    WAIT_FOR(info_figure(&scene, "gated_total") == count, 5000);
+    char *rows = ctl(&scene, NULL, "show sessions");
+    cr_assert(strstr(rows, "gate") != NULL, "%s", rows);
+    free(rows);
+    scene_stop(&scene);
+    cr_assert_eq(count_lines(" session id=.* reason="), count);
+    for (unsigned i = 0; i < count; i++)
+        close(clients[i]);
+    scene_end(&scene);
 }
 
 Test(stop_states, behind_the_gates_first_line_the_greeting_ends_with_421) {

@@ -116,6 +116,32 @@ Test(log, a_destination_that_stalls_costs_lines_but_no_time_and_the_loss_is_coun
     unlink(path);
 }
 
+Test(log, a_thread_at_its_end_that_waits_for_room_loses_no_line_and_not_for_ever) {
+    make_path();
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    for (unsigned i = 0; i < 5000; i++) {
+        cr_assert(log_await_room());
+        log_info("the last of session %u", i);
+    }
+    cr_assert_eq(log_dropped(), 0);
+    log_finish();
+    cr_assert_not_null(strstr(contents(), "session 4999\n"));
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    signal(SIGPIPE, SIG_IGN);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    cr_assert_eq(log_start(path, LOG_LEVEL_INFO), 0);
+    cr_assert_eq(log_join(), 0);
+    unsigned lines = 0;
+    for (; lines < 20000 && log_await_room(); lines++)
+        log_info("a line that the reader of the pipe does not take %u", lines);
+    cr_assert(lines < 20000 && log_dropped() == 0);
+    close(reader);
+    log_finish();
+    unlink(path);
+}
+
 /* In a process of its own, which aborts. */
 static int abort_behind_lines(bool is_fatal) {
     pid_t pid = fork();
