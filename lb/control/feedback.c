@@ -289,8 +289,10 @@ int feedback_create(const struct config_feedback *config, struct feedback **ret_
                     size_t error_size) {
     struct feedback *feedback = calloc(1, sizeof *feedback);
     char text[ADDRESS_TEXT_MAX];
-    if (feedback == NULL)
+    if (feedback == NULL) {
+        snprintf(ret_error, error_size, "[feedback]: out of memory");
         return -ENOMEM;
+    }
     int result = feedback_key_read(config->key_file, stderr, &feedback->key);
     if (result < 0) {
         snprintf(ret_error, error_size, "[feedback] key-file: see above");

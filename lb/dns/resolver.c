@@ -392,8 +392,10 @@ int resolver_create(struct io *io, const struct config_dns *config, struct resol
                                    .tries = (int)config->tries,
                                    .sock_state_cb = on_socket_state,
                                    .sock_state_cb_data = resolver};
-    if (resolver == NULL)
+    if (resolver == NULL) {
+        snprintf(ret_error, error_size, "[dns]: out of memory");
         return -ENOMEM;
+    }
     resolver->io = io;
     resolver->tick.expire = on_tick;
     /* c-ares doubles the timeout with each round; the wheel has the last word. */
