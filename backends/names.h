@@ -1,6 +1,6 @@
 /* Backends given by name: resolved without delaying the start, and again when the answer's time to live is over. A
- * changed address drains the old one: it gets no more sessions, those that it has finish. Of several addresses one is in
- * use, and the next takes its place when its probes fail. On the manager's ring. */
+ * changed address drains the old one: it gets no more sessions, those that it has finish. Of several addresses one is
+ * in use, and the next takes its place when its probes fail. On the manager's ring. */
 #ifndef POSTERN_BACKENDS_NAMES_H
 #define POSTERN_BACKENDS_NAMES_H
 
