@@ -338,11 +338,6 @@ bool log_await_room(void) {
     return own_ring == NULL || !is_full(own_ring);
 }
 
-void log_quote(char *text) {
-    for (; *text != '\0'; text++)
-        *text = *text >= ' ' && *text < 127 && *text != '"' ? *text : '?';
-}
-
 static void format_line(struct line *line, enum log_level level, const char *format, va_list arguments) {
     clock_gettime(CLOCK_REALTIME, &line->time);
     line->level = level;

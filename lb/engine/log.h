@@ -32,7 +32,10 @@ uint64_t log_dropped(void);
  * false when the log has taken nothing for a second: it will not. */
 bool log_await_room(void);
 /* Makes the text fit between a line's quotation marks: printable, and no end of its value. */
-void log_quote(char *text);
+static inline void log_quote(char *text) {
+    for (; *text != '\0'; text++)
+        *text = *text >= ' ' && *text < 127 && *text != '"' ? *text : '?';
+}
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
 /* For what can't be gone on from: says it in the log, and on stderr, and aborts. */

@@ -2,6 +2,7 @@
 #include "lb/reputation/access.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static int read_file(const char *path, FILE *errors, struct network_file *ret_file) {
@@ -10,8 +11,10 @@ static int read_file(const char *path, FILE *errors, struct network_file *ret_fi
 
 int access_load(const struct config_reputation *config, FILE *errors, struct access **ret_access) {
     struct access *access = calloc(1, sizeof *access);
-    if (access == NULL)
+    if (access == NULL) {
+        fprintf(errors, "[reputation] allow-file, deny-file: out of memory\n");
         return -ENOMEM;
+    }
     int result = read_file(config->allow_file, errors, &access->allowed);
     int denied = read_file(config->deny_file, errors, &access->denied);
     if (denied == 0 && access->denied.domains.count > 0) {

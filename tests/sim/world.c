@@ -173,7 +173,12 @@ static void live(struct world *world, unsigned sessions) {
 static void check_rest(struct world *world) {
     struct worker *worker = world->worker;
     struct io_stats stats;
+    struct worker_counters counters;
     io_read_stats(worker->io, &stats);
+    worker_read_counters(worker, &counters);
+    if (counters.refused_total > counters.sessions_total)
+        sim_broken("%lu sessions refused of %lu", (unsigned long)counters.refused_total,
+                   (unsigned long)counters.sessions_total);
     if (worker->sessions.in_use + worker->attempts.in_use + worker->replay_chunks.in_use > 0)
         sim_broken("left: %u sessions, %u attempts, %u chunks", worker->sessions.in_use, worker->attempts.in_use,
                    worker->replay_chunks.in_use);

@@ -54,6 +54,48 @@ Test(start, in_too_little_memory_fails_whole_and_says_why) {
     scene_end(&scene);
 }
 
+/* Starts with its `number`th allocation failing; returns what it says, up to its end or that it serves. */
+static char *start_short_of_one(unsigned number, int *ret_status) {
+    return shell(
+        ret_status,
+        "sh -c 'cd %s; : >said; FAIL_AT=%u LD_PRELOAD=%s/short.so $OLDPWD/build/postern -c postern.ini 2>said & "
+        "p=$!; while kill -0 $p 2>/dev/null && ! grep -q \"serves with\" said; do sleep 0.01; done; kill $p "
+        "2>/dev/null; wait $p; s=$?; cat said; exit $s'",
+        scene.dir, number, scene.dir);
+}
+
+/* A thread's stack is the C library's, which says EAGAIN of it (pthread_create(3)). */
+Test(start, each_allocation_that_fails_is_said_as_what_it_is) {
+    int status = 0;
+    scene_begin(&scene, true);
+    char *made =
+        shell(&status,
+              "cd %s && printf '#include <errno.h>\n#include <stdatomic.h>\n#include <stdlib.h>\nextern void "
+              "*__libc_calloc(size_t, size_t);\nstatic atomic_int left = -1;\nvoid *calloc(size_t count, size_t size) "
+              "{\nif (left < 0) left = atoi(getenv(\"FAIL_AT\"));\nif (left > 0 && atomic_fetch_sub(&left, 1) == 1) { "
+              "errno = ENOMEM; return NULL; }\nreturn __libc_calloc(count, size);\n}\n' >short.c && cc -shared -fPIC "
+              "-o short.so short.c && (umask 077; echo 0123456789abcdef0123 >key) && printf '[global]\nhostname = "
+              "mx.example.test\nuser =\nworkers = 1\nmax-sessions = 100\nstate-dir = %s/state\n[listen mx]\naddress = "
+              "127.0.0.1:0\n[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:9\n[control]\nsocket = "
+              "%s/control.sock\n[feedback]\nlisten = 127.0.0.1:0\nkey-file = %s/key\n[dns]\nservers = "
+              "127.0.0.1:9\n' >postern.ini",
+              scene.dir, scene.dir, scene.dir, scene.dir);
+    cr_assert_eq(status, 0, "%s", made);
+    free(made);
+    unsigned failed = 0, served = 0;
+    for (unsigned number = 1; served < 5 && number < 200; number++) {
+        char *said = start_short_of_one(number, &status);
+        bool is_said = strstr(said, "memory") != NULL || strstr(said, "temporarily unavailable") != NULL;
+        cr_assert(status == 0 || (status == 1 && is_said), "allocation %u: exit status %d: \"%s\"", number, status,
+                  said);
+        served += status == 0;
+        failed += status == 1;
+        free(said);
+    }
+    cr_assert(failed > 15 && served == 5, "%u starts failed, %u served", failed, served);
+    scene_end(&scene);
+}
+
 Test(start, a_log_that_can_not_be_opened_is_one_message_and_leaves_no_socket) {
     scene_begin(&scene, false);
     int status;
