@@ -221,6 +221,15 @@ Test(gate, a_host_that_hangs_up_with_521_ends_the_session_for_the_client_too) {
     scripted_end(&host);
 }
 
+Test(gate, an_access_file_s_521_ends_the_session_and_counts_as_our_own_refusal) {
+    free(shell(NULL, "echo '127.0.60.67 521 5.7.1 Listed' >> %s/access", scene.dir));
+    free(ctl(&scene, NULL, "reload"));
+    talk_script("521", "127.0.60.67", scene.port,
+                (const char *const[]){HELO, MAIL, RCPT "NOOP\r\n", "521 5.7.1", "", "closed", NULL});
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    cr_assert_eq(info_figure(&scene, "refused_total"), 1);
+}
+
 Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_so_at_once, .fini = end) {
     static struct talk talks[48];
     char mail[2049];

@@ -123,5 +123,8 @@ Test(session_log, of_a_session_refused_at_its_recipients_it_names_the_last_reply
     cr_assert_eq(strncmp(talk_hear(&talk, 15000), "450", 3), 0);
     talk_end(&talk);
     WAIT_FOR(log_has(&scene, " code=450 "), 5000);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    cr_assert_eq(info_figure(&scene, "refused_total"), 2);
+    cr_assert_eq(info_figure(&scene, "sessions_total"), 2);
     scene_end(&scene);
 }
