@@ -2,10 +2,16 @@
 #ifndef POSTERN_CONF_CHECK_H
 #define POSTERN_CONF_CHECK_H
 
-#include "conf/config.h"
+#include "conf/options.h"
 
-/* Calls `report` for each contradiction with the line of the section it is in. */
-void config_check(const struct config *config, void (*report)(void *context, unsigned line, const char *message),
-                  void *context);
+struct check_events {
+    void (*report)(void *context, unsigned line, const char *message);
+    /* The line of an option (NULL: of the header) of the section at this place among those of its kind. */
+    unsigned (*find_line)(void *context, enum section section, size_t place, const char *option);
+    void *context;
+};
+
+/* Reports each contradiction with the line that has to change. */
+void config_check(const struct config *config, const struct check_events *events);
 
 #endif

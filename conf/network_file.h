@@ -9,12 +9,15 @@
 struct network_file {
     struct cidr_list networks; /* sorted, none within another */
     struct word_list domains;  /* in lower case: ".example.org" */
-    unsigned domains_line;     /* of the first of them */
 };
 
-/* Reads networks and `.domain` lines; # and ; begin a comment. Mistakes go to `errors` as "file:line: …", all of them.
- * Returns 0, -EINVAL, or -errno of open and read; *ret_file is untouched on failure. */
-int network_file_read(const char *path, FILE *errors, struct network_file *ret_file);
+/* The option that names the file. In deny-file a domain would need a reverse lookup before a client is served, so that
+ * it is a mistake there. */
+enum network_file_use { NETWORK_FILE_ALLOW, NETWORK_FILE_DENY };
+
+/* Reads networks and, where they are allowed, `.domain` lines; # and ; begin a comment. Mistakes go to `errors` as
+ * "file:line: …", all of them. Returns 0, -EINVAL, or -errno of open and read; *ret_file is untouched on failure. */
+int network_file_read(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file);
 /* Accepts a zeroed one. */
 void network_file_finish(struct network_file *file);
 bool network_file_has_address(const struct network_file *file, const struct address *address);

@@ -123,6 +123,13 @@ static void describe_words(const struct option *option, FILE *out) {
         fprintf(out, "%s%s", i > 0 ? " | " : "", option->words[i]);
 }
 
+/* That of the examples in the documents where there is no default. */
+static unsigned example_port(const struct option *option) {
+    if (option->default_port != 0)
+        return option->default_port;
+    return option->section == SECTION_FEEDBACK ? 8026 : 8025;
+}
+
 static void describe(const struct option *option, FILE *out) {
     switch (option->type) {
     case OPTION_HOSTNAME:
@@ -165,7 +172,7 @@ static void describe(const struct option *option, FILE *out) {
         break;
     case OPTION_ADDRESSES:
         fprintf(out, "%s as 192.0.2.1:%u or [2001:db8::1]:%u", option->flags & OPTION_ONE ? "an address" : "addresses",
-                option->default_port ? option->default_port : 8025, option->default_port ? option->default_port : 8025);
+                example_port(option), example_port(option));
         break;
     case OPTION_HOSTS:
         fputs("addresses without port, as 192.0.2.1 or 2001:db8::1", out);

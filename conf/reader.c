@@ -10,6 +10,7 @@
 #include "conf/plain_text.h"
 #include "conf/text_form.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <ini.h>
 #include <netdb.h>
@@ -17,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Room for more than conf/options.c has. */
+#define OPTIONS_MAX 128
 
 struct reader {
     const char *path;
@@ -30,12 +34,11 @@ struct reader {
     /* The section that lines belong to; `data` NULL: switched off by an error in its header. */
     enum section section;
     void *data;
-    bool has_header; /* one at least, right or wrong */
-    bool sections_seen[SECTIONS_COUNT];
-    /* A bit for each option given in the current section; options_count < 128. */
-    uint64_t options_seen[2];
-    /* The same for every named section, by its place. */
-    uint64_t given[SECTIONS_COUNT][CONFIG_BACKENDS_MAX][2];
+    bool has_header;                        /* one at least, right or wrong */
+    unsigned sections_seen[SECTIONS_COUNT]; /* the line of the header of one that stands once; 0: not seen */
+    /* The line of each option, by its place in the table and that of its section among those of its kind; 0: not given.
+     */
+    unsigned lines[OPTIONS_MAX][CONFIG_BACKENDS_MAX];
 };
 
 __attribute__((format(printf, 3, 4))) static void report(struct reader *reader, unsigned line, const char *format,
@@ -135,7 +138,6 @@ static void begin_section(struct reader *reader, char *header) {
         *name++ = '\0';
     name += strspn(name, " \t");
     reader->data = NULL;
-    memset(reader->options_seen, 0, sizeof reader->options_seen);
     for (unsigned i = 0; i < SECTIONS_COUNT; i++) {
         if (strcmp(section_types[i].name, header) != 0)
             continue;
@@ -144,10 +146,10 @@ static void begin_section(struct reader *reader, char *header) {
             add_named_section(reader, name);
         } else if (*name != '\0') {
             report(reader, reader->line, "[%s %.80s]: has no name; allowed: [%s]", header, name, header);
-        } else if (reader->sections_seen[i]) {
+        } else if (reader->sections_seen[i] != 0) {
             report(reader, reader->line, "[%s]: given twice; allowed: once", header);
         } else {
-            reader->sections_seen[i] = true;
+            reader->sections_seen[i] = reader->line;
             reader->data = (char *)reader->config + section_types[i].offset;
         }
         return;
@@ -157,11 +159,11 @@ static void begin_section(struct reader *reader, char *header) {
 
 /* --- options --- */
 
-static void remember_given(struct reader *reader, size_t index) {
-    uint64_t bit = UINT64_C(1) << (index % 64);
-    reader->options_seen[index / 64] |= bit;
-    if (section_types[reader->section].is_named)
-        reader->given[reader->section][*section_count(reader->config, reader->section) - 1][index / 64] |= bit;
+/* Where the line is kept at which the current section gives it. */
+static unsigned *line_of_given(struct reader *reader, const struct option *option) {
+    bool is_named = section_types[reader->section].is_named;
+    size_t place = is_named ? *section_count(reader->config, reader->section) - 1 : 0;
+    return &reader->lines[option - options][place];
 }
 
 static void unknown_option(struct reader *reader, const char *name) {
@@ -190,12 +192,12 @@ static int on_option(void *user, const char *section, const char *name, const ch
         unknown_option(reader, name);
         return 1;
     }
-    size_t index = (size_t)(option - options);
-    if (reader->options_seen[index / 64] & UINT64_C(1) << (index % 64))
+    unsigned *line = line_of_given(reader, option);
+    if (*line != 0)
         report(reader, reader->line, "%s %s: given twice; allowed: once", title(reader, where), name);
     else if (option_parse(option, value, reader->data, error, sizeof error) < 0)
         report(reader, reader->line, "%s %s: %s", title(reader, where), name, error);
-    remember_given(reader, index);
+    *line = reader->line;
     return 1;
 }
 
@@ -296,9 +298,25 @@ static void parse_lines(struct reader *reader) {
 
 /* --- what is known only at the end --- */
 
-static bool was_given(const uint64_t given[2], const struct option *option) {
-    size_t index = (size_t)(option - options);
-    return (given[index / 64] >> (index % 64)) & 1;
+static bool was_given(const struct reader *reader, const struct option *option, size_t place) {
+    return reader->lines[option - options][place] != 0;
+}
+
+/* The line that gives this option of the section at this place, else that of the section's header, else 0. Of an option
+ * that a backend has from its tier: the tier's. */
+static unsigned find_line(void *context, enum section section, size_t place, const char *name) {
+    const struct reader *reader = context;
+    const struct section_type *type = &section_types[section];
+    const struct option *option = name == NULL ? NULL : option_find(section, name);
+    if (option != NULL && was_given(reader, option, place))
+        return reader->lines[option - options][place];
+    if (option != NULL && (option->flags & OPTION_INHERITS) &&
+        was_given(reader, option_find(SECTION_TIER, name), reader->config->backends[place].tier))
+        return reader->lines[option_find(SECTION_TIER, name) - options][reader->config->backends[place].tier];
+    if (!type->is_named || place >= *section_count(reader->config, section))
+        return reader->sections_seen[section];
+    const char *items = *section_items(reader->config, section);
+    return ((const struct config_tier *)(const void *)(items + place * type->bytes))->line; /* all begin alike */
 }
 
 static void inherit_from_tier(struct reader *reader, size_t index) {
@@ -307,7 +325,7 @@ static void inherit_from_tier(struct reader *reader, size_t index) {
     for (size_t i = 0; i < options_count; i++) {
         const struct option *option = &options[i];
         if (option->section != SECTION_BACKEND || !(option->flags & OPTION_INHERITS) ||
-            was_given(reader->given[SECTION_BACKEND][index], option))
+            was_given(reader, option, index))
             continue;
         if (option_copy(option_find(SECTION_TIER, option->name), tier, option, backend) < 0)
             fail_memory(reader);
@@ -332,7 +350,7 @@ static void check_required(struct reader *reader, enum section section, size_t p
                         : option->type == OPTION_ENDPOINT ? ((const struct config_backend *)data)->host == NULL
                                                           : ((const struct address_list *)field)->count == 0;
         /* One that was given wrong has been reported. */
-        bool is_reported = was_given(reader->given[section][place], option);
+        bool is_reported = was_given(reader, option, place);
         if (is_empty && !is_reported)
             report(reader, line, "%s %s: is missing", title(reader, where), option->name);
     }
@@ -354,8 +372,8 @@ static void join_tiers(struct reader *reader) {
             tier++;
         if (tier == config->tiers_count) {
             if (backend->tier_name[0] != '\0')
-                report(reader, backend->line, "[backend %s] tier: there is no [tier %s]", backend->name,
-                       backend->tier_name);
+                report(reader, find_line(reader, SECTION_BACKEND, i, "tier"),
+                       "[backend %s] tier: there is no [tier %s]", backend->name, backend->tier_name);
             continue;
         }
         backend->tier = tier;
@@ -387,19 +405,27 @@ static void fill_hostname(struct reader *reader) {
     if (*hostname == NULL)
         fail_memory(reader);
     else if (!text_form_is_good(OPTION_HOSTNAME, *hostname))
-        report(reader, 0, "[global] hostname: is missing, and the host's own name \"%.80s\" is no domain name",
-               *hostname);
+        report(reader, find_line(reader, SECTION_GLOBAL, 0, "hostname"),
+               "[global] hostname: is missing, and the host's own name \"%.80s\" is no domain name", *hostname);
 }
 
 static void report_check(void *context, unsigned line, const char *message) {
     report(context, line, "%s", message);
 }
 
+/* What has no line is missing: the last one is where it would have to come by. */
+static void close_lines(struct reader *reader) {
+    for (unsigned section = 0; section < SECTIONS_COUNT; section++)
+        if (reader->sections_seen[section] == 0)
+            reader->sections_seen[section] = reader->line > 0 ? reader->line : 1;
+}
+
 static void finish(struct reader *reader) {
+    close_lines(reader);
     check_all_required(reader);
     join_tiers(reader);
     fill_hostname(reader);
-    config_check(reader->config, report_check, reader);
+    config_check(reader->config, &(struct check_events){report_check, find_line, reader});
 }
 
 int config_parse(const char *path, const char *text, size_t length, FILE *errors, struct config **ret_config) {
@@ -414,6 +440,7 @@ int config_parse(const char *path, const char *text, size_t length, FILE *errors
     size_t mark = plain_text_mark_length(text, length);
     text += mark;
     length -= mark;
+    assert(options_count <= OPTIONS_MAX);
     *reader = (struct reader){.path = path, .text = text, .length = length, .errors = errors, .config = config};
     for (unsigned section = 0; section < SECTIONS_COUNT; section++)
         if (!section_types[section].is_named)

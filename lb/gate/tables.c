@@ -63,9 +63,10 @@ static int read_file(enum file file, const char *path, FILE *errors, struct kept
 
 /* The operator's alarm. */
 static void say_missing(enum file file, const char *path, int result, bool has_previous, FILE *errors) {
+    const char *until = result < 0 ? "until a reload finds it, its rule answers 4xx"
+                                   : "until a reload finds entries in it, its rule answers 4xx";
     fprintf(errors, "%s: [gate] %s %s%s: %s\n", path, names[file], result < 0 ? "cannot be read: " : "is empty",
-            result < 0 ? strerror(-result) : "",
-            has_previous ? "what was read before stays in force" : "until a reload finds it, its rule answers 4xx");
+            result < 0 ? strerror(-result) : "", has_previous ? "what was read before stays in force" : until);
 }
 
 static int load_file(enum file file, const struct config_gate *config, const struct gate_tables *previous, FILE *errors,

@@ -1,12 +1,12 @@
-/* The two files. A domain in deny-file would need a reverse lookup before a client is served, so it is an error. */
+/* The two files. */
 #include "lb/reputation/access.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static int read_file(const char *path, FILE *errors, struct network_file *ret_file) {
-    return path[0] == '\0' ? 0 : network_file_read(path, errors, ret_file);
+static int read_file(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file) {
+    return path[0] == '\0' ? 0 : network_file_read(path, use, errors, ret_file);
 }
 
 int access_load(const struct config_reputation *config, FILE *errors, struct access **ret_access) {
@@ -15,13 +15,8 @@ int access_load(const struct config_reputation *config, FILE *errors, struct acc
         fprintf(errors, "[reputation] allow-file, deny-file: out of memory\n");
         return -ENOMEM;
     }
-    int result = read_file(config->allow_file, errors, &access->allowed);
-    int denied = read_file(config->deny_file, errors, &access->denied);
-    if (denied == 0 && access->denied.domains.count > 0) {
-        fprintf(errors, "%s:%u: \"%s\": domains are allowed in allow-file only; here: networks and addresses\n",
-                config->deny_file, access->denied.domains_line, access->denied.domains.items[0]);
-        denied = -EINVAL;
-    }
+    int result = read_file(config->allow_file, NETWORK_FILE_ALLOW, errors, &access->allowed);
+    int denied = read_file(config->deny_file, NETWORK_FILE_DENY, errors, &access->denied);
     if (result == 0)
         result = denied;
     if (result < 0)

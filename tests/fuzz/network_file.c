@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     FILE *errors = open_memstream(&messages, &messages_length);
     MUST(errors != NULL);
-    int result = network_file_read(path, errors, &list);
+    int result = network_file_read(path, NETWORK_FILE_ALLOW, errors, &list);
     fclose(errors);
     close(file);
     MUST((result == 0) == (messages_length == 0));

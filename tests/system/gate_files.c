@@ -66,7 +66,7 @@ Test(gate_files, files_that_are_not_there_are_an_alarm_and_no_reason_not_to_star
     put("access", "192.0.2.1 OK\n");
     begin(ALL);
     WAIT_FOR(log_has(&scene, "relay-domains-file cannot be read: No such file or directory: until a reload"), 5000);
-    cr_assert(log_has(&scene, "recipients-file is empty: until a reload finds it, its rule answers 4xx"));
+    cr_assert(log_has(&scene, "recipients-file is empty: until a reload finds entries in it, its rule answers 4xx"));
     assert_check(0, "recipients-file is empty: until a reload");
     assert_reload(0, "(relay-domains-file: unreadable, recipients-file: unreadable, access-file: 1), with alarms");
     put("domains", "example.test\nexample.org\n");

@@ -300,6 +300,48 @@ Test(config, one_host_may_serve_two_tiers_but_not_one_twice) {
                  "[backend again] address: is that of [backend vm1] too; in one tier each has its own");
 }
 
+Test(config, two_listeners_at_one_address_are_said) {
+    assert_wrong(MINIMAL "[listen other]\nproxy-timeout = 1s\naddress = 127.0.0.1:2525\n",
+                 "t.ini:9: [listen other] address: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong("[listen mx]\naddress = 127.0.0.1:25 127.0.0.1:26 127.0.0.1\n" TIER BACKEND,
+                 "t.ini:2: [listen mx] address: 127.0.0.1:25 stands there twice");
+    cr_assert_null(strstr(messages, "too"), "%s", messages);
+    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = 127.0.0.1:2525\n",
+                 "t.ini:9: [feedback] listen: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = 0.0.0.0:2525\n", "stands in [listen mx] too");
+    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = [::ffff:127.0.0.1]:2525\n", "stands in [listen mx] too");
+    assert_wrong(MINIMAL "[status]\nlisten = 127.0.0.1:2525\n",
+                 "t.ini:8: [status] listen: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8025\n",
+                 "t.ini:11: [feedback] listen: 127.0.0.1:8025 stands in [status] too");
+    assert_good(MINIMAL "[listen all]\naddress = 0.0.0.0:2525\n[feedback]\nkey-file = /k\nlisten = [::]:2525\n");
+    assert_good(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8026\n");
+}
+
+Test(config, a_contradiction_is_said_at_the_line_that_has_to_change) {
+    assert_wrong(MINIMAL "[dns]\ntries = 3\nservers = [fe80::1%lo]:53\n", "t.ini:9: [dns] servers: ");
+    assert_wrong(MINIMAL "[feedback]\nlisten = 127.0.0.1:8026\n", "t.ini:8: [feedback] listen: needs key-file");
+    assert_wrong(LISTEN TIER "[backend vm1]\naddress = 192.0.2.11:25\ntier = other\n",
+                 "t.ini:6: [backend vm1] tier: there is no [tier other]");
+    assert_wrong(MINIMAL "weight = 3\nsource = 2001:db8::1\n", "t.ini:8: [backend vm1] source: none is of");
+    assert_wrong(LISTEN "[tier primary]\nrise = 3\nsource = 2001:db8::1\n" BACKEND,
+                 "t.ini:5: [backend vm1] source: none is of");
+    assert_wrong(LISTEN "[tier primary]\nrise = 3\nmin-up = 2\n" BACKEND, "t.ini:5: [tier primary] min-up: 2");
+    assert_wrong(LISTEN TIER "[tier strict]\n" BACKEND, "t.ini:4: [tier strict]: has no backend");
+    assert_wrong(LISTEN TIER BACKEND "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n",
+                 "t.ini:9: [backend vm2] address: is that of [backend vm1] too");
+    assert_wrong(LISTEN, "t.ini:2: there is no [tier NAME]");
+    assert_wrong("", "t.ini:1: there is no [listen NAME]");
+}
+
+Test(config, an_example_is_that_of_the_option) {
+    assert_wrong(MINIMAL "[feedback]\nlisten = here\n", "192.0.2.1:8026");
+    assert_wrong(MINIMAL "[status]\nlisten = here\n", "192.0.2.1:8025");
+    assert_wrong(MINIMAL "[dns]\nservers = fe80::1\n", "[fe80::1%eth0]:53");
+    assert_wrong(MINIMAL "source = fe80::1\n", "as fe80::1%eth0\n");
+    assert_wrong("[listen mx]\naddress = fe80::1%lo:25\n" TIER BACKEND, "stands in brackets, as [fe80::1%lo]:25");
+}
+
 Test(config, contradictions_are_said) {
     assert_wrong(TIER BACKEND, "there is no [listen NAME]");
     assert_wrong(LISTEN, "there is no [tier NAME]");

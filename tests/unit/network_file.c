@@ -9,7 +9,7 @@
 
 static char *said;
 
-static int read_text(const char *text, struct network_file *list) {
+static int read_for(enum network_file_use use, const char *text, struct network_file *list) {
     char path[] = "/tmp/postern-unit-allow-XXXXXX";
     size_t length;
     int fd = mkstemp(path);
@@ -17,10 +17,14 @@ static int read_text(const char *text, struct network_file *list) {
     close(fd);
     free(said);
     FILE *errors = open_memstream(&said, &length);
-    int result = network_file_read(path, errors, list);
+    int result = network_file_read(path, use, errors, list);
     fclose(errors);
     unlink(path);
     return result;
+}
+
+static int read_text(const char *text, struct network_file *list) {
+    return read_for(NETWORK_FILE_ALLOW, text, list);
 }
 
 Test(network_file, networks_addresses_comments_and_domains_are_read) {
@@ -42,10 +46,25 @@ Test(network_file, every_wrong_line_is_said_with_its_number_and_nothing_is_admit
 
 Test(network_file, a_file_that_is_missing_or_a_directory_is_said) {
     struct network_file list;
-    FILE *errors = fopen("/dev/null", "we");
-    cr_assert_eq(network_file_read("/nonexistent", errors, &list), -ENOENT);
-    cr_assert_eq(network_file_read("/tmp", errors, &list), -EISDIR);
+    size_t length;
+    free(said);
+    FILE *errors = open_memstream(&said, &length);
+    cr_assert_eq(network_file_read("/nonexistent", NETWORK_FILE_ALLOW, errors, &list), -ENOENT);
+    cr_assert_eq(network_file_read("/tmp", NETWORK_FILE_DENY, errors, &list), -EISDIR);
     fclose(errors);
+    cr_assert_not_null(strstr(said, "/nonexistent: [reputation] allow-file cannot be read: No such"), "%s", said);
+    cr_assert_not_null(strstr(said, "/tmp: [reputation] deny-file cannot be read: Is a dir"), "%s", said);
+}
+
+Test(network_file, each_file_says_what_it_allows_and_nothing_else) {
+    struct network_file list = {0};
+    cr_assert_eq(read_for(NETWORK_FILE_DENY, "192.0.2.0/24\nhere\n.example.org\n.example.net\n", &list), -EINVAL);
+    cr_assert_not_null(strstr(said, ":2: \"here\" is no network; allowed: "), "%s", said);
+    cr_assert_null(strstr(said, "or .domain"), "%s", said);
+    cr_assert_not_null(strstr(said, ":3: \".example.org\": domains are allowed in allow-file only"), "%s", said);
+    cr_assert_not_null(strstr(said, ":4: \".example.net\": domains are allowed in allow-file only"), "%s", said);
+    cr_assert_eq(read_text("here\n", &list), -EINVAL);
+    cr_assert_not_null(strstr(said, "an address, or .domain"), "%s", said);
 }
 
 Test(network_file, a_hundred_thousand_networks_are_read_whole) {
@@ -108,7 +127,7 @@ Test(network_file, what_is_not_seen_is_no_part_of_a_network_or_domain) {
         cr_assert_not_null(strstr(said, ":2: has "), "%s", said);
     }
     cr_assert_eq(read_text("\xef\xbb\xbf.Example.org. # M\xfcller's\n192.0.2.7 ; \xc2\xa0\n", &list), 0, "%s", said);
-    cr_assert(network_file_has_name(&list, "mx.example.org") && list.networks.count == 1 && list.domains_line == 1);
+    cr_assert(network_file_has_name(&list, "mx.example.org") && list.networks.count == 1);
     network_file_finish(&list);
     cr_assert_eq(read_text(".-x.org\n.x-.org\n.12.34\n", &list), -EINVAL);
     cr_assert_not_null(strstr(said, ":1: ") && strstr(said, ":2: ") && strstr(said, ":3: "), "%s", said);
