@@ -97,10 +97,13 @@ static struct view *build_view(struct roster *roster, uint64_t now_ms) {
     for (unsigned i = 0; i < view->tiers_count; i++) {
         struct roster_tier *tier = &roster->tiers[i];
         const struct config_tier *config = &roster->config->tiers[i];
+        bool is_unprobed = tier_clock_is_starting(&tier->clock, count_tier(roster, i), config->up_min);
         view->tiers[i] = (struct view_tier){
             .config = config,
+            .is_healthy = tier->clock.is_up,
+            .is_unprobed = is_unprobed,
             .is_up = is_forced ? roster->forced_tier == (int)i : tier->clock.is_up,
-            .is_starting = !is_forced && tier_clock_is_starting(&tier->clock, count_tier(roster, i), config->up_min),
+            .is_starting = !is_forced && is_unprobed,
             .members = members,
             .members_count = add_members(roster, i, now_ms, members),
             .waiting = &tier->waiting,

@@ -17,6 +17,8 @@ struct view_member {
 
 struct view_tier {
     const struct config_tier *config;
+    bool is_healthy;  /* by min-up and failback-delay alone */
+    bool is_unprobed; /* not healthy, only because too few of its backends have been probed yet */
     bool is_up;       /* by min-up and failback-delay, or by the operator's override */
     bool is_starting; /* not up, only because too few of its backends have been probed yet */
     unsigned members_count;

@@ -182,7 +182,7 @@ static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_
         sessions += backend_sessions(tier->members[i].backend);
     }
     json_object_set_new(row, "name", json_string(tier->config->name));
-    json_object_set_new(row, "state", json_string(tier->is_up ? "up" : tier->is_starting ? "starting" : "down"));
+    json_object_set_new(row, "state", json_string(tier->is_healthy ? "up" : tier->is_unprobed ? "starting" : "down"));
     json_object_set_new(row, "serves", json_boolean(serves));
     json_object_set_new(row, "forced", json_boolean(is_forced));
     json_object_set_new(row, "usable", number(usable));

@@ -43,7 +43,9 @@ static void go_on(struct session *session) {
     if (conn->send_armed)
         return;
     if (refusal->is_over) {
-        session_close(session, session->is_check ? CLOSE_CHECKED : CLOSE_REFUSED_AT_RCPT);
+        session_close(session, session->is_check    ? CLOSE_CHECKED
+                               : session->tries > 0 ? CLOSE_REFUSED_BEHIND_FAILURE
+                                                    : CLOSE_REFUSED_AT_RCPT);
         return;
     }
     if (input->has_buffer) {

@@ -101,7 +101,7 @@ void session_choose(struct session *session) {
     else if (view->config->gate.refuse == REFUSE_RCPT && session->relay_ms == 0)
         refusal_dialog_begin(session);
     else
-        session_close(session, CLOSE_NOT_ADMITTED);
+        session_close(session, session->tries > 0 ? CLOSE_UNVETTED_BEHIND_FAILURE : CLOSE_NOT_ADMITTED);
 }
 
 /* Of the descriptors in reserve, orphans and hedges take half at most: a hedge is a luxury, a refusal is not. */

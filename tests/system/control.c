@@ -186,6 +186,36 @@ Test(control, the_help_of_one_command_is_asked_for_by_its_words) {
     scene_end(scene);
 }
 
+static bool tier_is(const char *text, const char *name, const char *state, const char *serves, const char *forced) {
+    char pattern[120];
+    snprintf(pattern, sizeof pattern, "\"name\":\"%s\",\"state\":\"%s\",\"serves\":%s,\"forced\":%s,", name, state,
+             serves, forced);
+    return strstr(text, pattern) != NULL;
+}
+
+Test(control, a_tier_that_is_up_is_shown_so_while_another_one_alone_serves) {
+    struct scene scene;
+    struct test_sink sink;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "");
+    postern_begin(&scene,
+                  "[tier primary]\n[tier strict]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\nstate = maint\n",
+                  sink.port, sink.port);
+    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    free(ctl(&scene, NULL, "set tier strict"));
+    char *said = ctl(&scene, NULL, "show tiers json");
+    cr_assert(tier_is(said, "primary", "up", "false", "false") && tier_is(said, "strict", "down", "true", "true"), "%s",
+              said);
+    free(said);
+    free(ctl(&scene, NULL, "set tier auto"));
+    said = ctl(&scene, NULL, "show tiers json");
+    cr_assert(tier_is(said, "primary", "up", "true", "false") && tier_is(said, "strict", "down", "false", "false"),
+              "%s", said);
+    free(said);
+    scene_end(&scene);
+}
+
 Test(control, what_is_mistyped_of_reputations_changes_nothing) {
     struct pair pair;
     int status;
@@ -240,6 +270,7 @@ Test(control, a_feeds_target_is_one_address_and_port) {
                   "timeout 10 build/posternctl feed --follow /dev/null --once --to '%s' --key-file /nonexistent 2>&1",
                   wrong[i]);
         cr_assert(status == 2 && strstr(said, "usage: ") != NULL, "%s: %d %s", wrong[i], status, said);
+        cr_assert((strstr(said, "has no port") != NULL) == (i == 1 || i == 2), "%s: %s", wrong[i], said);
         free(said);
     }
     char *said = shell(

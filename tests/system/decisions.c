@@ -63,6 +63,36 @@ Test(refusals, real_senders_hear_450_at_each_recipient_and_the_vetted_are_served
     scene_end(&scene);
 }
 
+/* The tier is up: its backend passes its probes, and fails those who come by postern's other address. */
+static void assert_blames_the_backends(const char *refuse, const char *reason) {
+    scene_begin(&scene, false);
+    sink_begin(&scene, &vm, "vm1", "");
+    sink_begin(&scene, &bastion, "bastion", "");
+    postern_begin(&scene,
+                  "[gate]\nrefuse = %s\n[tier primary]\ncheck = none\n[tier strict]\nadmit = vetted\n"
+                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
+                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  refuse, vm.port, bastion.port);
+    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    sink_fault(&vm, "refuse");
+    char *said = shell(NULL,
+                       "swaks --server 127.0.0.1 --port %u --local-interface 127.0.54.9 --from a@client.test --to "
+                       "u@example.test 2>&1",
+                       scene.port);
+    cr_assert(strstr(said, " 421 4.3.2") != NULL || strstr(said, " 450 4.3.2") != NULL, "%s", said);
+    free(said);
+    WAIT_FOR(log_has(&scene, reason), 5000);
+    cr_assert_not(log_has(&scene, "not admitted"));
+    scene_end(&scene);
+}
+
+Test(refusals, who_was_failed_by_all_backends_is_not_said_to_be_refused_for_want_of_vetting_alone) {
+    assert_blames_the_backends("greeting", "end=SC reason=\"all backends failed this client, and it is not vetted for "
+                                           "the next tier\"");
+    assert_blames_the_backends("rcpt", "end=SC reason=\"all backends failed this client, and it is not vetted for the "
+                                       "next tier: each recipient was refused with 450\"");
+}
+
 TestSuite(decisions, .init = begin, .fini = end);
 
 static bool is_served(const char *source) {

@@ -73,6 +73,20 @@ Test(roster, starting_backends_are_waited_for_and_the_first_pass_serves) {
     end();
 }
 
+Test(roster, an_operators_override_hides_nobodys_health) {
+    begin("");
+    roster_force_tier(roster, 1, 5);
+    cr_assert(roster_view(roster)->tiers[0].is_unprobed && !roster_view(roster)->tiers[0].is_starting);
+    roster_set_health(roster, at("a"), HEALTH_UP, "", 10);
+    cr_assert(roster_view(roster)->tiers[0].is_healthy && !roster_view(roster)->tiers[0].is_up);
+    cr_assert(roster_view(roster)->tiers[1].is_healthy && roster_view(roster)->tiers[1].is_up);
+    roster_set_health(roster, at("s"), HEALTH_DOWN, "EHLO: 451", 20);
+    cr_assert(!roster_view(roster)->tiers[1].is_healthy && roster_view(roster)->tiers[1].is_up);
+    roster_force_tier(roster, TIER_AUTO, 30);
+    cr_assert(roster_view(roster)->tiers[0].is_up && !roster_view(roster)->tiers[1].is_up);
+    end();
+}
+
 Test(roster, without_a_lower_tier_that_serves_there_is_nothing_to_fail_back_from) {
     begin("failback-delay = 10s");
     roster_set_health(roster, at("a"), HEALTH_UP, "", 0);
