@@ -151,7 +151,9 @@ const struct option options[] = {
 
     {SECTION_BACKEND, "tier", OPTION_SECTION, AT(backend, tier_name), "", 0, 0, NULL, OPTION_REQUIRED, 0, "Its tier."},
     {SECTION_BACKEND, "address", OPTION_ENDPOINT, 0, "", 0, 0, NULL, OPTION_REQUIRED, 25,
-     "Where it listens, as 192.0.2.11:25, or its name, as vm1.example.net:25. Of a name all addresses, A and AAAA, are "
+     "Where it listens, as 192.0.2.11:25, or its name, as vm1.example.net:25. A name is asked of "
+     "the DNS alone, whole, and not of /etc/hosts, and no search domain is added. Of a name all addresses, A and AAAA, "
+     "are "
      "candidates: one is in use while it answers probes, then the next. What no host has (0.0.0.0, multicast) and "
      "postern's own listeners are refused, from the DNS with an alarm; so is a loopback address in place of another "
      "one."},
