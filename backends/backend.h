@@ -41,8 +41,8 @@ struct backend_share {
     _Alignas(64) int32_t current_weight; /* smooth weighted round robin */
     atomic_uint sessions;                /* now, committed or being tried */
     atomic_ulong sessions_total;         /* that it greeted and that were relayed */
-    atomic_ulong failures_total;         /* tries without a 220, and sessions lost by its own doing afterwards */
-    atomic_ulong bytes_in;               /* client to backend */
+    atomic_ulong failures_total; /* tries that it refused or left unanswered, and sessions lost by its own doing */
+    atomic_ulong bytes_in;       /* client to backend */
     atomic_ulong bytes_out;
     atomic_ulong passed[STEPS_COUNT]; /* good ends of sessions and mails, by the last step that they passed */
     uint64_t doubted_ms; /* when the worker last told that something was amiss with it; no other thread reads it */

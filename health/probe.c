@@ -5,8 +5,8 @@
 #include "health/probe.h"
 
 #include "backends/proxy.h"
+#include "lb/engine/failure.h"
 #include "lb/engine/log.h"
-#include "lb/engine/shortage.h"
 #include "lb/smtp/ehlo.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static void finish(struct probe *probe) {
 
 /* Without a verdict: what went wrong is our own want, and says nothing about the backend. */
 static void give_up(struct probe *probe, const char *want) {
-    if (!probe->is_leaving)
+    if (!probe->has_verdict)
         log_warning("server %s: not probed for want of our own: %s", probe->backend->name, want);
     probe->has_verdict = true;
     finish(probe);
@@ -351,14 +351,20 @@ static void send_proxy_header(struct probe *probe) {
     conn_send(&probe->conn, probe->proxy_header, length);
 }
 
-static void on_connected(struct probe *probe, int result) {
-    if (is_shortage(result)) {
-        give_up(probe, strerror(-result));
+/* An end of the connection: 0 or -errno. That there is no way to it from here fails it, too: no client would have one.
+ */
+static void on_error(struct probe *probe, int error) {
+    if (is_shortage(error)) {
+        give_up(probe, strerror(-error));
         return;
     }
+    fail(probe, "%s: %s", phase_name(probe), error == 0 ? "closed" : strerror(-error));
+    finish(probe);
+}
+
+static void on_connected(struct probe *probe, int result) {
     if (result < 0) {
-        fail(probe, "connect: %s", strerror(-result));
-        finish(probe);
+        on_error(probe, result);
         return;
     }
     probe->state = PROBE_BANNER;
@@ -382,8 +388,7 @@ static void on_received(struct probe *probe, int result) {
             conn_recv(&probe->conn, false);
         return;
     }
-    fail(probe, "%s: %s", phase_name(probe), result == 0 ? "closed" : strerror(-result));
-    finish(probe);
+    on_error(probe, result);
 }
 
 static void probe_on_event(struct conn *conn, enum conn_event event, int result) {
@@ -397,8 +402,7 @@ static void probe_on_event(struct conn *conn, enum conn_event event, int result)
         break;
     case CONN_SENT:
         if (result < 0) {
-            fail(probe, "%s: %s", phase_name(probe), strerror(-result));
-            finish(probe);
+            on_error(probe, result);
         } else if (probe->tls != NULL) {
             flush_tls(probe);
         }

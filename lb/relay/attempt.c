@@ -3,7 +3,6 @@
  * attempt holds its slot on the backend until its descriptor is closed, orphan or not, so that `max-sessions` counts
  * what the backend really has to carry. */
 #include "backends/proxy.h"
-#include "lb/engine/shortage.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -30,20 +29,11 @@ static void attempt_free(struct attempt *attempt) {
 }
 
 /* Tells the session; an orphan ends, and nobody's session was failed. */
-static void attempt_fail(struct attempt *attempt, enum attempt_failure failure, const char *why) {
+static void attempt_fail(struct attempt *attempt, enum failure failure, const char *why) {
     if (attempt->session != NULL)
         session_on_attempt_failed(attempt, failure, why);
     else
         attempt_close(attempt);
-}
-
-/* Whose failure an error of the socket is. To one address a host has 28,000 ports by default (ip(7)). */
-static enum attempt_failure failure_of(int error) {
-    if (is_shortage(error))
-        return FAILURE_SHORTAGE;
-    if (error == -ETIMEDOUT)
-        return FAILURE_SILENCE;
-    return error == -EADDRNOTAVAIL || error == -EAGAIN ? FAILURE_OF_NOBODY : FAILURE_OF_BACKEND;
 }
 
 /* --- orphans: a ring, in the order in which they came --- */
@@ -153,7 +143,7 @@ static void on_greeting_complete(struct attempt *attempt) {
     } else {
         reply_excerpt(io_buffer(attempt->worker->io, attempt->greeting), attempt->greeting_length, excerpt,
                       sizeof excerpt);
-        attempt_fail(attempt, FAILURE_OF_BACKEND, excerpt);
+        attempt_fail(attempt, FAILURE_OF_PEER, excerpt);
     }
 }
 
@@ -164,7 +154,7 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
     reply_parser_feed(&attempt->parser, io_buffer(io, buffer), length, &status);
     attempt_gather(attempt, buffer, length);
     if (status == REPLY_INVALID)
-        attempt_fail(attempt, FAILURE_OF_BACKEND, "the greeting is not SMTP");
+        attempt_fail(attempt, FAILURE_OF_PEER, "the greeting is not SMTP");
     else if (status == REPLY_COMPLETE)
         on_greeting_complete(attempt);
     else
@@ -183,7 +173,8 @@ static void on_received(struct attempt *attempt, int result) {
     } else if (result > 0) {
         on_greeting_octets(attempt, (unsigned)result);
     } else {
-        attempt_fail(attempt, failure_of(result), result == 0 ? "closed before its greeting" : socket_error(result));
+        attempt_fail(attempt, failure_of_error(result),
+                     result == 0 ? "closed before its greeting" : socket_error(result));
     }
 }
 
@@ -219,7 +210,7 @@ static void set_limit(struct attempt *attempt, uint64_t limit_ms) {
 static void on_connected(struct attempt *attempt, int result) {
     struct worker *worker = attempt->worker;
     if (result < 0) {
-        attempt_fail(attempt, failure_of(result), socket_error(result));
+        attempt_fail(attempt, failure_of_error(result), socket_error(result));
         return;
     }
     attempt->has_connected = true;
@@ -246,7 +237,7 @@ static void on_sent(struct attempt *attempt, int result) {
     if (attempt->is_committed && result == 0)
         replay_on_sent(attempt->session);
     else if (result < 0)
-        attempt_fail(attempt, failure_of(result), socket_error(result));
+        attempt_fail(attempt, failure_of_error(result), socket_error(result));
     else if (attempt->awaits_sending)
         on_greeting_complete(attempt);
     else if (attempt->has_quit && !attempt->conn.recv_armed)

@@ -426,7 +426,7 @@ void gate_dialog_begin(struct session *session, unsigned tier) {
 static void on_talk_before_greeting(struct session *session, int result) {
     struct conn *conn = &session->client_conn;
     if (result <= 0) {
-        session_close(session, result == 0 ? CLOSE_CLIENT_LEFT : CLOSE_CLIENT_RESET);
+        session_close(session, result == 0 ? CLOSE_CLIENT_LEFT : close_reason_of_client_error(result));
         return;
     }
     bool is_proxy = proxy_in_looks_like(io_buffer(conn->io, conn->received_buffer), (size_t)result);
@@ -446,7 +446,7 @@ void gate_dialog_on_received(struct session *session, int result) {
         return;
     }
     if (result < 0) {
-        session_close(session, CLOSE_CLIENT_RESET);
+        session_close(session, close_reason_of_client_error(result));
         return;
     }
     if (result > 0) /* behind the beginning of a line that is held already */
@@ -459,7 +459,7 @@ void gate_dialog_on_sent(struct session *session, int result) {
     struct flow *output = &session->flows[TO_CLIENT];
     struct gate_dialog *dialog = session->gate;
     if (result < 0) {
-        session_close(session, CLOSE_CLIENT_RESET);
+        session_close(session, close_reason_of_client_error(result));
         return;
     }
     output->bytes += output->sending;

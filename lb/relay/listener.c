@@ -3,8 +3,8 @@
  * header to a backend must name our own address and the socket is bound to a wildcard: getsockname(2) needs a normal
  * descriptor. When no memory is left for another session, accepts stay unarmed and the kernel's backlog holds clients
  * until one ends. */
+#include "lb/engine/failure.h"
 #include "lb/engine/log.h"
-#include "lb/engine/shortage.h"
 #include "lb/relay/worker_private.h"
 
 #include <assert.h>

@@ -18,16 +18,18 @@ static bool client_has_ended(const struct session *session) {
 
 /* --- whose doing it is --- */
 
-/* The last reply was a refusal, of which the end may be a part. In content a reply comes unasked. */
+/* The last reply was a refusal, of which the end may be a part. What answers content came before its end, unasked; a
+ * chunk whose reply is still owed came behind the refusal. */
 static bool has_just_refused(const struct session *session) {
     uint64_t age_ms = io_now_ms(session->worker->io) - session->replied_ms;
     bool is_refusal = session->last_code >= 400 || session->last_code == 221;
-    return session->has_replied && is_refusal && (age_ms <= LAST_WORD_MS || dialog_is_in_content(&session->dialog));
+    bool is_of_content = dialog_is_in_content(&session->dialog) && !dialog_owes_reply(&session->dialog);
+    return session->has_replied && is_refusal && (age_ms <= LAST_WORD_MS || is_of_content);
 }
 
 /* Servers end a session on a client that is silent, or that has half-closed, or that they have refused. */
 static bool is_backends_doing(const struct session *session) {
-    bool is_asked = dialog_owes_reply(&session->dialog) || session->attempt->conn.send_armed;
+    bool is_asked = dialog_awaits_server(&session->dialog) || session->attempt->conn.send_armed;
     /* What it said before it took no more can't be heard while the client does not take what came before that. */
     bool is_unheard = session->backend_is_lost && session->client_conn.send_armed;
     is_unheard |= conn_waits_for_buffer(&session->attempt->conn);
@@ -61,18 +63,31 @@ static void hold_against_backend(struct session *session) {
         outcome_failed(session, session->attempt, failed_step(&session->dialog));
 }
 
-static void lose(struct session *session, enum close_reason reason, const char *why) {
-    if (dialog_only_quit_is_open(&session->dialog) && !session->is_mid_reply) {
+static bool only_quit_is_left(const struct session *session) {
+    return dialog_only_quit_is_open(&session->dialog) && !session->is_mid_reply;
+}
+
+/* The session goes on elsewhere, or ends. */
+static void leave(struct session *session, enum close_reason reason, const char *why) {
+    if (only_quit_is_left(session))
         session_close(session, CLOSE_QUIT_ANSWERED);
-        return;
-    }
-    if (is_backends_doing(session))
-        hold_against_backend(session);
-    session->lost_in_silence = !dialog_owes_reply(&session->dialog) && quiet_ms(session) >= SILENT_END_MS;
-    if (replay_is_possible(session))
+    else if (replay_is_possible(session))
         replay_begin(session, why);
     else
         session_close(session, reason);
+}
+
+static void lose(struct session *session, enum close_reason reason, const char *why) {
+    if (!only_quit_is_left(session) && is_backends_doing(session))
+        hold_against_backend(session);
+    session->lost_in_silence = !dialog_awaits_server(&session->dialog) && quiet_ms(session) >= SILENT_END_MS;
+    leave(session, reason, why);
+}
+
+/* For want of our own: nothing is wrong with the backend, which may be asked again. */
+static void lose_for_shortage(struct session *session, int error) {
+    backend_set_remove(&session->tried, session->attempt->backend);
+    leave(session, CLOSE_NO_ROOM, socket_error(error));
 }
 
 /* --- 421, and 451 of servers that say it to the idle (qmail) --- */
@@ -121,11 +136,13 @@ void loss_on_backend_end(struct session *session, int result) {
     if (is_opaque && (result == 0 || client_has_ended(session)))
         session_close(session, CLOSE_OPAQUE_ENDED);
     else if (is_opaque)
-        session_close(session, CLOSE_BACKEND_RESET);
+        session_close(session, is_shortage(result) ? CLOSE_NO_ROOM : CLOSE_BACKEND_RESET);
     else if (dialog_has_quit(&session->dialog) && session->last_code == 221)
         session_close(session, CLOSE_DONE);
-    else if (client_has_ended(session) && !dialog_owes_reply(&session->dialog))
+    else if (client_has_ended(session) && !dialog_awaits_server(&session->dialog))
         session_close(session, CLOSE_CLIENT_CLOSED);
+    else if (is_shortage(result))
+        lose_for_shortage(session, result);
     else if (has_last_word(session, result))
         session_close(session, CLOSE_BACKEND_LAST_WORD);
     else if (result < 0)

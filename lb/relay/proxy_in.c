@@ -88,7 +88,7 @@ void proxy_in_on_received(struct session *session, int result) {
     struct flow *flow = &session->flows[TO_BACKEND];
     struct proxy_header header;
     if (result <= 0) {
-        session_close(session, CLOSE_PROXY_CLOSED);
+        session_close(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_PROXY_CLOSED);
         return;
     }
     if (!gather(session, result)) {

@@ -102,7 +102,7 @@ static bool take_input(struct session *session, unsigned length) {
 
 void refusal_dialog_on_received(struct session *session, int result) {
     if (result < 0) {
-        session_close(session, CLOSE_CLIENT_RESET);
+        session_close(session, close_reason_of_client_error(result));
     } else if (result > 0 && !take_input(session, (unsigned)result)) {
         session_close(session, CLOSE_EARLY_TALK);
     } else {
@@ -113,7 +113,7 @@ void refusal_dialog_on_received(struct session *session, int result) {
 
 void refusal_dialog_on_sent(struct session *session, int result) {
     if (result < 0)
-        session_close(session, CLOSE_CLIENT_RESET);
+        session_close(session, close_reason_of_client_error(result));
     else
         go_on(session);
 }

@@ -114,7 +114,7 @@ static enum shown on_junk(struct session *session) {
 static enum shown show_server(struct session *session) {
     struct flow *flow = &session->flows[TO_CLIENT];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
-    session->is_unasked = !dialog_owes_reply(&session->dialog);
+    session->is_unasked = !dialog_awaits_server(&session->dialog);
     while (flow->shown < flow->length) {
         struct dialog_event event;
         bool is_content = dialog_is_in_content(&session->dialog);
@@ -326,7 +326,7 @@ static void unblock_client(struct session *session) {
 
 static void on_client_end(struct session *session, int result) {
     if (result < 0) {
-        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
+        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : close_reason_of_client_error(result));
         return;
     }
     session->flows[TO_BACKEND].at_end = true;
@@ -365,16 +365,20 @@ static void count_sent(struct session *session, enum direction direction, unsign
 
 /* A backend that takes no more may have said why: what it said is still to be received and passed on before its end
  * is. What it was not sent yet is kept for another one. */
-static void on_target_lost(struct session *session, enum direction direction) {
+static void on_target_lost(struct session *session, enum direction direction, int result) {
     struct flow *flow = &session->flows[direction];
     if (direction == TO_CLIENT) {
-        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : CLOSE_CLIENT_RESET);
+        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : close_reason_of_client_error(result));
         return;
     }
     flow->sending = 0;
     flow->offset = flow->cleared = flow->shown;
     if (flow->offset == flow->length)
         flow_release(session, flow);
+    if (is_shortage(result)) { /* it is not gone, and has no last words */
+        loss_on_backend_end(session, result);
+        return;
+    }
     session->backend_is_lost = true;
     relay_wait(session, RELAY_BACKEND_TOOK);
 }
@@ -393,7 +397,7 @@ static void on_flow_empty(struct session *session, enum direction direction) {
 void relay_on_sent(struct session *session, enum direction direction, int result) {
     struct flow *flow = &session->flows[direction];
     if (result < 0) {
-        on_target_lost(session, direction);
+        on_target_lost(session, direction, result);
         return;
     }
     count_sent(session, direction, flow->sending);

@@ -71,10 +71,17 @@ static bool is_progress(const struct session *session, enum relay_event event) {
     return false;
 }
 
+/* The beginning of a reply, perhaps of a farewell: how long it was quiet before is told by what comes of it. */
+static bool is_unfinished_reply(const struct session *session, enum relay_event event) {
+    const struct flow *flow = &session->flows[TO_CLIENT];
+    return event == RELAY_BACKEND_SPOKE && flow->shown > flow->cleared;
+}
+
 void relay_wait(struct session *session, enum relay_event event) {
     uint64_t now = io_now_ms(session->worker->io);
     enum relay_wait before = session->waits_for;
-    session->active_ms = now;
+    if (!is_unfinished_reply(session, event))
+        session->active_ms = now;
     session->waits_for = waits_for(session);
     if (event == RELAY_BEGUN || session->waits_for != before || is_progress(session, event))
         session->waits_since_ms = now;

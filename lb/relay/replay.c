@@ -120,14 +120,14 @@ void replay_on_client(struct session *session, int result) {
     } else if (result == 0 && session->state != SESSION_PARKED) {
         session->flows[TO_BACKEND].at_end = true; /* it waits for the answers to what it has said */
     } else {
-        session_close(session, result == 0 ? CLOSE_CLIENT_CLOSED : CLOSE_CLIENT_RESET);
+        session_close(session, result == 0 ? CLOSE_CLIENT_CLOSED : close_reason_of_client_error(result));
     }
 }
 
 void replay_on_client_sent(struct session *session, int result) {
     struct flow *flow = &session->flows[TO_CLIENT];
     if (result < 0) {
-        session_close(session, CLOSE_CLIENT_RESET);
+        session_close(session, close_reason_of_client_error(result));
         return;
     }
     flow->bytes += flow->sending;
@@ -138,7 +138,7 @@ void replay_on_client_sent(struct session *session, int result) {
 
 /* --- the new backend is told --- */
 
-static void fail(struct session *session, enum attempt_failure failure, const char *why) {
+static void fail(struct session *session, enum failure failure, const char *why) {
     session_on_attempt_failed(session->attempt, failure, why);
 }
 
@@ -201,7 +201,7 @@ static void step(struct session *session) {
     if (session->replies_to_compare > 0 || attempt->conn.send_armed || session->client_conn.send_armed)
         return;
     if (!session->replay_has_ended && has_talked_unasked(attempt)) {
-        fail(session, FAILURE_OF_BACKEND, "replay: it talks before it is asked");
+        fail(session, FAILURE_OF_PEER, "replay: it talks before it is asked");
         return;
     }
     if (!session->replay_has_ended) {
@@ -261,7 +261,7 @@ void replay_on_greeting(struct session *session) {
         return;
     }
     if (has_talked_unasked(attempt)) {
-        fail(session, FAILURE_OF_BACKEND, "replay: it talks before it is asked");
+        fail(session, FAILURE_OF_PEER, "replay: it talks before it is asked");
         return;
     }
     if (!io_buffer_take(session->worker->io, &id)) {
@@ -291,9 +291,9 @@ static unsigned expected_code(struct session *session) {
 }
 
 /* A 421 says that it is going down, in whatever place; any other reply than the first backend's may be right. */
-static enum attempt_failure failure_of(const struct reply_parser *reply, bool is_invalid) {
+static enum failure failure_of(const struct reply_parser *reply, bool is_invalid) {
     bool is_going_down = reply->code == 421 && !reply_is_verdict_on_client(reply);
-    return is_invalid || is_going_down ? FAILURE_OF_BACKEND : FAILURE_OF_NOBODY;
+    return is_invalid || is_going_down ? FAILURE_OF_PEER : FAILURE_OF_NOBODY;
 }
 
 /* Returns what is wrong with it, NULL if nothing is. */
@@ -335,7 +335,7 @@ static bool look(struct session *session) {
         }
         bool was_hello = session->awaits_hello;
         bool is_invalid = status == REPLY_INVALID;
-        enum attempt_failure failure = failure_of(&attempt->parser, is_invalid);
+        enum failure failure = failure_of(&attempt->parser, is_invalid);
         if (status == REPLY_COMPLETE) {
             wrong = compare(session, data + attempt->greeting_offset, attempt->parsed - attempt->greeting_offset);
             attempt->greeting_offset = attempt->parsed;
@@ -361,7 +361,7 @@ static bool look(struct session *session) {
 void replay_on_received(struct session *session, int result) {
     struct attempt *attempt = session->attempt;
     if (result <= 0) {
-        fail(session, FAILURE_OF_BACKEND, result == 0 ? "replay: closed" : socket_error(result));
+        fail(session, failure_of_error(result), result == 0 ? "replay: closed" : socket_error(result));
         return;
     }
     attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result);
@@ -376,7 +376,7 @@ void replay_on_received(struct session *session, int result) {
 void replay_on_timeout(struct session *session) {
     bool owes_reply = session->awaits_hello || session->replies_to_compare > 0 || session->attempt->conn.send_armed;
     if (owes_reply || !session->client_conn.send_armed)
-        fail(session, conn_waits_for_buffer(&session->attempt->conn) ? FAILURE_SHORTAGE : FAILURE_OF_BACKEND,
+        fail(session, conn_waits_for_buffer(&session->attempt->conn) ? FAILURE_SHORTAGE : FAILURE_OF_PEER,
              "replay: no reply in time");
     else /* the client does not take what it was told before: not the backend's fault */
         session_close(session, CLOSE_CLIENT_TIMEOUT);

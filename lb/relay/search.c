@@ -2,7 +2,6 @@
  * only asks for the next choice, whose attempt answers in a later turn of the loop; until a complete 220 the client
  * notices nothing of it. */
 #include "lb/engine/log.h"
-#include "lb/engine/shortage.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -146,11 +145,11 @@ void session_on_slow(struct attempt *attempt) {
 }
 
 /* Keeps in mind whose failure it was. */
-static void note_failure(struct attempt *attempt, enum attempt_failure failure) {
+static void note_failure(struct attempt *attempt, enum failure failure) {
     struct session *session = attempt->session;
-    counter_add(&attempt_share(attempt)->failures_total, failure != FAILURE_SHORTAGE);
+    counter_add(&attempt_share(attempt)->failures_total, failure == FAILURE_OF_PEER || failure == FAILURE_SILENCE);
     switch (failure) {
-    case FAILURE_OF_BACKEND:
+    case FAILURE_OF_PEER:
         outcome_failed(session, attempt, (enum backend_step)attempt->step);
         break;
     case FAILURE_SILENCE:
@@ -164,7 +163,7 @@ static void note_failure(struct attempt *attempt, enum attempt_failure failure) 
     }
 }
 
-void session_on_attempt_failed(struct attempt *attempt, enum attempt_failure failure, const char *why) {
+void session_on_attempt_failed(struct attempt *attempt, enum failure failure, const char *why) {
     struct session *session = attempt->session;
     log_info("session id=%llu server=%s try=%u failed: %s", (unsigned long long)session->id, attempt->backend->name,
              session->tries, why);

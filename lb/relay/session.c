@@ -175,7 +175,7 @@ static void on_early_input(struct session *session, int result) {
     } else if (result == 0 && session->flows[TO_BACKEND].has_buffer) {
         session->flows[TO_BACKEND].at_end = true; /* a script that wrote all it has to say and waits for the answers */
     } else {
-        session_close(session, CLOSE_CLIENT_LEFT);
+        session_close(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_CLIENT_LEFT);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "backends/view.h"
 #include "lb/engine/conn.h"
+#include "lb/engine/failure.h"
 #include "lb/relay/replay_log.h"
 #include "lb/smtp/dialog.h"
 #include "lb/smtp/ehlo.h"
@@ -108,7 +109,7 @@ struct session {
     uint64_t accepted_ms;
     uint64_t search_ms;      /* when the first backend was asked for */
     uint64_t relay_ms;       /* when a 220 went to the client; 0 = never */
-    uint64_t active_ms;      /* last octet in either direction */
+    uint64_t active_ms;      /* last octet in either direction, but for those of a reply that has only begun */
     uint64_t waits_since_ms; /* in RELAY, for waits_for */
     uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
     uint16_t last_words;     /* buffer: a backend's refusal */
@@ -216,6 +217,8 @@ void session_enter(struct session *session, enum session_state state);
 void session_admit(struct session *session);
 /* Arms a receive before the relay, for no more than is kept of early talk, and one octet that tells of more. */
 void session_listen_early(struct session *session);
+/* Why a session ends whose client's socket gave this -errno. */
+enum close_reason close_reason_of_client_error(int error);
 /* The one exit. Says what the reason's row says if SMTP allows it now, and lets go of everything else. */
 void session_close(struct session *session, enum close_reason reason);
 const char *session_state_name(enum session_state state);
@@ -228,15 +231,8 @@ void session_choose(struct session *session);
 void session_search_elsewhere(struct session *session, const struct backend *backend);
 /* Nobody was found, for this reason: ends the session, or, in the gate, answers what is open, and it may go on. */
 void session_give_up_search(struct session *session, enum close_reason reason);
-/* Whose failure it is that an attempt came to nothing. */
-enum attempt_failure {
-    FAILURE_OF_BACKEND, /* refused, hung up, answered wrongly: its own, once another one does better */
-    FAILURE_SILENCE,    /* no answer in time: its probe decides */
-    FAILURE_OF_NOBODY,  /* it answers this client otherwise than another backend */
-    FAILURE_SHORTAGE,   /* our own want of descriptors, buffers or memory: no other backend would help */
-};
 /* From the attempt: it failed before it was of use; the next one is tried at once. `why` for the log. */
-void session_on_attempt_failed(struct attempt *attempt, enum attempt_failure failure, const char *why);
+void session_on_attempt_failed(struct attempt *attempt, enum failure failure, const char *why);
 /* From the attempt: `hedge-after` has passed without a complete greeting. */
 void session_on_slow(struct attempt *attempt);
 /* From the attempt: a complete 220 is in its greeting buffer. */

@@ -291,6 +291,17 @@ void session_on_swallowed(struct session *session, int result) {
     }
 }
 
+enum close_reason close_reason_of_client_error(int error) {
+    return is_shortage(error) ? CLOSE_CLIENT_STARVED : CLOSE_CLIENT_RESET;
+}
+
+/* A session that has ended by QUIT has passed what its backend answered well before that, whoever answers QUIT. */
+static void note_passed(const struct session *session, enum close_reason reason) {
+    bool is_good_end = reason == CLOSE_DONE || reason == CLOSE_QUIT_ANSWERED;
+    if (is_good_end && session->state == SESSION_RELAY && session->attempt != NULL)
+        counter_add(&attempt_share(session->attempt)->passed[session->passed_step], 1);
+}
+
 void session_close(struct session *session, enum close_reason reason) {
     if (session->state >= SESSION_SWALLOWING)
         return;
@@ -299,8 +310,7 @@ void session_close(struct session *session, enum close_reason reason) {
     session->is_shutting_down = false;
     queue_leave(session);
     session->discarded_bytes = 0;
-    if (reason == CLOSE_DONE)
-        counter_add(&attempt_share(session->attempt)->passed[session->passed_step], 1);
+    note_passed(session, reason);
     keep_for_log(session);
     outcome_of_client(session);
     if (closes_plainly(session)) {

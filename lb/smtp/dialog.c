@@ -350,7 +350,7 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
     ret_event->enhanced = dialog->reply.enhanced;
     if (ret_event->code == 421) {
         ret_event->kind = DIALOG_421;
-        ret_event->is_unsolicited = dialog->runs_count == 0;
+        ret_event->is_unsolicited = !dialog_awaits_server(dialog);
         ret_event->verb = dialog->runs[0].verb;
     } else {
         ret_event->is_unsolicited = !take_awaited(dialog, &ret_event->verb);

@@ -36,8 +36,8 @@ enum dialog_awaited { AWAITED_GREETING = VERBS_COUNT, AWAITED_DOT, AWAITED_BDAT_
 
 struct dialog_event {
     enum dialog_event_kind kind;
-    uint8_t verb; /* enum smtp_verb or enum dialog_awaited */
-    bool is_unsolicited;
+    uint8_t verb;        /* enum smtp_verb or enum dialog_awaited */
+    bool is_unsolicited; /* of a reply: nothing was open, for 421 nothing that the server could answer */
     uint16_t code;
     struct enhanced_code enhanced;
 };

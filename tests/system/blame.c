@@ -3,10 +3,13 @@
 #include "scripted.h"
 #include "talk.h"
 
+#include "lb/engine/limits.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define HELLO "EHLO client.test\r\n"
@@ -206,6 +209,148 @@ Test(blame, a_client_that_was_idle_for_a_minute_hears_its_backends_421_and_the_e
     }
     WAIT_FOR(log_count(&site.scene, "end=SW") == 3, 5000);
     assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* Six clients, two for each host, that say `steps` and then wait for the end; held at once. */
+static void stall_at_all(struct scene *scene, unsigned network, const char *const *steps, struct talk talks[6]) {
+    for (unsigned i = 0; i < 6; i++) {
+        char source[20];
+        snprintf(source, sizeof source, "127.0.%u.%u", network, i + 1);
+        talk_begin(&talks[i], source, scene->port);
+        for (unsigned step = 0; steps[step] != NULL; step++) {
+            if (step % 2 == 1)
+                talk_say(&talks[i], steps[step], strlen(steps[step]));
+            else
+                cr_assert(strncmp(talk_hear(&talks[i], 5000), steps[step], 3) == 0, "step %u", step);
+        }
+    }
+}
+
+static json_int_t sum_of_all(struct scene *scene, const char *key) {
+    return server_figure(scene, "vm1", key) + server_figure(scene, "vm2", key) + server_figure(scene, "vm3", key);
+}
+
+/* Six seconds are more than a backend's end without a word is held against it for. */
+static const struct scripted_rule tired_of_chunks[] = {
+    {"BDAT", "421 4.4.2 scripted timeout\r\n", HANGS_UP, 6000}, /* some in pieces, see below */
+    {"BDAT", "", HANGS_UP, 6000},
+    {"BDAT", "", RESETS, 6000},
+};
+
+Test(blame, a_client_that_stalls_in_a_chunk_blames_nobody_when_the_backend_ends_it, .timeout = 120) {
+    static const char *const chunks[] = {"BDAT 1000 LAST\r\nabc", "BDAT 1000\r\nabc"};
+    static struct talk talks[2][6];
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof tired_of_chunks / sizeof tired_of_chunks[0]; i++) {
+        for (unsigned host = 0; host < 3; host++) {
+            site.hosts[host].rules[0] = (struct scripted_rule){"BDAT", "", GOES_ON, 0};
+            site.hosts[host].rules[1] = tired_of_chunks[i];
+            site.hosts[host].piece = host; /* octets */
+        }
+        for (unsigned chunk = 0; chunk < 2; chunk++)
+            stall_at_all(&site.scene, 100 + 2 * i + chunk,
+                         (const char *const[]){"220", HELLO, "250", MAIL, "250", RCPT, "250", chunks[chunk], NULL},
+                         talks[chunk]);
+        WAIT_FOR(sum_of_all(&site.scene, "sessions") == 0, 15000);
+        for (unsigned chunk = 0; chunk < 2; chunk++)
+            for (unsigned client = 0; client < 6; client++)
+                talk_end(&talks[chunk][client]);
+    }
+    assert_nobody_is_blamed(&site.scene);
+    end_hosts(&site);
+}
+
+/* A client that sends its chunk is not to blame, nor what the backend refused before it. */
+Test(blame, a_backend_that_ends_a_client_in_the_middle_of_its_chunk_is_charged_with_it) {
+    static const struct {
+        struct scripted_rule recipient, chunk;
+        const char *reply;
+    } kinds[] = {
+        {{"RCPT", "250 ok\r\n", GOES_ON, 0}, {"BDAT", "421 4.3.0 going down\r\n", HANGS_UP, 0}, "250"},
+        {{"RCPT", "250 ok\r\n", GOES_ON, 0}, {"BDAT", "", HANGS_UP, 0}, "250"},
+        {{"RCPT", "550 not him\r\n", GOES_ON, 0}, {"BDAT", "", HANGS_UP, 0}, "550"},
+    };
+    static struct talk talks[6];
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        for (unsigned host = 0; host < 3; host++) {
+            site.hosts[host].rules[0] = kinds[i].recipient;
+            site.hosts[host].rules[1] = kinds[i].chunk;
+        }
+        stall_at_all(&site.scene, 110 + i,
+                     (const char *const[]){"220", HELLO, "250", MAIL, "250", RCPT, kinds[i].reply, NULL}, talks);
+        pause_ms(LAST_WORD_MS + 100); /* what it says from here on has nothing to do with that */
+        for (unsigned client = 0; client < 6; client++)
+            talk_say(&talks[client], "BDAT 1000 LAST\r\nabc", 19);
+        WAIT_FOR(sum_of_all(&site.scene, "failures") == 6 * (i + 1), 5000);
+        for (unsigned client = 0; client < 6; client++)
+            talk_end(&talks[client]);
+    }
+    end_hosts(&site);
+}
+
+/* It may be right to: another one's words bind it to nothing. */
+Test(blame, a_host_that_answers_otherwise_than_the_one_that_was_lost_has_failed_nobody) {
+    struct hosts site;
+    begin_hosts(&site);
+    give_rule(&site, 0, (struct scripted_rule){"RCPT", "", HANGS_UP, 0});
+    give_rule(&site, 1, (struct scripted_rule){"MAIL", "452 4.3.1 full\r\n", GOES_ON, 0});
+    for (unsigned i = 1; i <= 9; i++) {
+        char source[20];
+        struct talk talk;
+        snprintf(source, sizeof source, "127.0.130.%u", i);
+        talk_begin(&talk, source, site.scene.port);
+        cr_assert(strncmp(talk_hear(&talk, 5000), "220", 3) == 0);
+        talk_say(&talk, HELLO, strlen(HELLO));
+        cr_assert(strncmp(talk_hear(&talk, 5000), "250", 3) == 0);
+        talk_say(&talk, MAIL, strlen(MAIL));
+        bool is_full = strncmp(talk_hear(&talk, 5000), "452", 3) == 0;
+        if (!is_full) {
+            talk_say(&talk, RCPT, strlen(RCPT));
+            cr_assert(strncmp(talk_hear(&talk, 5000), "250", 3) == 0);
+        }
+        talk_end(&talk);
+    }
+    cr_assert(log_has(&site.scene, "replay: it answers otherwise"));
+    cr_assert(server_figure(&site.scene, "vm1", "failures") > 0);
+    cr_assert_eq(server_figure(&site.scene, "vm2", "failures"), 0);
+    end_hosts(&site);
+}
+
+/* Bots half-close behind QUIT. */
+Test(blame, a_session_that_half_closes_behind_quit_clears_a_backend_that_served_it) {
+    struct hosts site;
+    begin_hosts(&site);
+    for (unsigned round = 0; round < 4; round++) {
+        char source[20];
+        /* vm1 fails two clients, … */
+        site.hosts[0].rules[0] = (struct scripted_rule){"EHLO client", "", HANGS_UP, 0};
+        for (unsigned i = 0; i < 6; i++) {
+            snprintf(source, sizeof source, "127.0.%u.%u", 120 + round, i + 1);
+            talk_script("a mail", source, site.scene.port,
+                        (const char *const[]){"220", HELLO, "250", MAIL, "250", RCPT, "250", "DATA\r\n", "354",
+                                              "x\r\n.\r\n", "250", "QUIT\r\n", "221", NULL});
+        }
+        WAIT_FOR(server_figure(&site.scene, "vm1", "failures") >= (json_int_t)(2 * (round + 1)), 5000);
+        /* … and serves two bots. */
+        memset(site.hosts[0].rules, 0, sizeof site.hosts[0].rules);
+        for (unsigned i = 0; i < 6; i++) {
+            struct talk talk;
+            snprintf(source, sizeof source, "127.0.%u.%u", 120 + round, 100 + i);
+            talk_begin(&talk, source, site.scene.port);
+            cr_assert(strncmp(talk_hear(&talk, 5000), "220", 3) == 0);
+            talk_say(&talk, HELLO, strlen(HELLO));
+            cr_assert(strncmp(talk_hear(&talk, 5000), "250", 3) == 0);
+            talk_say(&talk, "QUIT\r\n", 6);
+            shutdown(talk.fd, SHUT_WR);
+            cr_assert(strncmp(talk_hear(&talk, 5000), "221", 3) == 0);
+            talk_end(&talk);
+        }
+    }
+    cr_assert_not(log_has(&site.scene, "-> ejected"));
     end_hosts(&site);
 }
 

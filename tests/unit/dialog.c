@@ -275,6 +275,15 @@ Test(dialog, only_what_no_client_may_say_is_held_against_it) {
     }
 }
 
+Test(dialog, a_421_that_comes_before_the_end_of_content_was_not_asked_for) {
+    assert_trace(SCRIPT(GREETED, "CBDAT 4 LAST\r\nab", "S421 4.4.2 x\r\n"), "R220 C R250 C R421! ", PHASE_CONTENT);
+    assert_trace(SCRIPT(GREETED, "CBDAT 4\r\nab", "S421 4.4.2 x\r\n"), "R220 C R250 C R421! ", PHASE_CONTENT);
+    assert_trace(SCRIPT(GREETED, "CDATA\r\n", "S354 x\r\n", "Cab", "S421 4.4.2 x\r\n"), "R220 C R250 C R354 R421! ",
+                 PHASE_CONTENT);
+    assert_trace(SCRIPT(GREETED, "CBDAT 4 LAST\r\nabcd", "S421 4.4.2 x\r\n"), "R220 C R250 C END R421 ", PHASE_DOT);
+    assert_trace(SCRIPT(GREETED, "CRCPT TO:<a>\r\nBDAT 4\r\nab", "S421 x\r\n"), "R220 C R250 C C R421 ", PHASE_CONTENT);
+}
+
 Test(dialog, a_thousand_pipelined_recipients_are_one_run_but_alternating_commands_are_bounded) {
     dialog_init(&dialog);
     trace[0] = '\0';
