@@ -1,6 +1,6 @@
 /* Clients: each has a script of commands that it says in its own manner, knows which replies are owed to it, in which
  * order and whose, and calls every other one, and every silence, by its name. */
-#include "tests/sim/sim.h"
+#include "tests/sim/script.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define CLIENTS_AT_ONCE 60u
-#define ITEMS_MAX       64u
 #define PATIENCE_MS     7200000u /* longer than any row of postern's own deadlines */
 #define AWAITED_MAX     ITEMS_MAX
+#define CHUNKS_OPEN_MAX 8u /* of a client that pipelines */
 
 enum manner {
     POLITE,
@@ -27,14 +27,6 @@ enum manner {
     MANNERS_COUNT
 };
 
-enum item_kind { HELLO, NOOP, RESET, MAIL, RCPT, DATA, CONTENT, QUIT, GREETING };
-
-struct item {
-    enum item_kind kind;
-    unsigned tag; /* of the command, 0: its reply has none; of content: the mail */
-    bool is_unknown;
-};
-
 struct client {
     bool is_open;
     enum manner manner;
@@ -46,6 +38,8 @@ struct client {
     unsigned awaited_count;
     unsigned fate; /* the item at which RESETS, LEAVES, IDLES and DEAF do so */
     unsigned content_line;
+    unsigned chunk_lines; /* left to say of the chunk that has begun */
+    bool chunk_is_last;
     bool is_in_content, may_send_content, mail_has_failed;
     bool has_greeting, has_heard_end, has_shut, is_deaf, has_dawdled;
     bool has_talked_behind_dot; /* and so the dot's reply can be lost with what a backend does at the next command */
@@ -61,49 +55,18 @@ struct client {
 bool sim_is_polite_served;
 
 static struct client clients[CLIENTS_AT_ONCE];
-static unsigned wanted, begun, open_count, next_tag;
+static unsigned wanted, begun, open_count;
 
 static bool is_polite(const struct client *client) {
     return client->manner == POLITE || client->manner == PIPELINES || client->manner == TRICKLES;
-}
-
-/* --- the script --- */
-
-static void add(struct client *client, enum item_kind kind, unsigned tag) {
-    client->items[client->items_count++] = (struct item){.kind = kind, .tag = tag};
-}
-
-static void add_mail(struct client *client) {
-    unsigned lines = sim_once_in(8) ? 1 + sim_below(1500) : 1 + sim_below(30);
-    add(client, MAIL, ++next_tag);
-    for (unsigned i = sim_below(3) + 1; i > 0; i--) {
-        add(client, RCPT, ++next_tag);
-        client->items[client->items_count - 1].is_unknown = i > 1 && sim_once_in(3);
-    }
-    add(client, DATA, 0);
-    add(client, CONTENT, mail_new(lines));
-}
-
-static void write_script(struct client *client) {
-    client->items_count = 0;
-    add(client, HELLO, 0);
-    for (unsigned mails = sim_once_in(6) ? 0 : 1 + sim_below(3); mails > 0; mails--) {
-        if (sim_once_in(5))
-            add(client, NOOP, ++next_tag);
-        if (sim_once_in(8)) {
-            add(client, MAIL, ++next_tag);
-            add(client, RESET, 0);
-        }
-        add_mail(client);
-    }
-    add(client, QUIT, 0);
 }
 
 void clients_begin(unsigned count) {
     for (unsigned i = 0; i < CLIENTS_AT_ONCE; i++)
         clients[i].is_open = false;
     wanted = count;
-    begun = open_count = next_tag = 0;
+    begun = open_count = 0;
+    scripts_begin();
 }
 
 unsigned clients_open(void) {
@@ -124,7 +87,7 @@ static void begin(struct client *client) {
     client->wire = wire;
     client->manner = sim_once_in(2) ? (enum manner)sim_below(3) : (enum manner)sim_below(MANNERS_COUNT);
     client->began_ms = sim_now_ms();
-    write_script(client);
+    client->items_count = script_write(client->items);
     client->fate = sim_below(client->items_count);
     client->awaited[client->awaited_count++] = (struct item){.kind = GREETING};
     wire->their_address = (struct address){.in4 = {.sin_family = AF_INET, .sin_port = htons(1024)}};
@@ -167,8 +130,8 @@ static void on_cut(struct client *client, bool is_reset) {
 /* --- replies --- */
 
 static bool is_code_possible(const struct item *item, unsigned code) {
-    static const unsigned good[] = {[HELLO] = 250, [NOOP] = 250,    [RESET] = 250, [MAIL] = 250,    [RCPT] = 250,
-                                    [DATA] = 354,  [CONTENT] = 250, [QUIT] = 221,  [GREETING] = 220};
+    static const unsigned good[] = {[HELLO] = 250, [NOOP] = 250,    [RESET] = 250, [MAIL] = 250,     [RCPT] = 250,
+                                    [DATA] = 354,  [CONTENT] = 250, [QUIT] = 221,  [GREETING] = 220, [CHUNK] = 250};
     return code == good[item->kind] || code / 100 == 4 || code / 100 == 5;
 }
 
@@ -203,6 +166,7 @@ static void on_settled(struct client *client, const struct item *item, unsigned 
     case QUIT:
         client->has_heard_end = true;
         break;
+    case CHUNK:
     case RCPT:
     case HELLO:
         client->mail_has_failed |= code != 250 && !item->is_unknown;
@@ -284,7 +248,7 @@ static bool may_say(const struct client *client, const struct item *item) {
     if (client->has_heard_end)
         return false;
     if (item->kind == CONTENT)
-        return client->awaited_count == 0 && client->may_send_content;
+        return client->awaited_count == 0 && (item->is_chunked || client->may_send_content);
     if (client->manner == TALKS_EARLY && client->next_item < 4)
         return true;
     if (client->awaited_count == 0)
@@ -326,8 +290,9 @@ static void say_item(struct client *client, const struct item *item) {
         break;
     case CONTENT:
         client->is_in_content = true;
-        client->content_line = 0;
+        client->content_line = client->chunk_lines = 0;
         return;
+    case CHUNK:
     case GREETING:
         return;
     }
@@ -348,6 +313,45 @@ static void say_content_line(struct client *client) {
     mail->was_sent_whole = true;
     sim_trace("client %u has sent mail %u", client->number, item->tag);
     client->awaited[client->awaited_count++] = *item;
+}
+
+/* The command; some last chunks are empty (RFC 3030 §2). */
+static void begin_chunk(struct client *client, unsigned number, unsigned left) {
+    char text[MAIL_LINE_MAX];
+    size_t octets = 0;
+    client->chunk_lines = sim_once_in(3) ? left : sim_below(left < 9 ? left + 1 : 9);
+    client->chunk_is_last = client->chunk_lines == left && (left == 0 || !sim_once_in(4));
+    for (unsigned i = 0; i < client->chunk_lines; i++)
+        octets += mail_line(number, client->content_line + i, text);
+    client->out_length = (unsigned)snprintf(client->out, sizeof client->out, "BDAT %zu%s\r\n", octets,
+                                            client->chunk_is_last ? " LAST" : "");
+    sim_trace("client %u says %.*s", client->number, (int)client->out_length - 2, client->out);
+}
+
+static void end_chunk(struct client *client, const struct item *item) {
+    client->awaited[client->awaited_count++] = client->chunk_is_last ? *item : (struct item){.kind = CHUNK};
+    client->is_in_content = !client->chunk_is_last;
+    mail_at(item->tag)->was_sent_whole |= client->chunk_is_last;
+}
+
+/* The next line, or the next chunk's command. False: the replies to those before are awaited first. */
+static bool say_of_chunks(struct client *client) {
+    const struct item *item = &client->items[client->next_item - 1];
+    if (client->chunk_lines > 0) {
+        client->out_length = (unsigned)mail_line(item->tag, client->content_line++, client->out);
+        client->chunk_lines--;
+    } else if (client->has_heard_end || client->mail_has_failed) {
+        client->is_in_content = false;
+        client->next_item = client->items_count - 1; /* QUIT */
+        return true;
+    } else if (client->awaited_count >= (client->manner == PIPELINES ? CHUNKS_OPEN_MAX : 1)) {
+        return false;
+    } else {
+        begin_chunk(client, item->tag, mail_at(item->tag)->lines - client->content_line);
+    }
+    if (client->chunk_lines == 0)
+        end_chunk(client, item);
+    return true;
 }
 
 /* What its manner has in store for it here. True when it did something. */
@@ -376,6 +380,8 @@ static bool meets_fate(struct client *client) {
 /* Puts the next thing to say into its buffer. */
 static bool thinks(struct client *client) {
     if (client->is_in_content) {
+        if (client->items[client->next_item - 1].is_chunked)
+            return say_of_chunks(client);
         say_content_line(client);
         return true;
     }

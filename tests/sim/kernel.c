@@ -7,6 +7,8 @@
 
 int (*sim_on_connect)(const struct address *address, struct wire *wire);
 
+unsigned sim_short_once_in;
+
 static struct wire *backlog, **backlog_end = &backlog;
 
 void kernel_begin(void) {
@@ -73,6 +75,7 @@ static int try_connect(struct io *io, struct flight *flight) {
         return -ENOBUFS;
     int result = sim_on_connect(flight->address, wire);
     if (result == 0) {
+        wire->is_to_backend = true;
         io->slots.wires[flight->slot] = wire;
         return 0;
     }
@@ -81,12 +84,18 @@ static int try_connect(struct io *io, struct flight *flight) {
     return result;
 }
 
+static bool is_short_of_memory(const struct wire *wire) {
+    return sim_short_once_in != 0 && wire->is_to_backend && sim_once_in(sim_short_once_in);
+}
+
 /* A receive, perhaps of less than there is: what comes later would be the rest. */
 static int try_recv(struct io *io, struct flight *flight, unsigned *ret_flags) {
     struct recv_op *op = container_of(flight->op, struct recv_op, op);
     struct wire *wire = wire_at(io, flight->slot);
     if (wire == NULL)
         return -EBADF;
+    if (is_short_of_memory(wire))
+        return -ENOMEM;
     if (wire->to_us.length == 0)
         return wire_we_read(wire, NULL, 0);
     unsigned id;
@@ -109,6 +118,8 @@ static int try_send(struct io *io, struct flight *flight) {
     struct wire *wire = wire_at(io, flight->slot);
     if (wire == NULL)
         return -EBADF;
+    if (is_short_of_memory(wire))
+        return flight->moved > 0 ? (int)flight->moved : -ENOMEM;
     size_t left = flight->length - flight->moved;
     size_t part = sim_once_in(4) ? 1 + sim_below((unsigned)left) : left;
     int result = wire_we_write(wire, flight->data + flight->moved, part);

@@ -33,6 +33,7 @@ struct wire *wire_open(void) {
         return NULL;
     in_use++;
     wire->we_hold = wire->they_hold = true;
+    wire->is_to_backend = false;
     wire->we_are_reset = wire->they_are_reset = wire->reset_was_told = false;
     begin_half(&wire->to_us, 1);
     begin_half(&wire->to_them, 1500);

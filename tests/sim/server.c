@@ -24,7 +24,10 @@ struct server {
     int mail; /* whose content it gets; -1: none yet */
     unsigned mail_lines;
     bool is_content_right;
+    unsigned chunk_left; /* octets of BDAT */
+    bool has_chunks, chunk_is_last;
     uint64_t wake_ms;
+    uint64_t active_ms; /* when it last heard or said anything */
     unsigned line_length, out_length;
     char line[COMMAND_MAX];
     char out[OUT_MAX];
@@ -152,6 +155,12 @@ static const char *tag_of(const char *line, char tag[static 32]) {
     return tag;
 }
 
+static void begin_text(struct server *server) {
+    server->mail = -1;
+    server->mail_lines = 0;
+    server->is_content_right = true;
+}
+
 static void begin_content(struct server *server) {
     if (server->recipients == 0) {
         say(server, "554 5.5.1 no valid recipients\r\n");
@@ -161,9 +170,7 @@ static void begin_content(struct server *server) {
         return;
     say(server, "354 go on\r\n");
     server->in_content = true;
-    server->mail = -1;
-    server->mail_lines = 0;
-    server->is_content_right = true;
+    begin_text(server);
 }
 
 static void on_recipient(struct server *server, const char *line) {
@@ -181,6 +188,29 @@ static void on_recipient(struct server *server, const char *line) {
     }
 }
 
+static void end_content(struct server *server);
+
+static void end_chunk(struct server *server) {
+    if (server->recipients == 0)
+        say(server, "554 5.5.1 no valid recipients\r\n");
+    else if (server->chunk_is_last)
+        end_content(server);
+    else
+        say(server, "250 2.0.0 chunk\r\n");
+}
+
+static void begin_chunk(struct server *server, const char *size) {
+    if (!server->has_chunks && fails_at(server, STAGE_DATA))
+        return;
+    if (!server->has_chunks)
+        begin_text(server);
+    server->has_chunks = true;
+    server->chunk_left = (unsigned)strtoul(size, NULL, 10);
+    server->chunk_is_last = strstr(size, " LAST") != NULL;
+    if (server->chunk_left == 0)
+        end_chunk(server);
+}
+
 static void on_command(struct server *server, const char *line) {
     char tag[32];
     if (strncasecmp(line, "EHLO ", 5) == 0) {
@@ -188,7 +218,7 @@ static void on_command(struct server *server, const char *line) {
             return;
         server->has_mail = false;
         server->recipients = 0;
-        say(server, "250-vm\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 1000000\r\n");
+        say(server, "250-vm\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 SIZE 1000000\r\n");
     } else if (strncasecmp(line, "MAIL ", 5) == 0) {
         if (fails_at(server, STAGE_MAIL))
             return;
@@ -198,6 +228,8 @@ static void on_command(struct server *server, const char *line) {
         on_recipient(server, line);
     } else if (strcasecmp(line, "DATA") == 0) {
         begin_content(server);
+    } else if (strncasecmp(line, "BDAT ", 5) == 0) {
+        begin_chunk(server, line + 5);
     } else if (strcasecmp(line, "QUIT") == 0) {
         if (fails_at(server, STAGE_QUIT))
             return;
@@ -220,7 +252,7 @@ static void on_command(struct server *server, const char *line) {
 
 static void end_content(struct server *server) {
     struct mail *mail = mail_at((unsigned)server->mail);
-    server->in_content = server->has_mail = false;
+    server->in_content = server->has_mail = server->has_chunks = false;
     server->recipients = 0;
     if (mail == NULL || !server->is_content_right || server->mail_lines != mail->lines)
         sim_broken("vm%u got mail %d with %u lines, not as it was sent", server->number, server->mail,
@@ -235,12 +267,8 @@ static void end_content(struct server *server) {
     say(server, "250 2.0.0 queued as #%d\r\n", server->mail);
 }
 
-static void on_content(struct server *server, const char *line, unsigned length) {
+static void on_text(struct server *server, const char *line, unsigned length) {
     char expected[MAIL_LINE_MAX];
-    if (strcmp(line, ".") == 0) {
-        end_content(server);
-        return;
-    }
     if (server->mail_lines == 0) {
         server->mail = strncmp(line, "X-Mail: ", 8) == 0 ? (int)strtol(line + 8, NULL, 10) : -1;
         if (mail_at((unsigned)server->mail) != NULL)
@@ -256,15 +284,23 @@ static void on_octet(struct server *server, char octet) {
     if (server->line_length < COMMAND_MAX - 1)
         server->line[server->line_length++] = octet;
     unsigned length = server->line_length;
+    bool is_of_chunk = server->chunk_left > 0; /* chunks hold whole lines */
+    server->chunk_left -= is_of_chunk;
     if (octet != '\n')
         return;
     length -= length >= 2 && server->line[length - 2] == '\r' ? 2 : 1;
     server->line[length] = '\0';
     server->line_length = 0;
-    if (server->in_content)
-        on_content(server, server->line, length);
+    if (is_of_chunk)
+        on_text(server, server->line, length);
+    else if (server->in_content && strcmp(server->line, ".") == 0)
+        end_content(server);
+    else if (server->in_content)
+        on_text(server, server->line, length);
     else
         on_command(server, server->line);
+    if (is_of_chunk && server->chunk_left == 0 && server->is_open && !server->is_leaving && !server->is_silent)
+        end_chunk(server);
 }
 
 static bool reads(struct server *server) {
@@ -295,11 +331,25 @@ static bool writes(struct server *server) {
     return taken > 0;
 }
 
+/* As servers do, in words or without one, to a client that says nothing: no fault, in content neither. */
+static bool tires(struct server *server) {
+    uint64_t patience_ms = backend_of(server)->patience_ms;
+    bool is_idle = !server->is_leaving && !server->is_silent && server->out_length == 0;
+    if (!is_idle || patience_ms == 0 || sim_now_ms() - server->active_ms < patience_ms)
+        return false;
+    sim_trace("vm%u #%d is tired of its client", server->number, (int)(server - servers));
+    if (sim_once_in(2))
+        say(server, "421 4.4.2 timeout\r\n");
+    server->is_leaving = true;
+    return true;
+}
+
 static bool acts(struct server *server) {
     if (server->wake_ms > sim_now_ms())
         return false;
     if (!server->has_greeted) {
         greet(server);
+        server->active_ms = sim_now_ms();
         return true;
     }
     bool has_written = server->out_length > 0 && writes(server);
@@ -309,7 +359,10 @@ static bool acts(struct server *server) {
         end(server, false);
         return true;
     }
-    return has_written | (!server->is_leaving && reads(server));
+    bool has_read = !server->is_leaving && reads(server);
+    if (has_written || has_read)
+        server->active_ms = sim_now_ms();
+    return has_written || has_read || tires(server);
 }
 
 bool servers_act(void) {
@@ -320,10 +373,18 @@ bool servers_act(void) {
     return has_acted;
 }
 
+static uint64_t next_ms(const struct server *server) {
+    uint64_t patience_ms = backend_of(server)->patience_ms;
+    if (server->wake_ms > sim_now_ms())
+        return server->wake_ms;
+    bool is_patient = patience_ms == 0 || server->active_ms + patience_ms <= sim_now_ms();
+    return is_patient ? UINT64_MAX : server->active_ms + patience_ms;
+}
+
 uint64_t servers_next_ms(void) {
     uint64_t next = UINT64_MAX;
     for (unsigned i = 0; i < touched; i++)
-        if (servers[i].is_open && servers[i].wake_ms > sim_now_ms() && servers[i].wake_ms < next)
-            next = servers[i].wake_ms;
+        if (servers[i].is_open && next_ms(&servers[i]) < next)
+            next = next_ms(&servers[i]);
     return next;
 }

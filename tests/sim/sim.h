@@ -45,6 +45,7 @@ struct half {
 struct wire {
     struct wire *next; /* of the free ones, or of the backlog */
     bool we_hold, they_hold;
+    bool is_to_backend;
     bool we_are_reset, they_are_reset; /* an RST has come in there */
     bool reset_was_told;               /* to us, by one error */
     struct address their_address;
@@ -76,6 +77,9 @@ unsigned wires_open(void);
 extern int (*sim_on_connect)(const struct address *address, struct wire *wire);
 /* A client has connected; `wire` waits for an accept. */
 void sim_knock(struct wire *wire);
+/* Of the sends to backends and receives from them one in so many fails for want of memory, which is nobody's fault but
+ * postern's own; 0: none. */
+extern unsigned sim_short_once_in;
 /* Wires that wait there. */
 unsigned sim_backlog(void);
 uint64_t sim_now_ms(void);
@@ -126,8 +130,9 @@ enum stage {
 struct sim_backend {
     enum fault fault;
     enum stage stage;
-    unsigned once_in; /* connections that meet the fault */
-    bool is_healthy;  /* never has one in this world */
+    unsigned once_in;     /* connections that meet the fault */
+    bool is_healthy;      /* never has one in this world */
+    unsigned patience_ms; /* with a client that says nothing; 0: endless */
     unsigned connections;
 };
 
@@ -162,6 +167,11 @@ size_t mail_line(unsigned number, unsigned line, char text[static MAIL_LINE_MAX]
 /* Holds what came of all mails against what was told. */
 void mails_check(void);
 unsigned mails_count(void);
+
+/* --- script.c --- */
+
+/* Some clients send their mails by BDAT. */
+extern bool sim_has_chunks;
 
 /* --- client.c --- */
 

@@ -62,12 +62,18 @@ static void draw_backends(void) {
                                                    .once_in = 1 + sim_below(3)};
     /* Few buffers: receives wait for one, and what needs one at once fails with an answer. */
     sim_buffers_max = sim_once_in(8) ? 6 + sim_below(60) : 0;
-    sim_is_polite_served = sim_buffers_max == 0;
+    sim_short_once_in = sim_once_in(8) ? 300 + sim_below(3000) : 0;
+    sim_has_chunks = sim_once_in(2);
+    sim_is_polite_served = sim_buffers_max == 0 && sim_short_once_in == 0;
+    /* Longer than a client that goes on hesitates, shorter than an idle one is idle: no command crosses the end. */
+    unsigned patience_ms = sim_once_in(2) ? 190000 + sim_below(5000) : 0;
     unsigned silent = 0, faulty = 0;
     for (unsigned i = 0; i < sim_backends_count; i++) {
         /* With QUIT in the same breath as the dot, the dot's reply is lost, too. */
         enum stage stage = sim_backends[i].stage;
-        bool is_late = stage == STAGE_CONTENT || stage == STAGE_DOT || stage == STAGE_QUIT;
+        sim_backends[i].patience_ms = patience_ms;
+        bool is_late = (stage == STAGE_DATA && sim_has_chunks) || stage == STAGE_CONTENT || stage == STAGE_DOT ||
+                       stage == STAGE_QUIT;
         if (sim_backends[i].fault >= FAULT_CLOSES && is_late)
             sim_is_polite_served = false;
         faulty += sim_backends[i].fault != FAULT_NONE;
