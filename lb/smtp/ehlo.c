@@ -123,9 +123,29 @@ static bool append(char *text, size_t size, const char *what, size_t length, cha
     return true;
 }
 
+/* Extensions under which a dialog is followed as before: parameters of MAIL and RCPT, and commands of one line with one
+ * reply; and CHUNKING and STARTTLS. Not those for proxies and clients of one's own (XCLIENT, XFORWARD, AUTH, BURL,
+ * ATRN), nor those that change who speaks when, or how often: PIPECONNECT, PRDR (several replies to content),
+ * CHECKPOINT (355 to MAIL), XEXCH50 (octets behind a command); so a keyword that is not known here isn't offered
+ * either. */
+static const char *const followed[] = {
+    "PIPELINING",    "SIZE",          "8BITMIME",    "BINARYMIME", "ENHANCEDSTATUSCODES",
+    "DSN",           "SMTPUTF8",      "CHUNKING",    "STARTTLS",   "REQUIRETLS",
+    "DELIVERBY",     "FUTURERELEASE", "MT-PRIORITY", "RRVS",       "MTRK",
+    "NO-SOLICITING", "LIMITS",        "VRFY",        "EXPN",       "ETRN",
+    "HELP",
+};
+
+static bool is_followed(const char *line) {
+    size_t length = strcspn(line, " ");
+    for (unsigned i = 0; i < sizeof followed / sizeof followed[0]; i++)
+        if (length == strlen(followed[i]) && strncmp(line, followed[i], length) == 0)
+            return true;
+    return false;
+}
+
 /* One line of a reply, without its code, into words with one space between; false when it is not to be offered. */
 static bool normalise(const uint8_t *text, size_t length, char ret_line[EHLO_LINES_MAX]) {
-    static const char *const ours[] = {"XCLIENT", "XFORWARD", "AUTH", "PIPECONNECT"};
     size_t used = 0;
     bool in_keyword = true;
     for (size_t i = 0; i < length && used + 1 < EHLO_LINES_MAX; i++) {
@@ -139,10 +159,7 @@ static bool normalise(const uint8_t *text, size_t length, char ret_line[EHLO_LIN
     while (used > 0 && ret_line[used - 1] == ' ')
         used--;
     ret_line[used] = '\0';
-    for (unsigned i = 0; i < sizeof ours / sizeof ours[0]; i++)
-        if (strcspn(ret_line, " ") == strlen(ours[i]) && strncmp(ret_line, ours[i], strlen(ours[i])) == 0)
-            return false;
-    return used > 0;
+    return is_followed(ret_line);
 }
 
 void ehlo_lines_read(const uint8_t *reply, size_t length, char ret_lines[EHLO_LINES_MAX]) {
