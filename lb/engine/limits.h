@@ -151,6 +151,15 @@
 /* A session inside TLS counts as idle when its backend had the last word so long ago: the next command of a client that
  * is not idle is under way for less. */
 #define TLS_QUIET_MS 500u
+/* The same where the client's last words may have been a group of commands with content: longer than the 10 s that
+ * Postfix gathers its replies at most (smtpd(8) flushes them then), so that the next one would have come. */
+#define TLS_GROUP_QUIET_MS 12000u
+/* Inside TLS more octets than these, without the backend's word between them, may hold MAIL, RCPT, BDAT and a mail of a
+ * few lines, in records of their own. The end of a handshake with EHLO behind it is less. */
+#define TLS_COMMAND_MAX 256u
+/* A close_notify in TLS 1.3: a header of 5, its 2 octets and the type, a tag of 16 (RFC 8446 §5.2). The shortest
+ * command is 4 longer. */
+#define TLS_ALERT_MAX 24u
 /* A client in a transaction, or between two chunks, that says nothing for so long does not go on with it now. */
 #define COMMAND_QUIET_MS 2000u
 

@@ -131,12 +131,20 @@ static bool has_last_word(const struct session *session, int result) {
     return result == 0 && (!dialog_owes_reply(&session->dialog) || !session->dialog.is_in_transaction);
 }
 
+/* Where nothing can be read. A backend that goes while the client awaits its word has not finished; one that has closed
+ * with the client's farewell unread resets. */
+static enum close_reason opaque_end(const struct session *session, int result) {
+    bool is_over = client_has_ended(session) || (session->client_spoke_last && turn_is_farewell(&session->client_turn));
+    if (is_over || (result == 0 && !session->client_spoke_last))
+        return CLOSE_OPAQUE_ENDED;
+    if (is_shortage(result))
+        return CLOSE_NO_ROOM;
+    return result < 0 ? CLOSE_BACKEND_RESET : CLOSE_OPAQUE_LOST;
+}
+
 void loss_on_backend_end(struct session *session, int result) {
-    bool is_opaque = !dialog_is_clear(&session->dialog);
-    if (is_opaque && (result == 0 || client_has_ended(session)))
-        session_close(session, CLOSE_OPAQUE_ENDED);
-    else if (is_opaque)
-        session_close(session, is_shortage(result) ? CLOSE_NO_ROOM : CLOSE_BACKEND_RESET);
+    if (!dialog_is_clear(&session->dialog))
+        session_close(session, opaque_end(session, result));
     else if (dialog_has_quit(&session->dialog) && session->last_code == 221)
         session_close(session, CLOSE_DONE);
     else if (client_has_ended(session) && !dialog_awaits_server(&session->dialog))

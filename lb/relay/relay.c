@@ -59,9 +59,12 @@ static void note_offer(struct session *session, const uint8_t *reply, size_t len
         early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length), session->is_gated);
     session->offer = worker_intern_offer(session->worker, reply, length);
     dialog_note_chunking(&session->dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
+    dialog_note_prdr(&session->dialog, reply != NULL && reply_offers(reply, length, "PRDR"));
 }
 
 static void note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
+    if (event->verb == AWAITED_RECIPIENT && !event->is_unsolicited)
+        return; /* the final reply tells */
     session->last_code = event->code;
     if (event->is_unsolicited)
         return;
@@ -277,10 +280,17 @@ void flow_take(struct session *session, struct flow *flow, uint16_t received, un
     io_buffer_release(io, received);
 }
 
+/* The host may have taken a mail whose client hears a refusal, and will say it again. */
+static void close_in_doubt(struct session *session, enum close_reason reason) {
+    if (dialog_may_hide_acceptance(&session->dialog))
+        shut_down_log_doubled(session);
+    session_close(session, reason);
+}
+
 /* Behind what came before it. */
 static void end_by(struct session *session, enum shown shown) {
     if (shown == SHOWN_UNCLEAR)
-        session_close(session, CLOSE_UNCLEAR_REPLY);
+        close_in_doubt(session, CLOSE_UNCLEAR_REPLY);
     else if (shown == SHOWN_421)
         replay_begin(session, "said 421");
     else if (shown == SHOWN_JUNK)
@@ -293,7 +303,7 @@ static void forward(struct session *session, enum direction direction) {
     enum shown shown = relay_show(session, direction);
     flow->blocked = flow->offset == flow->cleared;
     if (shown == SHOWN_BARE_LINE_END || shown == SHOWN_STARTTLS_BEHIND) {
-        session_close(session, shown == SHOWN_BARE_LINE_END ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
+        close_in_doubt(session, shown == SHOWN_BARE_LINE_END ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
         return;
     }
     if (!flow->blocked) {
@@ -324,9 +334,25 @@ static void unblock_client(struct session *session) {
 
 /* --- ends --- */
 
+/* A client that closes inside TLS with its server's close_notify unread resets, be it behind its own; it has heard all
+ * that it wanted. */
+static bool has_finished_opaque(const struct session *session) {
+    uint64_t age_ms = io_now_ms(session->worker->io) - session->active_ms;
+    return session->client_spoke_last ? turn_is_farewell(&session->client_turn) : age_ms <= LAST_WORD_MS;
+}
+
+static void end_with_clients_error(struct session *session, int error) {
+    enum close_reason reason = close_reason_of_client_error(error);
+    if (!dialog_is_clear(&session->dialog))
+        session_close(session,
+                      reason == CLOSE_CLIENT_RESET && has_finished_opaque(session) ? CLOSE_OPAQUE_ENDED : reason);
+    else
+        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : reason);
+}
+
 static void on_client_end(struct session *session, int result) {
     if (result < 0) {
-        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : close_reason_of_client_error(result));
+        end_with_clients_error(session, result);
         return;
     }
     session->flows[TO_BACKEND].at_end = true;
@@ -334,9 +360,21 @@ static void on_client_end(struct session *session, int result) {
         pass_end_on(session);
 }
 
+/* What the client has said since the backend's last word: inside TLS nothing else tells what it may have been. */
+static void note_turn(struct session *session, enum direction direction, unsigned octets) {
+    const struct conn *conn = &session->client_conn;
+    bool is_clients = direction == TO_BACKEND;
+    if (is_clients && !session->client_spoke_last)
+        turn_begin(&session->client_turn, io_buffer(conn->io, conn->received_buffer)[0],
+                   dialog_phase(&session->dialog) == PHASE_TLS);
+    if (is_clients)
+        turn_add(&session->client_turn, octets);
+    session->client_spoke_last = is_clients;
+}
+
 void relay_on_received(struct session *session, enum direction direction, int result) {
     if (result > 0) {
-        session->client_spoke_last = direction == TO_BACKEND;
+        note_turn(session, direction, (unsigned)result);
         session->flows[direction].is_bulk |= (unsigned)result == IO_BUFFER_SIZE;
         take(session, direction, source_of(session, direction)->received_buffer, (unsigned)result);
         if (direction == TO_CLIENT)
@@ -368,7 +406,7 @@ static void count_sent(struct session *session, enum direction direction, unsign
 static void on_target_lost(struct session *session, enum direction direction, int result) {
     struct flow *flow = &session->flows[direction];
     if (direction == TO_CLIENT) {
-        session_close(session, dialog_has_quit(&session->dialog) ? CLOSE_DONE : close_reason_of_client_error(result));
+        end_with_clients_error(session, result);
         return;
     }
     flow->sending = 0;

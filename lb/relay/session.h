@@ -7,6 +7,7 @@
 #include "lb/engine/conn.h"
 #include "lb/engine/failure.h"
 #include "lb/relay/replay_log.h"
+#include "lb/relay/turn.h"
 #include "lb/smtp/dialog.h"
 #include "lb/smtp/ehlo.h"
 #include "lb/smtp/reply.h"
@@ -147,6 +148,7 @@ struct session {
     uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
     struct blame *blame; /* NULL: no backend has failed it */
     struct seen seen;
+    struct turn client_turn; /* in RELAY */
     uint16_t replies_to_compare;
     struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
     union {

@@ -4,7 +4,8 @@
  * Before content a 421 costs the sender no more than a later try, whatever it awaits (RFC 5321 §3.8). From the 354 on
  * the client hears nothing before the end of its content, and between that and the final reply a cut may double the
  * mail. Inside TLS nothing can be read: the session is taken for idle when the backend had the last word, nothing is on
- * its way, and some time has passed. */
+ * its way, and some time has passed; more of it where the client may have sent a group of commands with content behind
+ * them, to which the last word is not the last reply. Whoever is ended there nevertheless may double its mail. */
 #include "lb/relay/shut_down.h"
 
 #include "lb/engine/log.h"
@@ -102,6 +103,11 @@ static bool is_quiet_for(const struct session *session, uint64_t ms) {
            !session->flows[TO_CLIENT].has_buffer;
 }
 
+/* Where nothing can be read: a final reply may be owed though the backend had the last word. */
+static bool may_be_in_group(const struct session *session) {
+    return turn_may_hold_group(&session->client_turn) || dialog_may_hide_acceptance(&session->dialog);
+}
+
 static bool may_end(const struct session *session, enum moment moment) {
     switch (moment) {
     case MOMENT_NOW:
@@ -109,7 +115,8 @@ static bool may_end(const struct session *session, enum moment moment) {
     case MOMENT_QUIET_COMMAND:
         return !dialog_owes_reply(&session->dialog) && is_quiet_for(session, COMMAND_QUIET_MS);
     case MOMENT_QUIET_TLS:
-        return !session->client_spoke_last && is_quiet_for(session, TLS_QUIET_MS);
+        return !session->client_spoke_last &&
+               is_quiet_for(session, may_be_in_group(session) ? TLS_GROUP_QUIET_MS : TLS_QUIET_MS);
     case MOMENT_CONTENT: /* between two chunks nothing holds the client back */
         return !dialog_is_in_content(&session->dialog) && !dialog_owes_reply(&session->dialog) &&
                is_quiet_for(session, COMMAND_QUIET_MS);
@@ -156,7 +163,7 @@ static void find_sender(const struct session *session, char *text, size_t size) 
     }
 }
 
-static void log_possibly_doubled(const struct session *session) {
+void shut_down_log_doubled(const struct session *session) {
     char client[ADDRESS_TEXT_MAX], hello[80] = "-", sender[160] = "-";
     find_hello(session, hello, sizeof hello);
     find_sender(session, sender, sizeof sender);
@@ -170,16 +177,34 @@ static void log_possibly_doubled(const struct session *session) {
 
 /* --- one session --- */
 
-static void end(struct session *session) {
-    bool answers_quit = session->state == SESSION_RELAY && dialog_only_quit_is_open(&session->dialog);
-    session_close(session, answers_quit ? CLOSE_QUIT_ANSWERED : reason_for(session));
+/* Who has said QUIT, and heard 221 or hears it now, ends as always. */
+static enum close_reason end_reason(const struct session *session, enum moment moment) {
+    const struct dialog *dialog = &session->dialog;
+    if (moment == MOMENT_LAST_WORDS)
+        return session->gate->ending;
+    if (session->state != SESSION_RELAY || !dialog_is_clear(dialog))
+        return reason_for(session);
+    if (dialog_only_quit_is_open(dialog))
+        return CLOSE_QUIT_ANSWERED;
+    bool is_done = dialog_has_quit(dialog) && !dialog_owes_reply(dialog) && session->last_code == 221;
+    return is_done ? CLOSE_DONE : reason_for(session);
+}
+
+static bool may_double(const struct session *session, enum moment moment) {
+    if (moment == MOMENT_QUIET_TLS)
+        return session->client_spoke_last || may_be_in_group(session);
+    return moment == MOMENT_FINAL_REPLY;
+}
+
+static void end(struct session *session, enum moment moment) {
+    if (may_double(session, moment))
+        shut_down_log_doubled(session);
+    session_close(session, end_reason(session, moment));
 }
 
 /* Its time is over. Who is in the middle of content would hear the 421 behind it; a stop does not wait for that. */
 static void cut(struct session *session, enum moment moment) {
-    if (moment == MOMENT_FINAL_REPLY || (moment == MOMENT_QUIET_TLS && session->client_spoke_last))
-        log_possibly_doubled(session);
-    session_close(session, moment == MOMENT_LAST_WORDS ? session->gate->ending : reason_for(session));
+    end(session, moment);
     if (session->state == SESSION_SWALLOWING && is_stopping(session->worker))
         session_refuse(session);
 }
@@ -211,14 +236,14 @@ static bool look_at(struct sweep *sweep, struct session *session) {
     if (is_cut)
         cut(session, moment);
     else
-        end(session);
+        end(session, moment);
     return true;
 }
 
 bool session_ends_behind_reply(struct session *session) {
     if (!is_told(session) || session->state != SESSION_RELAY || moment_of(session) != MOMENT_NOW)
         return false;
-    end(session);
+    end(session, MOMENT_NOW);
     return true;
 }
 

@@ -26,6 +26,10 @@ enum stop_state {
 /* What a session is waited for: content, its final reply, TLS, others. */
 #define SHUT_DOWN_WAITS 4u
 
+/* Writes the line on a mail that its backend may accept, and its client will send again: for a session in RELAY that is
+ * about to be closed. */
+void shut_down_log_doubled(const struct session *session);
+
 /* A worker's part in it. */
 struct shut_down {
     enum stop_state state;

@@ -29,6 +29,10 @@ void dialog_note_chunking(struct dialog *dialog, bool is_offered) {
     dialog->takes_chunks = is_offered;
 }
 
+void dialog_note_prdr(struct dialog *dialog, bool is_offered) {
+    dialog->answers_each = is_offered;
+}
+
 static void stop_interpreting(struct dialog *dialog, struct dialog_event *event) {
     dialog->client_mode = CLIENT_OPAQUE;
     dialog->is_untrusted = true;
@@ -38,7 +42,7 @@ static void stop_interpreting(struct dialog *dialog, struct dialog_event *event)
 
 /* --- what awaits a reply --- */
 
-_Static_assert(AWAITED_BDAT_LAST < 32, "a verb has room in a run");
+_Static_assert(AWAITED_RECIPIENT < 32, "a verb has room in a run");
 
 static bool can_await(const struct dialog *dialog) {
     return dialog->runs_count < DIALOG_RUNS_MAX &&
@@ -258,6 +262,7 @@ static bool content_is_open(const struct dialog *dialog) {
 
 static void end_transaction(struct dialog *dialog) {
     dialog->is_in_transaction = false;
+    dialog->recipients = dialog->recipients_to_hear = 0;
     dialog->has_passed_content = content_is_open(dialog);
     dialog->phase = PHASE_EHLO;
 }
@@ -294,6 +299,7 @@ static void on_reply_to(struct dialog *dialog, uint8_t verb, uint16_t code, stru
         break;
     case VERB_RCPT:
         dialog->phase = PHASE_RCPT;
+        dialog->recipients += is_good;
         break;
     case VERB_DATA:
         on_data_reply(dialog, code);
@@ -326,9 +332,40 @@ static void on_reply_to(struct dialog *dialog, uint8_t verb, uint16_t code, stru
         dialog->phase = PHASE_QUIT;
 }
 
+/* Part of the answer to content under PRDR, behind which the final reply is still owed. */
+static bool is_for_recipient(struct dialog *dialog, uint16_t code) {
+    unsigned verb = dialog_next_answer(dialog);
+    if (verb != AWAITED_DOT && verb != AWAITED_BDAT_LAST)
+        return false;
+    if (dialog->recipients_to_hear > 0) {
+        dialog->recipients_to_hear -= code / 100 != 3;
+        return code / 100 != 3;
+    }
+    if (code != 353 || !dialog->answers_each || dialog->is_guarded)
+        return false;
+    dialog->recipients_to_hear = dialog->recipients;
+    return true;
+}
+
+/* Which command, or content, the reply answers. */
+static void match_reply(struct dialog *dialog, struct dialog_event *event) {
+    if (is_for_recipient(dialog, event->code))
+        event->verb = AWAITED_RECIPIENT;
+    else
+        event->is_unsolicited = !take_awaited(dialog, &event->verb);
+}
+
+/* A mail may have been taken, and its client will not hear of it. */
+static bool hides_acceptance(const struct dialog *dialog, const struct dialog_event *event) {
+    bool is_refusal = event->code / 100 >= 4;
+    bool is_final = event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST;
+    return !is_refusal && (event->is_unsolicited ? dialog_is_in_content(dialog) : is_final);
+}
+
 /* What the client may say behind this reply, or has said already, the server does not take for what we take it for. */
 static bool leaves_in_doubt(const struct dialog *dialog, const struct dialog_event *event) {
-    if (!event->is_unsolicited && dialog_asks_for_unknown(event->verb, event->code))
+    bool is_known = event->is_unsolicited || event->verb == AWAITED_RECIPIENT;
+    if (!is_known && dialog_asks_for_unknown(event->verb, event->code))
         return true;
     return dialog->is_guarded && dialog_guard_doubts(dialog, event);
 }
@@ -353,8 +390,9 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
         ret_event->is_unsolicited = !dialog_awaits_server(dialog);
         ret_event->verb = dialog->runs[0].verb;
     } else {
-        ret_event->is_unsolicited = !take_awaited(dialog, &ret_event->verb);
+        match_reply(dialog, ret_event);
         if (leaves_in_doubt(dialog, ret_event)) {
+            dialog->hides_acceptance = hides_acceptance(dialog, ret_event);
             stop_interpreting(dialog, ret_event);
             return length;
         }
@@ -400,7 +438,8 @@ bool dialog_has_quit(const struct dialog *dialog) {
 }
 
 bool dialog_only_quit_is_open(const struct dialog *dialog) {
-    return dialog->runs_count == 1 && dialog->runs[0].verb == VERB_QUIT && dialog->runs[0].count == 1;
+    return dialog_is_clear(dialog) && dialog->runs_count == 1 && dialog->runs[0].verb == VERB_QUIT &&
+           dialog->runs[0].count == 1;
 }
 
 bool dialog_takes_commands(const struct dialog *dialog) {
@@ -428,6 +467,10 @@ bool dialog_awaits_final_reply(const struct dialog *dialog) {
             complete += dialog->runs[i].count;
     bool last_is_incomplete = dialog->client_mode == CLIENT_CHUNK && dialog->chunk_is_last;
     return complete > last_is_incomplete;
+}
+
+bool dialog_may_hide_acceptance(const struct dialog *dialog) {
+    return dialog->hides_acceptance || dialog_awaits_final_reply(dialog);
 }
 
 bool dialog_is_between_transactions(const struct dialog *dialog) {

@@ -32,7 +32,12 @@ enum dialog_event_kind {
 };
 
 /* What a reply answers, beside commands. */
-enum dialog_awaited { AWAITED_GREETING = VERBS_COUNT, AWAITED_DOT, AWAITED_BDAT_LAST };
+enum dialog_awaited {
+    AWAITED_GREETING = VERBS_COUNT,
+    AWAITED_DOT,
+    AWAITED_BDAT_LAST,
+    AWAITED_RECIPIENT, /* PRDR: the 353 to content, and a reply for each recipient; the final one is still to come */
+};
 
 struct dialog_event {
     enum dialog_event_kind kind;
@@ -78,6 +83,8 @@ struct dialog {
     uint64_t chunk_left;
     uint32_t mails_accepted;
     uint32_t line_octets;
+    uint32_t recipients;         /* of this transaction, that the server has accepted */
+    uint32_t recipients_to_hear; /* behind a 353: replies that come before the final one */
     struct {
         uint16_t verb : 5;
         uint16_t count : 11;
@@ -99,6 +106,8 @@ struct dialog {
     bool has_passed_content : 1;  /* the point of no return of this transaction */
     bool is_guarded : 1;
     bool takes_chunks : 1;             /* the server's last EHLO offered CHUNKING */
+    bool answers_each : 1;             /* the same for PRDR */
+    bool hides_acceptance : 1;         /* interpreting stopped at what may be the server's acceptance of a mail */
     uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */
 };
 
@@ -110,6 +119,10 @@ void dialog_init(struct dialog *dialog);
 void dialog_guard(struct dialog *dialog);
 /* The server's last reply to EHLO, or to HELO, offers CHUNKING, or not. */
 void dialog_note_chunking(struct dialog *dialog, bool is_offered);
+/* The same for PRDR (draft-hall-prdr; Exim): a mail's content may be answered with 353, then a reply for each recipient
+ * that was accepted, then the final one. A guarded session does not follow that: the server's count may be another one
+ * (Exim leaves out a recipient that its ACL discards). */
+void dialog_note_prdr(struct dialog *dialog, bool is_offered);
 
 /* Each consumes octets up to and with the one that ends the next event, or all of them with DIALOG_NONE. DIALOG_BLOCKED
  * and DIALOG_STARTTLS_BEHIND consume nothing. */
@@ -129,7 +142,7 @@ bool dialog_awaits_server(const struct dialog *dialog);
 /* What the next reply answers: enum smtp_verb or enum dialog_awaited; VERB_OTHER when none is owed. */
 unsigned dialog_next_answer(const struct dialog *dialog);
 bool dialog_has_quit(const struct dialog *dialog);
-/* QUIT is the only command without its reply. */
+/* QUIT is the only command without its reply, as far as can be read. */
 bool dialog_only_quit_is_open(const struct dialog *dialog);
 /* The client's next octets are commands; they may begin in the middle of one. */
 bool dialog_takes_commands(const struct dialog *dialog);
@@ -143,6 +156,8 @@ bool dialog_is_in_content(const struct dialog *dialog);
 bool dialog_has_passed_content(const struct dialog *dialog);
 /* A mail's content is complete and the reply to it is owed: the server may have taken it already. */
 bool dialog_awaits_final_reply(const struct dialog *dialog);
+/* The same, or interpreting has stopped at a reply that may have been it, and did not go on. */
+bool dialog_may_hide_acceptance(const struct dialog *dialog);
 /* Nothing is owed, nothing begun: a 421 costs no mail. */
 bool dialog_is_between_transactions(const struct dialog *dialog);
 unsigned dialog_mails_accepted(const struct dialog *dialog);

@@ -107,3 +107,27 @@ Test(guard, a_host_that_talks_without_an_end_costs_its_own_session_only) {
     scripted_end(&talker);
     scene_end(&scene);
 }
+
+/* Exim's PRDR, which a client may ask for though it isn't offered: the host has the mail, and the client a 421. */
+Test(guard, a_mail_that_the_host_may_have_taken_is_named_when_its_reply_can_not_be_followed) {
+    struct scripted host_with_prdr = {0};
+    scene_begin(&scene, false);
+    scripted_begin(&host_with_prdr);
+    host_with_prdr.rules[0] = (struct scripted_rule){"EHLO", "250-host\r\n250-PRDR\r\n250 DSN\r\n", GOES_ON, 0};
+    host_with_prdr.rules[1] = (struct scripted_rule){".", "353 go\r\n250 user\r\n250 taken\r\n", GOES_ON, 0};
+    free(shell(NULL, "echo example.test > %s/domains", scene.dir));
+    postern_begin(&scene,
+                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
+                  "[tier strict]\ngate = on\n[backend host]\ntier = strict\naddress = 127.0.0.1:%u\n",
+                  scene.dir, host_with_prdr.port);
+    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
+    char *offer = talk_last_reply(NULL, scene.port, (const char *const[]){"220", "EHLO client.test\r\n", "250", NULL});
+    cr_assert(strstr(offer, "DSN") != NULL && strstr(offer, "PRDR") == NULL, "%s", offer);
+    free(offer);
+    talk_script("PRDR", NULL, scene.port,
+                (const char *const[]){BEGIN, "DATA\r\n", "354", "x\r\n.\r\n", "421 4.7.0", "", "closed", NULL});
+    WAIT_FOR(log_has(&scene, "mail possibly doubled: session id="), 5000);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    scripted_end(&host_with_prdr);
+    scene_end(&scene);
+}

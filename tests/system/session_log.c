@@ -1,8 +1,10 @@
 /* A session's log line names what the client heard last, and all the octets of it. */
-#include "talk.h"
+#include "hand.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct scene scene;
 static struct test_sink vm, bastion;
@@ -127,4 +129,74 @@ Test(session_log, of_a_session_refused_at_its_recipients_it_names_the_last_reply
     cr_assert_eq(info_figure(&scene, "refused_total"), 2);
     cr_assert_eq(info_figure(&scene, "sessions_total"), 2);
     scene_end(&scene);
+}
+
+/* --- inside TLS, where all that is known is who spoke last --- */
+
+static struct hand hand;
+
+static void reset(int *fd) {
+    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    close(*fd);
+    *fd = -1;
+}
+
+static void expect_end(const char *line) {
+    WAIT_FOR(log_has(&hand.scene, "session id="), 10000);
+    char *log = shell(NULL, "grep 'session id=' %s/postern.log", hand.scene.dir);
+    cr_assert(strstr(log, line) != NULL, "%s\nwanted: %s", log, line);
+    free(log);
+    hand_end(&hand);
+}
+
+static void begin_in_tls(const char *clients_last) {
+    hand_begin(&hand, "");
+    hand_session(&hand, HAND_TLS);
+    if (clients_last[0] == '\0')
+        return;
+    hand_client_says(&hand, clients_last);
+    hand_await(&hand, clients_last);
+}
+
+Test(session_log, a_client_that_closes_inside_tls_with_the_last_octets_unread_has_finished) {
+    begin_in_tls("");
+    hand_say(&hand, "\x17"
+                    "221 and close_notify\r\n");
+    hand_client_hears(&hand, "\x17");
+    reset(&hand.client.fd);
+    expect_end("end=-- ");
+}
+
+Test(session_log, a_client_that_resets_inside_tls_behind_its_farewell_has_finished) {
+    begin_in_tls("\x15\x03\x03"
+                 "bye");
+    reset(&hand.client.fd);
+    expect_end("end=-- ");
+}
+
+Test(session_log, a_client_that_resets_inside_tls_while_it_speaks_has_not_finished) {
+    begin_in_tls("\x17the beginning of content, which is longer than any alert");
+    reset(&hand.client.fd);
+    expect_end("end=CR reason=\"the client reset");
+}
+
+Test(session_log, a_backend_that_dies_inside_tls_while_the_client_awaits_it_has_not_finished) {
+    begin_in_tls("\x17the end of content, which is longer than any alert");
+    close(hand.fd);
+    hand.fd = -1;
+    expect_end("end=SR reason=\"the backend ended inside TLS");
+}
+
+Test(session_log, a_backend_that_closes_with_the_clients_farewell_unread_has_finished) {
+    begin_in_tls("\x15\x03\x03"
+                 "bye");
+    reset(&hand.fd);
+    expect_end("end=-- ");
+}
+
+Test(session_log, a_backend_that_closes_inside_tls_behind_its_own_last_word_has_finished) {
+    begin_in_tls("");
+    close(hand.fd);
+    hand.fd = -1;
+    expect_end("end=-- ");
 }

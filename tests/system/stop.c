@@ -159,6 +159,105 @@ Test(stop, a_session_inside_tls_whose_client_awaits_an_answer_is_waited_for) {
     hand_end(&hand);
 }
 
+/* More than a command: a group with content, as Exim sends it, whose replies trickle in. */
+static void say_group(void) {
+    char group[601];
+    memset(group, 'g', sizeof group - 1);
+    group[0] = '\x17';
+    memcpy(group + sizeof group - 5, "LAST", 5);
+    hand_client_says(&hand, group);
+    hand_await(&hand, "LAST");
+    hand_say(&hand, "\x17mail ok\r\n");
+    hand_client_hears(&hand, "\x17mail ok");
+}
+
+Test(stop, a_group_inside_tls_is_waited_for_between_its_replies) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_TLS);
+    say_group();
+    hand_stop(&hand);
+    WAIT_FOR(log_has(&hand.scene, "1 inside STARTTLS"), 10000);
+    hand_say(&hand, "\x17taken\r\n");
+    hand_client_hears(&hand, "\x17taken");
+    close(hand.fd); /* the client has said QUIT, for all that is known */
+    hand.fd = -1;
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_group_inside_tls_that_is_ended_is_named) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_TLS);
+    say_group();
+    free(ctl(&hand.scene, NULL, "shutdown sessions server vm1"));
+    WAIT_FOR(server_figure(&hand.scene, "vm1", "sessions") == 0, 30000);
+    hand_client_hears(&hand, "closed");
+    cr_assert(log_has(&hand.scene, "mail possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_session_that_has_ended_by_quit_is_not_logged_as_cut) {
+    hand_begin(&hand, PATIENT);
+    hand_session(&hand, HAND_DOT);
+    hand_client_says(&hand, "QUIT\r\n");
+    hand_await(&hand, "QUIT\r\n");
+    hand_stop(&hand);
+    hand_say(&hand, "250 2.0.0 queued\r\n221 2.0.0 Bye\r\n");
+    hand_client_hears(&hand, "250 2.0.0 queued");
+    hand_client_hears(&hand, "221 2.0.0");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    cr_assert(log_has(&hand.scene, "mails=1 code=221 phase=quit vetted=no replays=0 end=-- "));
+    hand_end(&hand);
+}
+
+/* --- content that is answered for each recipient (PRDR) --- */
+
+static void begin_prdr(const char *offer, const char *mail) {
+    hand_begin(&hand, PATIENT);
+    talk_begin(&hand.client, NULL, hand.scene.port);
+    hand_take(&hand);
+    hand_say(&hand, "220 vm1\r\n");
+    hand_client_hears(&hand, "220");
+    hand_exchange(&hand, "EHLO client.test\r\n", offer);
+    hand_exchange(&hand, mail, "250 2.1.0 Ok\r\n");
+    hand_exchange(&hand, "RCPT TO:<ann@example.test>\r\n", "250 2.1.5 Ok\r\n");
+    hand_exchange(&hand, "RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Ok\r\n");
+    hand_exchange(&hand, "DATA\r\n", "354 go\r\n");
+    hand_client_says(&hand, "x\r\n.\r\nQUIT\r\n");
+    hand_await(&hand, "QUIT\r\n");
+    hand_say(&hand, "353 each for himself\r\n");
+    hand_client_hears(&hand, "353");
+}
+
+Test(stop, a_mail_that_is_answered_for_each_recipient_is_waited_for_up_to_its_final_reply) {
+    begin_prdr("250-vm1\r\n250 PRDR\r\n", "MAIL FROM:<a@client.test> PRDR\r\n");
+    hand_stop(&hand);
+    WAIT_FOR(log_has(&hand.scene, "1 whose mail awaits its final reply"), 10000);
+    hand_say(&hand, "250 ann\r\n550 bob\r\n");
+    hand_client_hears(&hand, "250 ann");
+    hand_client_hears(&hand, "550 bob");
+    hand_say(&hand, "250 taken for some\r\n");
+    hand_client_hears(&hand, "250 taken");
+    hand_client_hears(&hand, "221 2.0.0");
+    hand_client_hears(&hand, "closed");
+    hand_expect_exit(&hand, 5000);
+    cr_assert(log_has(&hand.scene, "mails=1 "));
+    cr_assert(!log_has(&hand.scene, "possibly doubled"));
+    hand_end(&hand);
+}
+
+Test(stop, a_final_reply_that_can_not_be_followed_is_waited_for_and_not_taken_for_the_end) {
+    begin_prdr("250-vm1\r\n250 DSN\r\n", "MAIL FROM:<a@client.test>\r\n");
+    free(ctl(&hand.scene, NULL, "shutdown sessions server vm1"));
+    WAIT_FOR(server_figure(&hand.scene, "vm1", "sessions") == 0, 30000);
+    hand_client_hears(&hand, "closed");
+    cr_assert(log_has(&hand.scene, "mail possibly doubled"));
+    hand_end(&hand);
+}
+
 Test(stop, a_client_that_connects_meanwhile_hears_421_or_is_refused) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct test_sink sink;

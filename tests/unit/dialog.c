@@ -368,3 +368,52 @@ Test(dialog, a_mail_may_have_been_taken_from_its_last_octet_to_its_final_reply) 
         7);
     cr_assert(dialog_awaits_final_reply(&dialog), "of the first, whatever becomes of the second");
 }
+
+/* Three recipients of which one is refused, and a mail of which the content is complete. */
+#define TWO_OF_THREE                                                                                                   \
+    "CMAIL FROM:<a@b> PRDR\r\nRCPT TO:<1@e>\r\nRCPT TO:<2@e>\r\nRCPT TO:<3@e>\r\n",                                    \
+        "S250 1\r\n250 2\r\n550 3\r\n250 4\r\n"
+
+static void run_prdr(const char *const *script, size_t step) {
+    run(SCRIPT(GREETED), step);
+    dialog_note_prdr(&dialog, true);
+    for (; *script != NULL; script++)
+        feed((*script)[0], *script + 1, strlen(*script + 1), step);
+}
+
+Test(dialog, a_353_under_prdr_is_followed_by_a_reply_for_each_recipient_and_the_final_one) {
+    for (size_t step = 1; step < 40; step++) {
+        run_prdr(SCRIPT(TWO_OF_THREE, "CBDAT 4 LAST\r\nabcdQUIT\r\n", "S353 go\r\n250 1\r\n"), step);
+        cr_assert(dialog_is_clear(&dialog) && dialog_awaits_final_reply(&dialog));
+        cr_assert_not(dialog_only_quit_is_open(&dialog));
+        feed('S', "550 3\r\n", 7, step);
+        cr_assert(dialog_awaits_final_reply(&dialog) && dialog_mails_accepted(&dialog) == 0);
+        feed('S', "250 ok\r\n", 8, step);
+        cr_assert(!dialog_awaits_final_reply(&dialog) && dialog_mails_accepted(&dialog) == 1);
+        cr_assert(dialog_only_quit_is_open(&dialog));
+    }
+}
+
+Test(dialog, a_mail_under_prdr_may_be_answered_as_any_other_and_the_next_one_is_counted_anew) {
+    run_prdr(SCRIPT(TWO_OF_THREE, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S250 ok\r\n", RECIPIENT, "CDATA\r\n",
+                    "S354 go\r\n", "Cx\r\n.\r\n", "S353 go\r\n250 1\r\n"),
+             5);
+    cr_assert(dialog_awaits_final_reply(&dialog) && dialog_mails_accepted(&dialog) == 1);
+    feed('S', "550 none\r\n", 10, 5);
+    cr_assert(dialog_is_between_transactions(&dialog) && dialog_mails_accepted(&dialog) == 1);
+}
+
+Test(dialog, a_421_among_the_replies_of_prdr_ends_them_all) {
+    run_prdr(SCRIPT(TWO_OF_THREE, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S353 go\r\n421 no\r\n"), 5);
+    dialog_accept_421(&dialog);
+    cr_assert_not(dialog_owes_reply(&dialog));
+    cr_assert(dialog_is_between_transactions(&dialog));
+}
+
+Test(dialog, a_353_that_was_not_offered_may_hide_that_a_mail_was_taken) {
+    run(SCRIPT(GREETED, TWO_OF_THREE, "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\nQUIT\r\n", "S353 go\r\n"), 5);
+    cr_assert(!dialog_is_clear(&dialog) && dialog_may_hide_acceptance(&dialog));
+    cr_assert_not(dialog_only_quit_is_open(&dialog), "what can't be read isn't known to be all");
+    run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S250 go\r\n"), 5);
+    cr_assert_not(dialog_may_hide_acceptance(&dialog));
+}

@@ -113,3 +113,16 @@ Test(dialog_guard, it_begins_in_mid_session) {
     dialog_feed_client(&dialog, (const uint8_t *)"DATA\r\n", 6, &event);
     cr_assert_eq(event.kind, DIALOG_UNTRUSTED);
 }
+
+Test(dialog_guard, where_a_host_may_have_taken_a_mail_that_is_known) {
+    static const char mail[] = "CMAIL FROM:<> PRDR\r\nRCPT TO:<a@b>\r\n";
+    cr_assert_not(
+        FOLLOWS(GREETED, mail, "S250 1\r\n250 2\r\n", "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S353 go\r\n"));
+    cr_assert(dialog_may_hide_acceptance(&dialog));
+    cr_assert_not(FOLLOWS(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n", "S250 taken\r\n"));
+    cr_assert(dialog_may_hide_acceptance(&dialog), "it has seen an end of content");
+    cr_assert_not(FOLLOWS(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n", "S552 too much\r\n"));
+    cr_assert_not(dialog_may_hide_acceptance(&dialog));
+    cr_assert_not(FOLLOWS(GREETED, RECIPIENT, "CBDAT 2 LAST\r\nabMAIL\nx"));
+    cr_assert(dialog_may_hide_acceptance(&dialog), "its final reply is still owed");
+}
