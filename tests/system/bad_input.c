@@ -143,7 +143,7 @@ Test(bad_input, every_mistake_of_a_configuration_is_named_at_once_with_its_line)
     static const char *const said[] = {
         ":3: [global] hostnam: unknown option; did you mean hostname?", ":5: [listen mx] address: \"1.2.3.4:99999\"",
         ":7: [tier a] rise: \"0\" is wrong; allowed: a number from 1 to 64",
-        ":8: [backend b] tier: there is no [tier c]", ":11: [nonsense]: unknown section"};
+        ":9: [backend b] tier: there is no [tier c]", ":11: [nonsense]: unknown section"};
     for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++)
         cr_assert(strstr(text, said[i]) != NULL, "not said: %s in\n%s", said[i], text);
     free(text);

@@ -32,6 +32,7 @@ Test(demo, every_command_that_make_run_prints_works_and_ctrl_c_ends_all_of_it) {
     snprintf(port, sizeof port, "%u", scene.port);
     pid_t demo = spawn(&scene, "demo.log", (const char *const[]){"setsid", "bench/demo", scene.build, port, NULL});
     WAIT_FOR(file_has(&scene, "demo.log", " serves with "), 15000);
+    cr_assert_not(file_has(&scene, "demo.log", "sed: "), "what a newcomer sees first is no error");
     run_printed(&scene, "a mail");
     run_printed(&scene, "a drain");
     run_printed(&scene, "vm2 hangs");
