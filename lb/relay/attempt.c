@@ -322,8 +322,8 @@ int attempt_start(struct session *session, const struct view_member *member, str
 void attempt_leave(struct attempt *attempt) {
     attempt->session = NULL;
     attempt->is_committed = false;
-    if (conn_is_open(&attempt->conn) && !attempt->conn.send_armed && !attempt->has_buffer &&
-        !attempt->worker->is_stopping) {
+    if (conn_is_open(&attempt->conn) && !attempt->conn.send_armed && !attempt->conn.recv_armed &&
+        !attempt->has_buffer && !attempt->worker->is_stopping) {
         join_orphans(attempt);
         say_quit(attempt);
     } else {

@@ -12,6 +12,13 @@ static uint64_t quiet_ms(const struct session *session) {
     return io_now_ms(session->worker->io) - session->active_ms;
 }
 
+/* How long ago the backend has said the last that it was asked for; what the client says meanwhile does not count,
+ * since it can say half a line, or an octet of content, whenever it likes. */
+static uint64_t since_reply_ms(const struct session *session) {
+    uint64_t from_ms = session->has_replied ? session->replied_ms : session->relay_ms;
+    return io_now_ms(session->worker->io) - from_ms;
+}
+
 static bool client_has_ended(const struct session *session) {
     return session->flows[TO_BACKEND].at_end;
 }
@@ -35,7 +42,7 @@ static bool is_backends_doing(const struct session *session) {
     is_unheard |= conn_waits_for_buffer(&session->attempt->conn);
     if (!dialog_is_clear(&session->dialog) || client_has_ended(session) || has_just_refused(session) || is_unheard)
         return false;
-    return is_asked || quiet_ms(session) < SILENT_END_MS;
+    return is_asked || since_reply_ms(session) < SILENT_END_MS;
 }
 
 /* The step that the backend did not pass: that of the oldest command without a reply, else the next one to come. */
@@ -96,9 +103,11 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event) {
     const struct enhanced_code *enhanced = &event->enhanced;
     bool is_verdict = enhanced->class == 4 && enhanced->subject == 7;
     bool is_asked = !event->is_unsolicited || session->dialog.has_passed_content;
+    /* Servers take so many mails in a connection, and no more (Exim's smtp_accept_max_per_connection). */
+    bool is_recycled = dialog_mails_accepted(&session->dialog) > 0;
     /* To a client that has left, or was idle, it is the answer. */
     bool is_answer = !is_asked && (client_has_ended(session) || quiet_ms(session) >= IDLE_421_MS);
-    if (is_asked && !is_verdict && is_backends_doing(session))
+    if (is_asked && !is_verdict && !is_recycled && is_backends_doing(session))
         hold_against_backend(session);
     if (!is_verdict && !is_answer && replay_is_possible(session)) {
         session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;

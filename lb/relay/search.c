@@ -171,8 +171,10 @@ void session_on_attempt_failed(struct attempt *attempt, enum failure failure, co
     if (session->attempt == attempt)
         session->attempt = session->hedge;
     session->hedge = NULL;
-    attempt->session = NULL;
-    attempt_close(attempt);
+    if (failure == FAILURE_OF_NOBODY) /* it has done nothing to be left without a word */
+        attempt_leave(attempt);
+    else
+        attempt_close(attempt);
     if (session->attempt != NULL) {
         if (failure != FAILURE_SHORTAGE)
             hedge(session);

@@ -1,0 +1,84 @@
+/* Whose doing an end is, by what the backend had said and when: a server that tires of a client which dribbles, or that
+ * takes so many mails in a connection, has not failed; one that hangs up right behind its reply has. */
+#include "postfix.h"
+#include "two_hosts.h"
+
+#include <string.h>
+
+#define DRIBBLES_MAX 60u
+
+static void begin_session(struct talk *talk, const char *source, unsigned port) {
+    talk_begin(talk, source, port);
+    talk_expect(talk, "220 ");
+    talk_say(talk, HELLO, sizeof HELLO - 1);
+    talk_expect(talk, "250");
+}
+
+static void begin_transaction(struct talk *talk) {
+    talk_say(talk, "MAIL FROM:<a@client.test>\r\n", 27);
+    talk_expect(talk, "250");
+    talk_say(talk, "RCPT TO:<user@example.test>\r\n", 29);
+    talk_expect(talk, "250");
+    talk_say(talk, "DATA\r\n", 6);
+    talk_expect(talk, "354");
+}
+
+/* As Postfix does it by default under stress: a deadline for the whole of a request, not for each octet. */
+Test(blame_pace, content_that_a_client_dribbles_is_held_against_nobody) {
+    struct scene scene;
+    struct test_postfix host;
+    struct talk talk;
+    const char *reply = "silent";
+    scene_begin(&scene, false);
+    postfix_begin(&scene, &host, "host", false, "smtpd_timeout = 6s\nsmtpd_per_request_deadline = yes\n");
+    postern_begin(&scene, "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
+                  host.port);
+    begin_session(&talk, "127.0.0.9", scene.port);
+    begin_transaction(&talk);
+    for (unsigned i = 0; i < DRIBBLES_MAX && strcmp(reply, "silent") == 0; i++) {
+        talk_say(&talk, "x", 1);
+        reply = talk_hear(&talk, 250);
+    }
+    cr_assert_eq(strncmp(reply, "421 4.4.2", 9), 0, "%s", reply);
+    cr_assert_eq(server_figure(&scene, "vm1", "failures"), 0);
+    talk_end(&talk);
+    postfix_end(&host);
+    scene_end(&scene);
+}
+
+static void take_mail(struct talk *talk) {
+    talk_say(talk, "x: y\r\n\r\n.\r\n", 11);
+    talk_expect(talk, "250");
+}
+
+/* As Exim with smtp_accept_max_per_connection. */
+Test(blame_pace, a_server_that_takes_so_many_mails_in_a_connection_has_not_failed) {
+    struct two_hosts site;
+    struct talk talk;
+    two_hosts_begin(&site, "");
+    site.first.rules[0] = (struct scripted_rule){"MAIL FROM:<second", "421 too many messages\r\n", HANGS_UP, 0};
+    begin_session(&talk, NULL, site.scene.port);
+    begin_transaction(&talk);
+    take_mail(&talk);
+    talk_say(&talk, "MAIL FROM:<second@client.test>\r\n", 32);
+    talk_expect(&talk, "250");
+    cr_assert_eq(atomic_load(&site.second.sessions), 1);
+    cr_assert_eq(server_figure(&site.scene, "vm1", "failures"), 0);
+    talk_end(&talk);
+    two_hosts_end(&site);
+}
+
+Test(blame_pace, a_server_that_hangs_up_right_behind_its_reply_has_failed) {
+    struct two_hosts site;
+    struct talk talk;
+    two_hosts_begin(&site, "");
+    site.first.rules[0] = (struct scripted_rule){"EHLO", "", HANGS_UP, 1};
+    begin_session(&talk, NULL, site.scene.port);
+    WAIT_FOR(log_has(&site.scene, "it is replayed"), 5000);
+    begin_transaction(&talk);
+    take_mail(&talk);
+    cr_assert_eq(atomic_load(&site.second.mails), 1);
+    cr_assert_eq(server_figure(&site.scene, "vm1", "failures"), 1);
+    talk_end(&talk);
+    two_hosts_end(&site);
+}
