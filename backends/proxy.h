@@ -3,7 +3,7 @@
 #ifndef POSTERN_BACKENDS_PROXY_H
 #define POSTERN_BACKENDS_PROXY_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>

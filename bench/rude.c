@@ -3,7 +3,7 @@
  * Plain sockets on epoll, since the kinds are about what a ring does not do: a reset, a half-close, a reader that reads
  * nothing. */
 #include "bench/chance.h"
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

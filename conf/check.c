@@ -2,7 +2,7 @@
 #include "conf/check.h"
 
 #include "conf/limits.h"
-#include "conf/own_address.h"
+#include "conf/own_listener.h"
 #include "conf/text_form.h"
 
 #include <stdarg.h>

@@ -3,9 +3,9 @@
 
 #include "conf/limits.h"
 #include "conf/options.h"
-#include "conf/own_address.h"
-#include "conf/plain_text.h"
+#include "conf/own_listener.h"
 #include "conf/text_form.h"
+#include "lb/base/plain_text.h"
 
 #include <errno.h>
 #include <fcntl.h>

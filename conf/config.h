@@ -5,7 +5,8 @@
 #ifndef POSTERN_CONF_CONFIG_H
 #define POSTERN_CONF_CONFIG_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
+#include "lb/base/word_list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,16 +22,6 @@ enum backend_admin { BACKEND_READY, BACKEND_DRAIN, BACKEND_MAINT };
 enum refuse { REFUSE_GREETING, REFUSE_RCPT };
 enum clean_evidence { CLEAN_EVIDENCE_REPLY, CLEAN_EVIDENCE_FEED };
 enum dnslist_action { DNSLIST_VETO, DNSLIST_HALVE };
-
-struct address_list {
-    struct address *items; /* owned */
-    size_t count;
-};
-
-struct word_list {
-    char **items; /* owned, each NUL-terminated */
-    size_t count;
-};
 
 /* `events` in any `period_ms`; events == 0 is off. */
 struct rate {

@@ -14,13 +14,4 @@
 #define CONFIG_DELIMITERS_MAX 8u   /* of recipient-delimiter */
 #define CONFIG_LIST_MAX       64u  /* addresses, networks or words of one option */
 
-/* Files that postern.ini names: lines of at most CONFIG_LINE_MAX octets, so many of them that a wrong file cannot eat
- * the memory. A recipients-file may hold a million addresses and comments beside them; an address takes about 70 octets
- * in memory (its text, mostly 30, and a slot of 12 in a table that is a quarter to a half full), 700 at the very most:
- * 64 + 1 + 255 of text, doubled while it grows. */
-#define CONFIG_LINES_MAX            1000000u
-#define CONFIG_RECIPIENTS_LINES_MAX 2000000u
-/* Mistakes of one file that are written out; of the others the number. */
-#define CONFIG_MISTAKES_SAID_MAX 1000u
-
 #endif

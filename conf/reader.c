@@ -7,8 +7,8 @@
 #include "conf/check.h"
 #include "conf/limits.h"
 #include "conf/options.h"
-#include "conf/plain_text.h"
 #include "conf/text_form.h"
+#include "lb/base/plain_text.h"
 
 #include <assert.h>
 #include <errno.h>

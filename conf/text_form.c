@@ -1,8 +1,9 @@
 /* One row a form. */
 #include "conf/text_form.h"
 
-#include "conf/address.h"
 #include "conf/limits.h"
+#include "lb/base/address.h"
+#include "lb/base/domain_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,31 +11,8 @@
 
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
-#define LABEL_MAX     63u
-#define DOMAIN_MAX    253u
 #define USER_NAME_MAX 32u  /* useradd(8) */
 #define MAILBOX_MAX   250u /* what a probe has room for */
-
-static bool is_label(const char *text, size_t length) {
-    return length > 0 && length <= LABEL_MAX && text[0] != '-' && text[length - 1] != '-' &&
-           strspn(text, LETTERS DIGITS "-_") >= length;
-}
-
-bool text_is_domain(const char *text, size_t length) {
-    bool has_letter = false;
-    if (length == 0 || length > DOMAIN_MAX)
-        return false;
-    for (size_t i = 0; i < length; i++)
-        has_letter |= text[i] != '.' && strchr(DIGITS, text[i]) == NULL;
-    for (size_t from = 0; from <= length;) {
-        const char *dot = memchr(text + from, '.', length - from);
-        size_t end = dot == NULL ? length : (size_t)(dot - text);
-        if (!is_label(text + from, end - from))
-            return false;
-        from = end + 1;
-    }
-    return has_letter;
-}
 
 bool text_is_keyword(const char *text) {
     size_t length = strlen(text);
@@ -47,7 +25,7 @@ bool text_is_keyword(const char *text) {
 static bool is_hostname(const char *text) {
     size_t length = strlen(text);
     struct cidr address;
-    char host[DOMAIN_MAX + 1];
+    char host[DOMAIN_NAME_MAX + 1];
     if (text[0] != '[')
         return text_is_domain(text, length);
     bool is_ipv6 = strncasecmp(text, "[IPv6:", 6) == 0;

@@ -12,9 +12,6 @@ bool text_form_is_good(enum option_type type, const char *text);
 /* "an absolute path without blanks", for messages and the man page. */
 const char *text_form_name(enum option_type type);
 
-/* Labels of 1 to 63 letters, digits, - and _ (which too many real names have), no - at their ends, 253 octets at most,
- * and not numbers alone (RFC 1035 §2.3.1, RFC 1123 §2.1). `length` without a dot at the end. */
-bool text_is_domain(const char *text, size_t length);
 /* A keyword of a reply to EHLO: letters, digits and -, a letter or digit first (RFC 5321 §4.1.1.1). */
 bool text_is_keyword(const char *text);
 

@@ -1,9 +1,10 @@
 /* Values: from text into a field of its type, and back. Each parser leaves the old value alone when the text is wrong.
  * What is allowed is said by option_describe(), so that every message about an option says the same. */
-#include "conf/endpoint.h"
 #include "conf/limits.h"
 #include "conf/options.h"
 #include "conf/text_form.h"
+#include "lb/base/domain_name.h"
+#include "lb/base/endpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -166,23 +167,8 @@ static bool take_cidr(void *list, const char *word, uint16_t port) {
 }
 
 static bool take_word(void *list, const char *word, uint16_t port) {
-    struct word_list *words = list;
     (void)port;
-    char *copy = strdup(word);
-    char **item = copy == NULL ? NULL : grow((void **)&words->items, &words->count, sizeof *item);
-    if (item == NULL) {
-        free(copy);
-        return false;
-    }
-    *item = copy;
-    return true;
-}
-
-static void free_words(struct word_list *words) {
-    for (size_t i = 0; i < words->count; i++)
-        free(words->items[i]);
-    free(words->items);
-    *words = (struct word_list){0};
+    return word_list_add(list, word, NULL) == 0;
 }
 
 /* --- a backend's address --- */
@@ -400,7 +386,7 @@ void option_finish(const struct option *option, void *section_data) {
         break;
     }
     case OPTION_WORDS:
-        free_words(field);
+        word_list_finish(field);
         break;
     case OPTION_ENDPOINT:
         free(((struct config_backend *)section_data)->host);

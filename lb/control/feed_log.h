@@ -7,7 +7,7 @@
 
 #include "lb/reputation/score.h"
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 enum feed_event_kind {
     FEED_NOTHING,

@@ -1,7 +1,7 @@
 /* Lines and their codes; OpenSSL does the arithmetic. */
 #include "lb/control/feedback_wire.h"
 
-#include "conf/plain_text.h"
+#include "lb/base/plain_text.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

@@ -12,7 +12,7 @@
 
 #include "lb/reputation/score.h"
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <stdint.h>
 #include <stdio.h>

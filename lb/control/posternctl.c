@@ -1,6 +1,6 @@
 /* posternctl: sends its words to the control socket and prints the answer. Exit status: 0; 1 when the answer is an
  * error (printed on stderr); 2 for wrong usage or when no postern answers. */
-#include "conf/plain_text.h"
+#include "lb/base/plain_text.h"
 #include "lb/control/feed.h"
 
 #include <errno.h>

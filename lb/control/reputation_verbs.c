@@ -1,5 +1,5 @@
 /* What operators tell the reputation: the outcome of a mail, a decision of their own, whole tables as CSV. */
-#include "conf/endpoint.h"
+#include "lb/base/endpoint.h"
 #include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 

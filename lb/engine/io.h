@@ -7,7 +7,7 @@
 #ifndef POSTERN_ENGINE_IO_H
 #define POSTERN_ENGINE_IO_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 #include "lb/engine/container.h"
 #include "lb/engine/limits.h"
 #include "lb/engine/timer.h"

@@ -2,8 +2,7 @@
  * that a client is found by one search for each length of network that there is. */
 #include "lb/gate/access_table.h"
 
-#include "conf/limits.h"
-#include "conf/line_file.h"
+#include "lb/base/line_file.h"
 #include "lb/smtp/domain.h"
 
 #include <ctype.h>
@@ -102,7 +101,7 @@ struct reading {
     bool is_blank;
     unsigned begun; /* the logical line's first */
     size_t length;  /* of `text` so far; 0: none */
-    char text[CONFIG_LINE_MAX + 1];
+    char text[LINE_FILE_LINE_MAX + 1];
 };
 
 static void *grow(void *items, size_t count, size_t *room, size_t bytes) {
@@ -235,8 +234,8 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
         result = end_entry(reading);
         reading->begun = lines->line;
     }
-    if (reading->length + length > CONFIG_LINE_MAX) {
-        line_file_say(lines, "longer than %u octets with the lines that it continues", CONFIG_LINE_MAX);
+    if (reading->length + length > LINE_FILE_LINE_MAX) {
+        line_file_say(lines, "longer than %u octets with the lines that it continues", LINE_FILE_LINE_MAX);
         return result;
     }
     memcpy(reading->text + reading->length, line, length + 1);
@@ -253,7 +252,7 @@ int access_table_read(const char *path, FILE *errors, struct access_table *ret_t
     if (reading == NULL)
         return -ENOMEM;
     reading->lines = (struct line_file){
-        .path = path, .errors = errors, .lines_max = CONFIG_LINES_MAX, .take = take_line, .end = end_lines};
+        .path = path, .errors = errors, .lines_max = LINE_FILE_LINES_MAX, .take = take_line, .end = end_lines};
     reading->is_blank = true;
     int result = line_file_read(&reading->lines);
     if (result < 0) {

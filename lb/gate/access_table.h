@@ -14,7 +14,7 @@
 #ifndef POSTERN_GATE_ACCESS_TABLE_H
 #define POSTERN_GATE_ACCESS_TABLE_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 #include "lb/gate/access_action.h"
 #include "lb/gate/text_map.h"
 

@@ -1,8 +1,7 @@
 /* Domains as they are asked for: in lower case, no dot at the end. */
 #include "lb/gate/domain_table.h"
 
-#include "conf/limits.h"
-#include "conf/line_file.h"
+#include "lb/base/line_file.h"
 #include "lb/smtp/domain.h"
 
 #include <ctype.h>
@@ -38,7 +37,7 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
 
 int domain_table_read(const char *path, FILE *errors, struct text_map *ret_domains) {
     struct reading reading = {
-        .lines = {.path = path, .errors = errors, .lines_max = CONFIG_LINES_MAX, .take = take_line}};
+        .lines = {.path = path, .errors = errors, .lines_max = LINE_FILE_LINES_MAX, .take = take_line}};
     int result = line_file_read(&reading.lines);
     if (result < 0)
         text_map_finish(&reading.domains);

@@ -1,8 +1,7 @@
 /* Addresses as local part without quotes, @, domain, in lower case; the last @ parts them, since no domain has one. */
 #include "lb/gate/recipient_table.h"
 
-#include "conf/limits.h"
-#include "conf/line_file.h"
+#include "lb/base/line_file.h"
 #include "lb/smtp/path.h"
 
 #include <ctype.h>
@@ -11,6 +10,10 @@
 #include <strings.h>
 
 #define ADDRESS_MAX (SMTP_LOCAL_PART_MAX + 1 + SMTP_DOMAIN_MAX)
+/* A million addresses and comments beside them. An address takes about 70 octets in memory (its text, mostly 30, and a
+ * slot of 12 in a table that is a quarter to a half full), 700 at the very most: 64 + 1 + 255 of text, doubled while it
+ * grows. */
+#define RECIPIENT_LINES_MAX 2000000u
 
 struct reading {
     struct line_file lines;
@@ -73,7 +76,7 @@ static const char *parse_recipient(const char *text, size_t length, struct smtp_
 
 static int take_line(struct line_file *lines, char *line, size_t length) {
     struct reading *reading = (struct reading *)lines; /* its first member */
-    char path_text[CONFIG_LINE_MAX + 3], key[ADDRESS_MAX];
+    char path_text[LINE_FILE_LINE_MAX + 3], key[ADDRESS_MAX];
     struct smtp_path path;
     (void)length;
     line += strspn(line, " \t");
@@ -99,7 +102,7 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
 
 int recipient_table_read(const char *path, FILE *errors, struct text_map *ret_recipients) {
     struct reading reading = {
-        .lines = {.path = path, .errors = errors, .lines_max = CONFIG_RECIPIENTS_LINES_MAX, .take = take_line}};
+        .lines = {.path = path, .errors = errors, .lines_max = RECIPIENT_LINES_MAX, .take = take_line}};
     int result = line_file_read(&reading.lines);
     if (result < 0)
         text_map_finish(&reading.recipients);

@@ -4,7 +4,7 @@
 #define POSTERN_REPUTATION_ACCESS_H
 
 #include "conf/config.h"
-#include "conf/network_file.h"
+#include "lb/base/network_file.h"
 #include "lb/engine/snapshot.h"
 
 struct access {

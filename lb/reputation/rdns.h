@@ -2,7 +2,7 @@
 #ifndef POSTERN_REPUTATION_RDNS_H
 #define POSTERN_REPUTATION_RDNS_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #ifndef POSTERN_REPUTATION_TABLE_H
 #define POSTERN_REPUTATION_TABLE_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 #include "lb/reputation/score.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* Addresses and networks: what is taken is written in a form that is taken again and means the same. */
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
 /* A file of networks, as an operator or a script may leave it. */
-#include "conf/network_file.h"
+#include "lb/base/network_file.h"
 
 #include "tests/fuzz/fuzz.h"
 

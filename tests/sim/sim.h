@@ -4,7 +4,7 @@
 #define POSTERN_TESTS_SIM_H
 
 #include "bench/chance.h"
-#include "conf/address.h"
+#include "lb/base/address.h"
 #include "lb/engine/io.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* Addresses and networks as operators write them. */
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Addresses with a port, or without one: what can be read in two ways is not taken for one of them. */
-#include "conf/endpoint.h"
+#include "lb/base/endpoint.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

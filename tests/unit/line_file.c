@@ -1,6 +1,5 @@
 /* The reader of an operator's files: what it makes of lines, and that no file can eat the memory. */
-#include "conf/line_file.h"
-#include "conf/limits.h"
+#include "lb/base/line_file.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -63,7 +62,7 @@ Test(line_file, a_line_of_any_length_and_a_nul_are_mistakes_at_their_line) {
     struct seen seen;
     char *text = malloc(100000);
     memset(text, 'x', 100000);
-    text[CONFIG_LINE_MAX] = '\n'; /* just fits */
+    text[LINE_FILE_LINE_MAX] = '\n'; /* just fits */
     text[99990] = '\n';
     memcpy(text + 99991, "a\0b\nlast\n", 9);
     cr_assert_eq(read_octets(text, 100000, 10, &seen), -EINVAL);

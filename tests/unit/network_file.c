@@ -1,5 +1,5 @@
 /* The allow-file: what it admits, and that a mistake in it admits nobody by accident. */
-#include "conf/network_file.h"
+#include "lb/base/network_file.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* What is not seen, or looks like something else, is found wherever it stands. */
-#include "conf/plain_text.h"
+#include "lb/base/plain_text.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,18 +1,23 @@
-/* Reads the text files that postern.ini names, line by line, within bounds: those of the lists in network_file.h and of
- * the gate's tables. */
-#ifndef POSTERN_CONF_LINE_FILE_H
-#define POSTERN_CONF_LINE_FILE_H
+/* Reads text files that people write, line by line, within bounds; every mistake is said with its line. */
+#ifndef POSTERN_BASE_LINE_FILE_H
+#define POSTERN_BASE_LINE_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
+/* A wrong file cannot eat the memory: so many lines of so many octets. */
+#define LINE_FILE_LINE_MAX  4096u
+#define LINE_FILE_LINES_MAX 1000000u
+/* Mistakes of one file that are written out; of the others the number. */
+#define LINE_FILE_MISTAKES_SAID_MAX 1000u
+
 struct line_file {
     const char *path;
     FILE *errors;
-    unsigned lines_max;
-    unsigned line;     /* where the reading is */
-    unsigned mistakes; /* said so far */
+    unsigned lines_max; /* LINE_FILE_LINES_MAX, where no other bound is known */
+    unsigned line;      /* where the reading is */
+    unsigned mistakes;  /* said so far */
     /* Called for each line, in order, without its line end, a byte order mark left out, and with no NUL and no other
      * line end within; it may write into the line. Returns 0, also for what line_file_say() was told, or -errno to stop
      * at once (out of memory). */
@@ -20,7 +25,7 @@ struct line_file {
     int (*end)(struct line_file *file); /* after the last line, where all were taken; NULL: nothing to do */
 };
 
-/* A mistake at the present line: "file:line: …". The first CONFIG_MISTAKES_SAID_MAX are written, all are counted. */
+/* A mistake at the present line: "file:line: …". The first LINE_FILE_MISTAKES_SAID_MAX are written, all are counted. */
 __attribute__((format(printf, 2, 3))) void line_file_say(struct line_file *file, const char *format, ...);
 
 /* False, and the mistake is said, when the text holds what is not seen or looks like something else

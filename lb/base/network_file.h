@@ -1,8 +1,9 @@
 /* Files of networks and domains, one a line, as `[reputation] allow-file`. */
-#ifndef POSTERN_CONF_NETWORK_FILE_H
-#define POSTERN_CONF_NETWORK_FILE_H
+#ifndef POSTERN_BASE_NETWORK_FILE_H
+#define POSTERN_BASE_NETWORK_FILE_H
 
-#include "conf/config.h"
+#include "lb/base/address.h"
+#include "lb/base/word_list.h"
 
 #include <stdio.h>
 

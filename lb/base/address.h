@@ -1,7 +1,7 @@
 /* Socket addresses, small: 28 bytes instead of sockaddr_storage's 128, since every session holds several.
- * Lives in conf/, the lowest layer, so that the configuration and all else share one type. */
-#ifndef POSTERN_CONF_ADDRESS_H
-#define POSTERN_CONF_ADDRESS_H
+ * The configuration and all else share this one type. */
+#ifndef POSTERN_BASE_ADDRESS_H
+#define POSTERN_BASE_ADDRESS_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -24,6 +24,11 @@ struct address {
 struct cidr {
     struct address base;
     uint8_t prefix_bits;
+};
+
+struct address_list {
+    struct address *items; /* owned */
+    size_t count;
 };
 
 struct cidr_list {

@@ -1,5 +1,5 @@
 /* What address_parse() takes, less what is mostly a typing mistake. */
-#include "conf/endpoint.h"
+#include "lb/base/endpoint.h"
 
 #include <errno.h>
 #include <stdio.h>

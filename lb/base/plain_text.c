@@ -1,6 +1,6 @@
 /* Characters by ranges of Unicode: those of the categories Cc, Cf, Zs, Zl and Zp, the default-ignorable ones, general
  * punctuation (whose dashes and quotes word processors put in place of - and "), and the full-width forms of ASCII. */
-#include "conf/plain_text.h"
+#include "lb/base/plain_text.h"
 
 #include <stdint.h>
 #include <stdio.h>

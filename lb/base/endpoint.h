@@ -1,9 +1,9 @@
 /* An address to listen at, to connect to or from, as an operator writes it: where a port may stand behind it, or be
  * meant to, what can be read in two ways is a mistake. */
-#ifndef POSTERN_CONF_ENDPOINT_H
-#define POSTERN_CONF_ENDPOINT_H
+#ifndef POSTERN_BASE_ENDPOINT_H
+#define POSTERN_BASE_ENDPOINT_H
 
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 /* Room for why it is wrong. */
 #define ENDPOINT_MISTAKE_MAX 260

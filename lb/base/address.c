@@ -1,5 +1,5 @@
 /* Addresses and networks as text and in comparison. */
-#include "conf/address.h"
+#include "lb/base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

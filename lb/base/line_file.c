@@ -1,8 +1,7 @@
 /* One octet after the other, so that a line's length is bounded whatever stands in the file. */
-#include "conf/line_file.h"
+#include "lb/base/line_file.h"
 
-#include "conf/limits.h"
-#include "conf/plain_text.h"
+#include "lb/base/plain_text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,7 +9,7 @@
 
 void line_file_say(struct line_file *file, const char *format, ...) {
     va_list arguments;
-    if (++file->mistakes > CONFIG_MISTAKES_SAID_MAX)
+    if (++file->mistakes > LINE_FILE_MISTAKES_SAID_MAX)
         return;
     va_start(arguments, format);
     fprintf(file->errors, "%s:%u: ", file->path, file->line);
@@ -33,7 +32,7 @@ static bool next_line(FILE *from, char *text, size_t *ret_length, bool *ret_is_l
     int octet;
     *ret_is_long = false;
     while ((octet = getc_unlocked(from)) != EOF && octet != '\n') {
-        *ret_is_long |= length == CONFIG_LINE_MAX;
+        *ret_is_long |= length == LINE_FILE_LINE_MAX;
         if (!*ret_is_long)
             text[length++] = (char)octet;
     }
@@ -48,7 +47,7 @@ static bool next_line(FILE *from, char *text, size_t *ret_length, bool *ret_is_l
 
 static int take_line(struct line_file *file, char *text, size_t length, bool is_long) {
     if (is_long) {
-        line_file_say(file, "longer than %u octets", CONFIG_LINE_MAX);
+        line_file_say(file, "longer than %u octets", LINE_FILE_LINE_MAX);
         return 0;
     }
     if (file->line == 1 && plain_text_is_utf16(text, length)) {
@@ -68,7 +67,7 @@ static int take_line(struct line_file *file, char *text, size_t length, bool is_
 }
 
 static int read_lines(struct line_file *file, FILE *from) {
-    char text[CONFIG_LINE_MAX + 1];
+    char text[LINE_FILE_LINE_MAX + 1];
     size_t length;
     bool is_long;
     int result = 0;
@@ -94,7 +93,7 @@ int line_file_read(struct line_file *file) {
         return errno == EINVAL ? -EIO : -errno;
     int result = read_lines(file, from);
     fclose(from);
-    if (file->mistakes > CONFIG_MISTAKES_SAID_MAX)
-        fprintf(file->errors, "%s: and %u mistakes more\n", file->path, file->mistakes - CONFIG_MISTAKES_SAID_MAX);
+    if (file->mistakes > LINE_FILE_MISTAKES_SAID_MAX)
+        fprintf(file->errors, "%s: and %u mistakes more\n", file->path, file->mistakes - LINE_FILE_MISTAKES_SAID_MAX);
     return result == 0 && file->mistakes > 0 ? -EINVAL : result;
 }

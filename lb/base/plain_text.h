@@ -1,8 +1,8 @@
 /* What files typed by people may hold beside what is seen: blanks that are none, marks without a width, characters that
  * look like others. Such a character would be part of a name and make it another one, so it is refused where a name
  * stands. Pure. */
-#ifndef POSTERN_CONF_PLAIN_TEXT_H
-#define POSTERN_CONF_PLAIN_TEXT_H
+#ifndef POSTERN_BASE_PLAIN_TEXT_H
+#define POSTERN_BASE_PLAIN_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

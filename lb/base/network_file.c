@@ -1,9 +1,8 @@
 /* One network or domain a line. */
-#include "conf/network_file.h"
+#include "lb/base/network_file.h"
 
-#include "conf/limits.h"
-#include "conf/line_file.h"
-#include "conf/text_form.h"
+#include "lb/base/domain_name.h"
+#include "lb/base/line_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -36,17 +35,11 @@ static int append(struct cidr_list *list, size_t *room, const struct cidr *cidr)
 }
 
 static int append_domain(struct word_list *list, const char *text) {
-    char **grown = reallocarray(list->items, list->count + 1, sizeof *grown);
-    if (grown == NULL)
-        return -ENOMEM;
-    list->items = grown;
-    char *copy = strdup(text);
-    if (copy == NULL)
-        return -ENOMEM;
-    for (char *c = copy; *c != '\0'; c++)
+    char *copy = NULL;
+    int result = word_list_add(list, text, &copy);
+    for (char *c = copy; c != NULL && *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
-    list->items[list->count++] = copy;
-    return 0;
+    return result;
 }
 
 static bool is_domain(const char *text) {
@@ -154,7 +147,7 @@ bool network_file_has_name(const struct network_file *file, const char *name) {
 int network_file_read(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file) {
     static const char *const names[] = {[NETWORK_FILE_ALLOW] = "allow-file", [NETWORK_FILE_DENY] = "deny-file"};
     struct reading reading = {
-        .use = use, .lines = {.path = path, .errors = errors, .lines_max = CONFIG_LINES_MAX, .take = take_line}};
+        .use = use, .lines = {.path = path, .errors = errors, .lines_max = LINE_FILE_LINES_MAX, .take = take_line}};
     int result = line_file_read(&reading.lines);
     if (result < 0) {
         if (result != -EINVAL)
@@ -168,9 +161,7 @@ int network_file_read(const char *path, enum network_file_use use, FILE *errors,
 }
 
 void network_file_finish(struct network_file *file) {
-    for (size_t i = 0; i < file->domains.count; i++)
-        free(file->domains.items[i]);
-    free(file->domains.items);
+    word_list_finish(&file->domains);
     free(file->networks.items);
     *file = (struct network_file){0};
 }
