@@ -26,8 +26,8 @@ DEPS_TEST += curl msmtp python3 nodejs node-nodemailer libnss-wrapper libgnutls-
 # Packages a goal needs; see tools in deps below.
 DEPS       = $(DEPS_BUILD)
 
-PARTS      := lb/base conf lb/smtp lb/dns lb/engine backends health lb/reputation lb/gate lb/relay lb/control
-SOURCES    := $(filter-out lb/control/posternctl.c conf/man.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
+PARTS      := lb/base conf lb/smtp lb/dns lb/engine backends health lb/reputation lb/gate lb/relay lb/feedback lb/control lb/manager
+SOURCES    := $(filter-out conf/man.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a
 PROGRAMS   := $(OUT)/postern $(OUT)/posternctl
@@ -63,9 +63,10 @@ $(OUT)/postern: $(OUT)/obj/lb/main.o $(LIBRARY)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/posternctl: $(OUT)/obj/lb/control/posternctl.o $(LIBRARY)
+# A program of its own: of the library it takes a few pure files, which need OpenSSL's HMAC and nothing else.
+$(OUT)/posternctl: $(patsubst %.c,$(OUT)/obj/%.o,$(sort $(wildcard lb/posternctl/*.c))) $(LIBRARY)
 	@echo '  LINK  $@'
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -o $@ $^ -lcrypto
 
 $(OUT)/man: $(OUT)/obj/conf/man.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -73,7 +74,8 @@ $(OUT)/man: $(OUT)/obj/conf/man.o $(LIBRARY)
 man: $(OUT)/man ## make conf/postern.ini.5 anew from the option table
 	@$(OUT)/man > conf/postern.ini.5
 
-# Of the load, what unit tests see.
+# Of posternctl and of the load, what tests see.
+FEED_PURE  := $(OUT)/obj/lb/posternctl/feed_join.o $(OUT)/obj/lb/posternctl/feed_log.o
 LOAD_PURE  := $(OUT)/obj/bench/histogram.o $(OUT)/obj/bench/sizes.o $(OUT)/obj/bench/arrivals.o $(OUT)/obj/bench/load_report.o
 $(OUT)/bench/sink: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard bench/sink*.c) bench/tls.c) $(LIBRARY)
 $(OUT)/bench/load: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out bench/load_report.c,$(wildcard bench/load*.c)) bench/tls.c) $(LOAD_PURE) $(LIBRARY)
@@ -86,7 +88,7 @@ $(BENCH):
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(LOAD_PURE) $(LIBRARY)
+$(OUT)/tests/unit: $(UNIT:%.c=$(OUT)/obj/%.o) $(FEED_PURE) $(LOAD_PURE) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
@@ -102,6 +104,7 @@ $(OUT)/tests/sim: $(patsubst %.c,$(OUT)/obj/%.o,$(sort $(wildcard tests/sim/*.c)
 	@echo '  LINK  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$(OUT)/tests/fuzz/feed: $(FEED_PURE)
 $(OUT)/tests/fuzz/%: $(OUT)/obj/tests/fuzz/%.o $(LIBRARY)
 	@mkdir -p $(@D) $(OUT)/corpus/$*
 	@echo '  LINK  $@'
@@ -204,7 +207,7 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 0755 build/posternctl $(DESTDIR)$(PREFIX)/bin/posternctl
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 lb/postern.8
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 conf/postern.ini.5
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 lb/control/posternctl.1
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man1 lb/posternctl/posternctl.1
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/postern README.md LICENSE conf/postern.ini conf/vetted
 	find conf/postfix -type f -printf '%P\n' | while read -r file; do \
 	    install -D -m 0644 conf/postfix/$$file $(DESTDIR)$(PREFIX)/share/doc/postern/postfix/$$file; done

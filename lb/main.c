@@ -3,10 +3,10 @@
  * socket. Then privileges are dropped and the manager runs until it is told to stop. */
 #include "conf/config.h"
 #include "lb/control/control.h"
-#include "lb/control/feedback.h"
-#include "lb/control/manager.h"
-#include "lb/control/signals.h"
 #include "lb/engine/log.h"
+#include "lb/feedback/feedback.h"
+#include "lb/manager/manager.h"
+#include "lb/manager/signals.h"
 #include "lb/reputation/store.h"
 
 #include <errno.h>

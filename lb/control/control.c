@@ -7,9 +7,9 @@
  * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). */
 #include "lb/control/control.h"
 
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
+#include "lb/manager/manager.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* What operators tell the reputation: the outcome of a mail, a decision of their own, whole tables as CSV. */
 #include "lb/base/endpoint.h"
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
+#include "lb/manager/manager.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* What the operator changes. Everything is checked before anything is changed. */
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
+#include "lb/manager/manager.h"
 
 #include <errno.h>
 #include <stdio.h>

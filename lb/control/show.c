@@ -1,8 +1,8 @@
 /* What the operator sees. Each verb makes one value; text and JSON are two prints of it. */
 #include "lb/control/control.h"
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
+#include "lb/manager/manager.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* What is known of clients, and why one is vetted or not. */
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
+#include "lb/manager/manager.h"
 #include "lb/reputation/hosts.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Commands that answer later: `wait drained`. */
 #include "conf/options.h"
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
+#include "lb/manager/manager.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,32 +13,6 @@
 #define PARENT_WEIGHT      8.0
 #define PARENT_DOUBT_LEAST 0.5
 
-static const struct {
-    float weight;
-    bool is_good;
-    bool is_mail;
-    const char *word;
-    const char *text;
-} kinds[EVIDENCE_KINDS] = {
-#define EVIDENCE(name, weight, is_good, is_mail, word, text) [EVIDENCE_##name] = {weight, is_good, is_mail, word, text},
-#include "lb/reputation/evidence.def"
-#undef EVIDENCE
-};
-
-const char *evidence_text(enum evidence_kind kind) {
-    return kinds[kind].text;
-}
-
-bool evidence_of_word(const char *word, enum evidence_kind *ret_kind) {
-    for (unsigned kind = 0; kind < EVIDENCE_KINDS; kind++) {
-        if (kinds[kind].word[0] == '\0' || strcmp(kinds[kind].word, word) != 0)
-            continue;
-        *ret_kind = (enum evidence_kind)kind;
-        return true;
-    }
-    return false;
-}
-
 /* --- a day --- */
 
 /* Of n mails, r of them bad with weights that sum up to w: as they are up to the cap, else by share, so that a provider
@@ -83,22 +57,22 @@ static uint16_t add_up(uint16_t value, unsigned count) {
 
 void evidence_add(struct evidence *evidence, enum evidence_kind kind, unsigned count, uint16_t day,
                   const struct config_reputation *config) {
-    float weight = kinds[kind].weight * (float)count;
+    float weight = evidence_rows[kind].weight * (float)count;
     bool is_new_day = evidence->days == 0 || day > evidence->day;
     if (evidence->days == 0)
         evidence->day = evidence->first_day = day;
     evidence_advance(evidence, day, config);
     evidence->seen[kind] = add_up(evidence->seen[kind], count);
     evidence->days = is_new_day ? add_up(evidence->days, 1) : evidence->days;
-    if (!kinds[kind].is_good && kinds[kind].weight >= HEAVY_WEIGHT)
+    if (!evidence_rows[kind].is_good && evidence_rows[kind].weight >= HEAVY_WEIGHT)
         evidence->heavy_day = evidence->day;
-    if (kinds[kind].is_mail) {
+    if (evidence_rows[kind].is_mail) {
         evidence->today_mails = add_up(evidence->today_mails, count);
-        if (!kinds[kind].is_good) {
+        if (!evidence_rows[kind].is_good) {
             evidence->today_bad = add_up(evidence->today_bad, count);
             evidence->today_bad_weight += weight;
         }
-    } else if (kinds[kind].is_good) {
+    } else if (evidence_rows[kind].is_good) {
         evidence->today_extra_good += weight;
     } else {
         evidence->today_extra_bad += weight;

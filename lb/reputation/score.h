@@ -6,22 +6,12 @@
 #ifndef POSTERN_REPUTATION_SCORE_H
 #define POSTERN_REPUTATION_SCORE_H
 
+#include "lb/reputation/evidence_kind.h"
+
 #include "conf/config.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* The weights of evidence, by kind. */
-enum evidence_kind {
-#define EVIDENCE(name, weight, is_good, is_mail, word, text) EVIDENCE_##name,
-#include "lb/reputation/evidence.def"
-#undef EVIDENCE
-    EVIDENCE_KINDS
-};
-
-const char *evidence_text(enum evidence_kind kind);
-/* The kind that this word of feedback stands for (good, ham, spam, virus, trap). Returns false when it is none. */
-bool evidence_of_word(const char *word, enum evidence_kind *ret_kind);
 
 /* One client's evidence. Days are counted from 1970-01-01. `good` and `bad` are folded and decayed as of `day`; what
  * came in on that day itself stands beside them and is folded when the next one begins. */

@@ -1,8 +1,8 @@
 /* Lines of a mail log, and lines of a feed. */
 #include "tests/fuzz/fuzz.h"
 
-#include "lb/control/feed_join.h"
-#include "lb/control/feedback_wire.h"
+#include "lb/feedback/wire.h"
+#include "lb/posternctl/feed_join.h"
 
 #include <string.h>
 

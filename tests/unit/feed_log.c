@@ -1,6 +1,6 @@
 /* Lines of mail logs, one case at a time, after those that Postfix, amavis, SpamAssassin and rspamd write (a whole log
  * of theirs: feed_sample.c). */
-#include "lb/control/feed_join.h"
+#include "lb/posternctl/feed_join.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

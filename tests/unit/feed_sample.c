@@ -1,6 +1,6 @@
 /* A mail log as Postfix, amavis, spamd and rspamd wrote it themselves (tests/samples/mail.log, by make-mail-log beside
  * it), most of it about mails whose sender, recipient, HELO, subject, Received or message id imitates a verdict. */
-#include "lb/control/feed_join.h"
+#include "lb/posternctl/feed_join.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

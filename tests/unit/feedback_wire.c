@@ -1,5 +1,5 @@
 /* What a feed may say, and that nobody without the key can say it, nor anybody twice. */
-#include "lb/control/feedback_wire.h"
+#include "lb/feedback/wire.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* What is read anew while mail flows: the files that postern.ini names. Everything is read and checked first, then put
  * in force as one change, or nothing is. */
-#include "lb/control/feedback.h"
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
+#include "lb/feedback/feedback.h"
+#include "lb/manager/manager.h"
 
 #include <stdio.h>
 #include <stdlib.h>

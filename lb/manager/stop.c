@@ -1,11 +1,11 @@
 /* What SIGTERM and SIGINT begin. The manager goes on serving its control socket meanwhile, and says once in some
  * seconds whom it still waits for. */
-#include "lb/control/stop.h"
+#include "lb/manager/stop.h"
 
 #include "lb/control/control.h"
-#include "lb/control/manager.h"
-#include "lb/control/notify.h"
 #include "lb/engine/log.h"
+#include "lb/manager/manager.h"
+#include "lb/manager/notify.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,16 +1,16 @@
 /* The manager: one thread with its own ring that owns everything workers only read: the roster, probes, the control
  * socket, signals, the clock of tiers. */
-#ifndef POSTERN_CONTROL_MANAGER_H
-#define POSTERN_CONTROL_MANAGER_H
+#ifndef POSTERN_MANAGER_MANAGER_H
+#define POSTERN_MANAGER_MANAGER_H
 
 #include "backends/names.h"
 #include "backends/roster.h"
 #include "health/health.h"
-#include "lb/control/stop.h"
 #include "lb/dns/questions.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
 #include "lb/gate/tables.h"
+#include "lb/manager/stop.h"
 #include "lb/relay/worker.h"
 #include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"

@@ -1,6 +1,6 @@
 /* A ring of mails, the newest overwrites the oldest, with a hash chain by queue id. The message's id, which senders
  * choose, is only looked for among mails that await a verdict, and not believed when two of them have it. */
-#include "lb/control/feed_join.h"
+#include "lb/posternctl/feed_join.h"
 
 #include <stdlib.h>
 #include <string.h>

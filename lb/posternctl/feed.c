@@ -1,10 +1,10 @@
 /* Reads the log to its end, again and again; a file that was moved away is read to its end before the new one is
  * opened. Outcomes stand in a bounded queue until postern has acknowledged them: while it cannot be reached the queue
  * fills, then the log is not read on. After a lost connection what was not acknowledged is sent again. */
-#include "lb/control/feed.h"
+#include "lb/posternctl/feed.h"
 
-#include "lb/control/feed_join.h"
-#include "lb/control/feedback_wire.h"
+#include "lb/feedback/wire.h"
+#include "lb/posternctl/feed_join.h"
 
 #include <errno.h>
 #include <getopt.h>

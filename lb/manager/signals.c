@@ -1,10 +1,10 @@
 /* Signals are read from a signalfd on the manager's ring, so that what they ask for is done between two turns like
  * everything else. SIGTERM and SIGINT are only counted here; stop.c acts on the count. */
-#include "lb/control/signals.h"
+#include "lb/manager/signals.h"
 
-#include "lb/control/manager.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
+#include "lb/manager/manager.h"
 
 #include <errno.h>
 #include <signal.h>

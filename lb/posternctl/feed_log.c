@@ -1,6 +1,6 @@
 /* One function a program. What these programs really write stands in tests/samples/mail.log (Postfix 3.7.11, amavis
  * 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). */
-#include "lb/control/feed_log.h"
+#include "lb/posternctl/feed_log.h"
 
 #include <ctype.h>
 #include <limits.h>

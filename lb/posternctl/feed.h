@@ -1,6 +1,6 @@
 /* posternctl feed: follows a mail log on a VM and tells postern what became of each mail. */
-#ifndef POSTERN_CONTROL_FEED_H
-#define POSTERN_CONTROL_FEED_H
+#ifndef POSTERN_POSTERNCTL_FEED_H
+#define POSTERN_POSTERNCTL_FEED_H
 
 /* argv[0] is "feed". Returns the exit status. */
 int feed_main(int argc, char **argv);

@@ -1,7 +1,7 @@
 /* posternctl: sends its words to the control socket and prints the answer. Exit status: 0; 1 when the answer is an
  * error (printed on stderr); 2 for wrong usage or when no postern answers. */
 #include "lb/base/plain_text.h"
-#include "lb/control/feed.h"
+#include "lb/posternctl/feed.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,9 +1,9 @@
 /* Joins what a mail log tells of one mail: smtpd names the client, a filter the verdict. Bounded: the oldest mails are
  * forgotten first. Pure. */
-#ifndef POSTERN_CONTROL_FEED_JOIN_H
-#define POSTERN_CONTROL_FEED_JOIN_H
+#ifndef POSTERN_POSTERNCTL_FEED_JOIN_H
+#define POSTERN_POSTERNCTL_FEED_JOIN_H
 
-#include "lb/control/feed_log.h"
+#include "lb/posternctl/feed_log.h"
 
 /* Mails between smtpd and their verdict. */
 #define FEED_MAILS_MAX       16384u

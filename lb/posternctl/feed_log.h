@@ -2,10 +2,10 @@
  * with priorities as FreeBSD has them, or RFC 5424's), as journalctl prints them, or in their own files. Pure. A
  * client's address comes only from smtpd's own words; what stands in <> or quotes is the sender's choice and never read
  * for a verdict. */
-#ifndef POSTERN_CONTROL_FEED_LOG_H
-#define POSTERN_CONTROL_FEED_LOG_H
+#ifndef POSTERN_POSTERNCTL_FEED_LOG_H
+#define POSTERN_POSTERNCTL_FEED_LOG_H
 
-#include "lb/reputation/score.h"
+#include "lb/reputation/evidence_kind.h"
 
 #include "lb/base/address.h"
 

@@ -1,6 +1,6 @@
 /* The signals that an operator or a service manager sends. */
-#ifndef POSTERN_CONTROL_SIGNALS_H
-#define POSTERN_CONTROL_SIGNALS_H
+#ifndef POSTERN_MANAGER_SIGNALS_H
+#define POSTERN_MANAGER_SIGNALS_H
 
 struct manager;
 

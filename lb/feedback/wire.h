@@ -7,10 +7,10 @@
  * MAC is the HMAC-SHA256 (RFC 2104) by the shared key of "NONCE NUMBER ADDRESS WORD", in hexadecimal. The nonce is new
  * for each connection and numbers only grow, so that nothing can be said twice by who listened. Nothing is encrypted.
  */
-#ifndef POSTERN_CONTROL_FEEDBACK_WIRE_H
-#define POSTERN_CONTROL_FEEDBACK_WIRE_H
+#ifndef POSTERN_FEEDBACK_WIRE_H
+#define POSTERN_FEEDBACK_WIRE_H
 
-#include "lb/reputation/score.h"
+#include "lb/reputation/evidence_kind.h"
 
 #include "lb/base/address.h"
 

@@ -1,12 +1,12 @@
 /* The manager's loop. It is small on purpose: what happens is in the modules that share its ring. */
-#include "lb/control/manager.h"
+#include "lb/manager/manager.h"
 
 #include "lb/control/control.h"
-#include "lb/control/feedback.h"
-#include "lb/control/notify.h"
-#include "lb/control/signals.h"
 #include "lb/control/verbs.h"
 #include "lb/engine/log.h"
+#include "lb/feedback/feedback.h"
+#include "lb/manager/notify.h"
+#include "lb/manager/signals.h"
 #include "lb/relay/outcome.h"
 
 #include <errno.h>
@@ -266,7 +266,7 @@ int manager_start(struct manager *manager, char *ret_error, size_t error_size) {
     if (manager->control != NULL)
         control_start(manager->control, manager);
     if (manager->feedback != NULL)
-        feedback_start(manager->feedback, manager);
+        feedback_start(manager->feedback, manager->io, &manager->reputation);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* sd_notify(3) is one datagram to the socket that $NOTIFY_SOCKET names; an @ at its beginning means an abstract one. */
-#include "lb/control/notify.h"
+#include "lb/manager/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Lines and their codes; OpenSSL does the arithmetic. */
-#include "lb/control/feedback_wire.h"
+#include "lb/feedback/wire.h"
 
 #include "lb/base/plain_text.h"
 

@@ -1,6 +1,6 @@
 /* The end of postern: the workers are told, waited for, and at last told to cut what is left. */
-#ifndef POSTERN_CONTROL_STOP_H
-#define POSTERN_CONTROL_STOP_H
+#ifndef POSTERN_MANAGER_STOP_H
+#define POSTERN_MANAGER_STOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

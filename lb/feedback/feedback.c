@@ -5,10 +5,11 @@
  * Who has not shown the key keeps nobody out: one address has a few such connections, and where a place is needed the
  * oldest of them is closed. Feeds that have shown it have places of their own; of too many the one that has been silent
  * longest is closed. */
-#include "lb/control/feedback.h"
+#include "lb/feedback/feedback.h"
 
-#include "lb/control/manager.h"
+#include "lb/engine/conn.h"
 #include "lb/engine/log.h"
+#include "lb/reputation/reputation.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -51,7 +52,8 @@ struct feed_client {
 };
 
 struct feedback {
-    struct manager *manager;
+    struct io *io;
+    struct reputation *reputation;
     struct feedback_key key;
     int fd;
     struct op accept_op;
@@ -124,10 +126,9 @@ static void trust(struct feed_client *client) {
 
 static void take_outcome(struct feed_client *client, const struct feedback_line *line) {
     struct feedback *feedback = client->feedback;
-    struct manager *manager = feedback->manager;
     client->number = line->number;
-    feedback->told_ms = io_now_ms(manager->io);
-    reputation_feed(&manager->reputation, &line->client, line->kind, (uint32_t)time(NULL));
+    feedback->told_ms = io_now_ms(feedback->io);
+    reputation_feed(feedback->reputation, &line->client, line->kind, (uint32_t)time(NULL));
 }
 
 /* Returns NULL, or what is wrong with it. */
@@ -228,7 +229,7 @@ static void begin(struct feedback *feedback, struct feed_client *client, int slo
     client->peer = feedback->peer;
     client->key = feedback->key;
     client->deadline.expire = on_deadline;
-    conn_init(&client->conn, feedback->manager->io, on_event);
+    conn_init(&client->conn, feedback->io, on_event);
     conn_adopt_slot(&client->conn, slot);
     set_deadline(client, AUTH_MS);
     if (count_clients(feedback, false, &client->peer) > STRANGERS_PER_PEER)
@@ -247,7 +248,7 @@ static void on_retry(struct timer *timer) {
 
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct feedback *feedback = container_of(op, struct feedback, accept_op);
-    struct io *io = feedback->manager->io;
+    struct io *io = feedback->io;
     (void)flags;
     if (result == -ECONNABORTED) { /* who has left again already holds nobody up */
         accept_next(feedback);
@@ -268,7 +269,7 @@ static void accept_next(struct feedback *feedback) {
     if (feedback->accept_waits)
         return;
     feedback->accept_op.complete = on_accepted;
-    io_accept(feedback->manager->io, &feedback->accept_op, feedback->fd, true, &feedback->peer, &feedback->peer_length);
+    io_accept(feedback->io, &feedback->accept_op, feedback->fd, true, &feedback->peer, &feedback->peer_length);
 }
 
 /* --- life --- */
@@ -310,9 +311,10 @@ int feedback_create(const struct config_feedback *config, struct feedback **ret_
     return result;
 }
 
-void feedback_start(struct feedback *feedback, struct manager *manager) {
-    feedback->manager = manager;
-    feedback->told_ms = io_now_ms(manager->io);
+void feedback_start(struct feedback *feedback, struct io *io, struct reputation *reputation) {
+    feedback->io = io;
+    feedback->reputation = reputation;
+    feedback->told_ms = io_now_ms(io);
     accept_next(feedback);
 }
 
@@ -325,7 +327,7 @@ void feedback_tick(struct feedback *feedback, uint64_t now_ms) {
         return;
     feedback->told_ms = now_ms;
     log_warning("feedback: no feed has told anything for an hour%s",
-                feedback->manager->config->reputation.clean_evidence == CLEAN_EVIDENCE_FEED
+                feedback->reputation->config->clean_evidence == CLEAN_EVIDENCE_FEED
                     ? ": with clean-evidence = feed nobody earns anything now"
                     : "");
 }
