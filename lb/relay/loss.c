@@ -178,6 +178,18 @@ void loss_on_junk(struct session *session) {
     lose(session, CLOSE_BACKEND_GARBAGE, "said what is no SMTP");
 }
 
+/* A client can bring this about with commands, and chunks, that servers read differently; but a mail behind DATA has
+ * the same end for all of them. What the server believes to have read may be a mail to it. */
+void loss_on_unasked(struct session *session) {
+    if (session->dialog.client_mode == CLIENT_CONTENT && !client_has_ended(session))
+        hold_against_backend(session);
+    else
+        outcome_doubted(session->attempt);
+    if (dialog_is_in_content(&session->dialog) && dialog_has_passed_content(&session->dialog))
+        shut_down_log_doubled(session);
+    leave(session, CLOSE_BACKEND_UNASKED, "agreed to what it was not told");
+}
+
 void loss_on_timeout(struct session *session) {
     switch (session->waits_for) {
     case WAITS_FOR_LAST_WORDS:

@@ -27,6 +27,7 @@ enum shown {
     SHOWN,                 /* they may go on, as far as they are cleared */
     SHOWN_421,             /* the backend leaves: the session is carried over */
     SHOWN_JUNK,            /* the backend's, and no SMTP */
+    SHOWN_UNASKED,         /* the backend's, and the answer to nothing */
     SHOWN_UNCLEAR,         /* a host's reply leaves open how it reads the client's octets */
     SHOWN_BARE_LINE_END,   /* the client's, before a host behind a gate: nothing of them goes on */
     SHOWN_STARTTLS_BEHIND, /* the client's, in clear behind STARTTLS: likewise */
@@ -105,13 +106,13 @@ void relay_note_own_reply(struct session *session, const char *text, size_t leng
 }
 
 /* What stands behind its 221 is for nobody. */
-static enum shown on_junk(struct session *session) {
+static enum shown on_junk(struct session *session, enum shown shown) {
     struct flow *flow = &session->flows[TO_CLIENT];
     bool is_behind_end = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
     if (is_behind_end)
         flow->length = flow->shown = flow->cleared;
     dialog_forget_partial_reply(&session->dialog);
-    return is_behind_end ? SHOWN : SHOWN_JUNK;
+    return is_behind_end ? SHOWN : shown;
 }
 
 static enum shown show_server(struct session *session) {
@@ -127,8 +128,8 @@ static enum shown show_server(struct session *session) {
             session->has_bare_content = is_content;
             return SHOWN_UNCLEAR;
         }
-        if (event.kind == DIALOG_JUNK)
-            return on_junk(session);
+        if (event.kind == DIALOG_JUNK || event.kind == DIALOG_UNASKED)
+            return on_junk(session, event.kind == DIALOG_JUNK ? SHOWN_JUNK : SHOWN_UNASKED);
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
         if (is_reply && !on_reply(session, &event, flow->shown))
             return SHOWN_421;
@@ -295,6 +296,8 @@ static void end_by(struct session *session, enum shown shown) {
         replay_begin(session, "said 421");
     else if (shown == SHOWN_JUNK)
         loss_on_junk(session);
+    else if (shown == SHOWN_UNASKED)
+        loss_on_unasked(session);
 }
 
 /* Sends on what the flow's buffer holds, as far as it may go; not while some of it is being sent. */

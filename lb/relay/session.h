@@ -329,6 +329,8 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event);
 void loss_on_backend_end(struct session *session, int result);
 /* It has said what is no SMTP, none of which was passed on. */
 void loss_on_junk(struct session *session);
+/* It agrees to what it was not told, which was not passed on. */
+void loss_on_unasked(struct session *session);
 /* The deadline of the relay is over. */
 void loss_on_timeout(struct session *session);
 

@@ -362,6 +362,13 @@ static bool hides_acceptance(const struct dialog *dialog, const struct dialog_ev
     return !is_refusal && (event->is_unsolicited ? dialog_is_in_content(dialog) : is_final);
 }
 
+/* The client would take it for the answer to what it says next, in content for that to its mail. Half a command may be
+ * a whole one to a server that reads the client's end behind it. */
+static bool agrees_to_nothing(const struct dialog *dialog, uint16_t code) {
+    bool is_farewell = code == 221 && !dialog_is_in_content(dialog); /* there it would pass for a success */
+    return code / 100 < 4 && !is_farewell && !dialog_awaits_server(dialog) && dialog->line_octets == 0;
+}
+
 /* What the client may say behind this reply, or has said already, the server does not take for what we take it for. */
 static bool leaves_in_doubt(const struct dialog *dialog, const struct dialog_event *event) {
     bool is_known = event->is_unsolicited || event->verb == AWAITED_RECIPIENT;
@@ -389,6 +396,8 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
         ret_event->kind = DIALOG_421;
         ret_event->is_unsolicited = !dialog_awaits_server(dialog);
         ret_event->verb = dialog->runs[0].verb;
+    } else if (!dialog->is_guarded && agrees_to_nothing(dialog, ret_event->code)) {
+        ret_event->kind = DIALOG_UNASKED;
     } else {
         match_reply(dialog, ret_event);
         if (leaves_in_doubt(dialog, ret_event)) {

@@ -27,6 +27,7 @@ enum dialog_event_kind {
     DIALOG_TLS,             /* the reply was the 220 to STARTTLS: no more can be read */
     DIALOG_UNTRUSTED,       /* interpreting stops, see above: on either side */
     DIALOG_JUNK,            /* the server says what is no reply: it must not go on */
+    DIALOG_UNASKED,         /* it agrees to what was not said, or not to its end: that must not go on either */
     DIALOG_STARTTLS_BEHIND, /* octets behind STARTTLS (CVE-2011-0411): they must not go on */
     DIALOG_BLOCKED,         /* too many commands unanswered: these octets must wait for a reply */
 };

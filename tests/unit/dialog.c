@@ -10,7 +10,8 @@ static struct dialog dialog;
 static char trace[4000];
 
 static void note(const struct dialog_event *event) {
-    static const char *const kinds[] = {"", "C", "END", "R", "R", "TLS", "UNTRUSTED", "JUNK", "BEHIND", "BLOCKED"};
+    static const char *const kinds[] = {"",          "C",    "END",     "R",      "R",      "TLS",
+                                        "UNTRUSTED", "JUNK", "UNASKED", "BEHIND", "BLOCKED"};
     size_t length = strlen(trace);
     if (event->kind == DIALOG_NONE)
         return;
@@ -33,7 +34,7 @@ static void feed(char direction, const char *text, size_t length, size_t step) {
                            : dialog_feed_server(&dialog, (const uint8_t *)text + at, piece_end - at, &event);
         note(&event);
         at += taken;
-        if (event.kind == DIALOG_JUNK || (taken == 0 && event.kind != DIALOG_UNTRUSTED))
+        if (event.kind == DIALOG_JUNK || event.kind == DIALOG_UNASKED || (taken == 0 && event.kind != DIALOG_UNTRUSTED))
             return;
     }
 }
@@ -161,6 +162,26 @@ Test(dialog, a_421_answers_a_command_only_when_it_goes_on_to_the_client) {
                  PHASE_DATA);
     dialog_accept_421(&dialog);
     cr_assert(dialog_takes_commands(&dialog));
+}
+
+/* In content it would stand in the place of the reply to the mail, and the client would believe that it is accepted. */
+Test(dialog, an_agreement_that_nobody_asked_for_is_no_reply) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n", "S250 ok\r\n", "C.\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 UNASKED END ", PHASE_DOT);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n", "S221 bye\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 UNASKED ", PHASE_CONTENT);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\nxx", "S250 ok\r\n", "Cxx"),
+                 "R220 C R250 C R250 C R250 C UNASKED END ", PHASE_DOT);
+    cr_assert_eq(dialog_mails_accepted(&dialog), 0);
+    assert_trace(SCRIPT(GREETED, "S354 go\r\n"), "R220 C R250 UNASKED ", PHASE_EHLO);
+}
+
+Test(dialog, a_refusal_or_a_farewell_may_come_unasked) {
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S354 go\r\n", "Cx\r\n", "S552 too large\r\n"),
+                 "R220 C R250 C R250 C R250 C R354 R552! ", PHASE_CONTENT);
+    assert_trace(SCRIPT(GREETED, RECIPIENT, "CBDAT 4 LAST\r\nxx", "S552 too large\r\n"),
+                 "R220 C R250 C R250 C R250 C R552 ", PHASE_EHLO);
+    assert_trace(SCRIPT(GREETED, "S221 timeout\r\n"), "R220 C R250 R221! ", PHASE_EHLO);
 }
 
 Test(dialog, what_was_said_can_be_repeated_until_the_first_octet_of_content) {
