@@ -2,6 +2,8 @@
  * the session has tried, that are not usable, that have no weight, or that have no free slot. */
 #include "backends/view.h"
 
+#include "lb/base/hash.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -108,17 +110,9 @@ static const struct view_member *choose_random2(const struct view_tier *tier, co
     return carries_less(second, first) ? second : first;
 }
 
-/* FNV-1a, then a finishing mix (MurmurHash3's), since FNV's high bits are weak on short keys. */
+/* Seen outside: another hash would send each client to another backend. */
 static uint64_t hash(const void *data, size_t length, uint64_t seed) {
-    const uint8_t *octets = data;
-    uint64_t value = UINT64_C(0xcbf29ce484222325) ^ seed;
-    for (size_t i = 0; i < length; i++)
-        value = (value ^ octets[i]) * UINT64_C(0x100000001b3);
-    value ^= value >> 33;
-    value *= UINT64_C(0xff51afd7ed558ccd);
-    value ^= value >> 33;
-    value *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return value ^ value >> 33;
+    return hash_mix(hash_octets(HASH_START ^ seed, data, length));
 }
 
 uint64_t client_key(const struct address *client) {

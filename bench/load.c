@@ -2,7 +2,7 @@
  * or not earlier ones have ended, and their time counts from when they were due; in the closed loop (--concurrency) a
  * new one starts when one ends. The result is one JSON object on stdout. See bench/README.md. */
 #include "bench/load.h"
-#include "bench/hash.h"
+#include "lb/base/hash.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -3,6 +3,7 @@
  *   reputations DIRECTORY COUNT
  *
  * The clients are 16.0.0.0 and those behind it; two in three have sent enough good mail to be vetted. */
+#include "lb/base/hash.h"
 #include "lb/reputation/store.h"
 
 #include <arpa/inet.h>
@@ -14,7 +15,7 @@
 /* Records in one transaction. */
 #define BATCH 10000u
 /* The marks of a site without [dnslist] sections (keeper.c): under others, all would be asked about again. */
-#define NO_LISTS UINT64_C(0xcbf29ce484222325)
+#define NO_LISTS HASH_START
 
 static struct client make_client(unsigned number, uint32_t now_s) {
     uint16_t today = (uint16_t)(now_s / 86400);

@@ -2,7 +2,7 @@
  * dot, so that large mails cost little. Counts and hashes all of it. */
 #include "bench/sink.h"
 
-#include "bench/hash.h"
+#include "lb/base/hash.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,8 @@
  * clusters are those of the operator's file and the hash needs no secret. */
 #include "lb/gate/text_map.h"
 
+#include "lb/base/hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,9 @@ struct text_map_slot {
         hash; /* so that a text is only looked at where it is probably the one, and not at all when the table grows */
 };
 
-/* FNV-1a, 64 bits, folded. */
+/* Folded. */
 static uint32_t hash_of(const char *text, size_t length) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = hash_octets(HASH_START, text, length);
     return (uint32_t)(hash ^ hash >> 32);
 }
 

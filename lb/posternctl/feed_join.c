@@ -2,6 +2,8 @@
  * choose, is only looked for among mails that await a verdict, and not believed when two of them have it. */
 #include "lb/posternctl/feed_join.h"
 
+#include "lb/base/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +44,7 @@ void feed_join_destroy(struct feed_join *join) {
 }
 
 static struct mail **chain_of(struct feed_join *join, const char *queue_id) {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (; *queue_id != '\0'; queue_id++)
-        hash = (hash ^ (unsigned char)*queue_id) * 16777619u;
-    return &join->chains[hash % CHAINS];
+    return &join->chains[hash_text(HASH_START, queue_id) % CHAINS];
 }
 
 static struct mail *find_mail(struct feed_join *join, const char *queue_id) {

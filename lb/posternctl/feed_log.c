@@ -2,6 +2,8 @@
  * 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). */
 #include "lb/posternctl/feed_log.h"
 
+#include "lb/base/hash.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
@@ -67,15 +69,15 @@ static bool take_client(const char *text, struct feed_event *event) {
     return true;
 }
 
-/* FNV-1a, 64 bits, of what stands up to the first '>'. spamd puts ? or _ for what it finds odd in an id, so all that is
+/* A hash of what stands up to the first '>'. spamd puts ? or _ for what it finds odd in an id, so all that is
  * odd counts as the same: a sender should not lose its verdict by a comma. */
 static bool take_message_id(const char *text, struct feed_event *event) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = HASH_START;
     size_t length = strcspn(text, ">");
     if (text[length] == '\0' || length == 0)
         return false;
     for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)(isalnum((unsigned char)text[i]) ? text[i] : '?')) * UINT64_C(0x100000001b3);
+        hash = hash_octet(hash, (uint8_t)(isalnum((unsigned char)text[i]) ? text[i] : '?'));
     event->message_id = hash;
     return true;
 }

@@ -3,6 +3,7 @@
  * manager fills it with changes. */
 #include "lb/reputation/keeper.h"
 
+#include "lb/base/hash.h"
 #include "lb/engine/container.h"
 #include "lb/engine/log.h"
 #include "lb/reputation/store.h"
@@ -89,13 +90,11 @@ static enum turn give_to_manager(struct keeper *keeper, enum turn turn) {
 
 /* A number for what the records depend on: a bit of `listed` means the list at its place. */
 static uint64_t marks_of(const struct reputation *reputation) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (unsigned i = 0; i < reputation->lists_count; i++)
-        for (const char *c = reputation->lists[i].config->zone;; c++) {
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-            if (*c == '\0')
-                break;
-        }
+    uint64_t hash = HASH_START;
+    for (unsigned i = 0; i < reputation->lists_count; i++) {
+        const char *zone = reputation->lists[i].config->zone;
+        hash = hash_octets(hash, zone, strlen(zone) + 1); /* with its NUL: "a" and "bc" are not "ab" and "c" */
+    }
     return hash;
 }
 

@@ -2,6 +2,8 @@
  * the one with the fewest children: a flood of addresses makes neighbourhoods of one. */
 #include "lb/reputation/parents.h"
 
+#include "lb/base/hash.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -46,17 +48,8 @@ void parents_turn(struct parents *parents) {
     parents->pass++;
 }
 
-/* MurmurHash3's finishing mix. */
-static uint64_t mix(uint64_t key) {
-    key ^= key >> 33;
-    key *= UINT64_C(0xff51afd7ed558ccd);
-    key ^= key >> 33;
-    key *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return key ^ key >> 33;
-}
-
 static struct parent *bucket_of(const struct parents *parents, uint64_t key) {
-    return &parents->places[(mix(key) & (parents->buckets - 1)) * WAYS];
+    return &parents->places[(hash_mix(key) & (parents->buckets - 1)) * WAYS];
 }
 
 /* The sums of the last whole pass. */
@@ -111,7 +104,7 @@ void parents_add(struct parents *parents, uint64_t key, const struct parent_shar
     sums->children++;
     sums->vetted += share->is_vetted;
     if (share->is_vetted)
-        sums->networks |= UINT32_C(1) << (mix(share->network) >> 59);
+        sums->networks |= UINT32_C(1) << (hash_mix(share->network) >> 59);
 }
 
 bool parents_find(const struct parents *parents, uint64_t key, struct parent_sums *ret_sums) {
@@ -144,10 +137,6 @@ uint64_t parent_of_network(uint64_t client_key) {
     return key != 0 ? key : 1;
 }
 
-/* FNV-1a, 64 bits. */
 uint64_t parent_of_domain(const char *name) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    return DOMAIN_BITS | (hash & ((UINT64_C(1) << 56) - 1));
+    return DOMAIN_BITS | (hash_text(HASH_START, name) & ((UINT64_C(1) << 56) - 1));
 }

@@ -3,6 +3,8 @@
  * is compared with what its own header says. Each record carries a checksum of itself. */
 #include "lb/reputation/store.h"
 
+#include "lb/base/hash.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -72,13 +74,8 @@ static int to_errno(int result) {
     }
 }
 
-/* FNV-1a, 64 bits. */
 static uint64_t checksum(uint64_t key, const void *client, size_t size) {
-    const unsigned char *octets = client;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ key;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ octets[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash_octets(HASH_START ^ key, client, size);
 }
 
 static bool is_amount(float value) {

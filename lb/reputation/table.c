@@ -2,6 +2,8 @@
  * verdict is 0, so that the worst a race can do is to take a client for unknown once. */
 #include "lb/reputation/table.h"
 
+#include "lb/base/hash.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -96,14 +98,8 @@ void reputation_table_finish(struct reputation_table *table) {
     memset(table, 0, sizeof *table);
 }
 
-/* MurmurHash3's finishing mix. */
 static size_t first_place(const struct reputation_table *table, uint64_t key) {
-    key ^= key >> 33;
-    key *= UINT64_C(0xff51afd7ed558ccd);
-    key ^= key >> 33;
-    key *= UINT64_C(0xc4ceb9fe1a85ec53);
-    key ^= key >> 33;
-    return (size_t)(key & (table->buckets - 1)) * WAYS;
+    return (size_t)(hash_mix(key) & (table->buckets - 1)) * WAYS;
 }
 
 static bool find_place(const struct reputation_table *table, uint64_t key, size_t *ret_place) {

@@ -1,6 +1,7 @@
 /* The DNS's part, the neighbours' part, and the verdict that they make with a client's own evidence. */
 #include "lb/reputation/vetting.h"
 
+#include "lb/base/hash.h"
 #include "lb/reputation/hosts.h"
 
 /* A parent speaks for a child when so many others belong to it. */
@@ -55,11 +56,8 @@ static void look_at_lists(const struct reputation *reputation, const struct part
             vetting->is_halved = dns->name == NAME_CONFIRMED;
 }
 
-/* FNV-1a. */
 uint32_t vetting_domain_number(const char *domain) {
-    uint32_t hash = 2166136261u;
-    for (; *domain != '\0'; domain++)
-        hash = (hash ^ (unsigned char)*domain) * 16777619u;
+    uint32_t hash = hash_text_narrow(domain);
     return hash != 0 ? hash : 1;
 }
 

@@ -1,6 +1,7 @@
 /* Offers as sorted hashes: two keywords that differ have the same one in 2^-64 of all cases. */
 #include "lb/smtp/ehlo.h"
 
+#include "lb/base/hash.h"
 #include "lb/smtp/reply.h"
 
 #include <ctype.h>
@@ -10,11 +11,11 @@
 
 #define CODE_AND_SEPARATOR 4
 
-/* FNV-1a, in capitals. */
+/* In capitals. */
 static uint64_t hash_keyword(const uint8_t *line, size_t length) {
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
+    uint64_t value = HASH_START;
     for (size_t i = 0; i < length; i++)
-        value = (value ^ (uint64_t)toupper(line[i])) * UINT64_C(0x100000001b3);
+        value = hash_octet(value, (uint8_t)toupper(line[i]));
     return value;
 }
 

@@ -2,7 +2,7 @@
  * one host takes for its end and another does not. Each vector is said straight to a backend and through postern:
  * through the relay a backend takes what it would have taken anyway, through the gate it takes nothing that is
  * ambiguous. */
-#include "bench/hash.h"
+#include "lb/base/hash.h"
 #include "postfix.h"
 #include "talk.h"
 
