@@ -3,7 +3,7 @@
 #ifndef POSTERN_BENCH_ARRIVALS_H
 #define POSTERN_BENCH_ARRIVALS_H
 
-#include "bench/chance.h"
+#include "lb/base/chance.h"
 
 #include <stdbool.h>
 
@@ -20,5 +20,10 @@ void arrivals_init(struct arrivals *arrivals, double rate, bool is_poisson, uint
 uint64_t arrivals_due_us(const struct arrivals *arrivals);
 /* That one has come. */
 void arrivals_advance(struct arrivals *arrivals);
+
+/* Whether the number-th of many belongs to `percent` of them, spread evenly and without chance. */
+static inline int is_in_share(uint64_t number, unsigned percent) {
+    return (number + 1) * percent / 100 > number * percent / 100;
+}
 
 #endif

@@ -2,8 +2,8 @@
  * an address of its own as long as there are any. Prints one JSON object: how sessions of each kind (rude.def) ended.
  * Plain sockets on epoll, since the kinds are about what a ring does not do: a reset, a half-close, a reader that reads
  * nothing. */
-#include "bench/chance.h"
 #include "lb/base/address.h"
+#include "lb/base/chance.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

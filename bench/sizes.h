@@ -2,7 +2,7 @@
 #ifndef POSTERN_BENCH_SIZES_H
 #define POSTERN_BENCH_SIZES_H
 
-#include "bench/chance.h"
+#include "lb/base/chance.h"
 
 #include <stddef.h>
 

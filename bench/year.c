@@ -5,6 +5,7 @@
  * Senders of many kinds send for a year; each evening the table is swept as postern does. Every day is also taken as if
  * the primaries had failed on it: whose mail would the strict host have got? Prints how many of each kind are vetted,
  * what was met, and whether the goals of lb/reputation/README.md hold; exit 1 when one does not. */
+#include "lb/base/chance.h"
 #include "lb/reputation/rdns.h"
 #include "lb/reputation/reputation.h"
 
@@ -50,19 +51,12 @@ struct met {
 static struct reputation reputation;
 static struct sender *senders;
 static unsigned senders_count;
-static uint64_t seed = 1;
+static struct chance chance;
 static uint64_t events;
 static unsigned today;
 
-static uint64_t random_bits(void) {
-    seed ^= seed >> 12;
-    seed ^= seed << 25;
-    seed ^= seed >> 27;
-    return seed * UINT64_C(0x2545F4914F6CDD1D);
-}
-
 static unsigned below(unsigned limit) {
-    return (unsigned)((random_bits() >> 33) % limit);
+    return (unsigned)((chance_bits(&chance) >> 33) % limit);
 }
 
 static bool happens(unsigned per_mille) {
@@ -102,7 +96,7 @@ static void make_senders(void) {
     for (unsigned i = 0; i < kinds[NEWSLETTER].count; i++)
         add(NEWSLETTER, 0x28000000 + i * 256, 0);
     for (unsigned i = 0; i < kinds[BOT].count; i++)
-        add(BOT, 0x32000000 + (uint32_t)(random_bits() >> 40), below(365));
+        add(BOT, 0x32000000 + (uint32_t)(chance_bits(&chance) >> 40), below(365));
     for (unsigned i = 0; i < kinds[FARMER].count; i++) {
         add(FARMER, 0x3c000000 + i % 5 * 256 + i / 5, 60);
         senders[senders_count - 1].bad_from = 150;
@@ -272,6 +266,7 @@ static bool is_shown(unsigned day) {
 
 int main(int argc, char **argv) {
     unsigned days = 365, bots_ever = 0;
+    uint64_t seed = 1;
     double daily_at_80 = 0, pool_at_80 = 0;
     static const struct option options[] = {
         {"seed", required_argument, NULL, 's'}, {"days", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
@@ -293,7 +288,7 @@ int main(int argc, char **argv) {
                                                   .bad_half_life_ms = 90ull * DAY_S * 1000,
                                                   .entries_max = 250000,
                                                   .require_fcrdns = true}};
-    seed = seed * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    chance_init(&chance, seed - 1); /* seeds are counted from 1 here */
     if (reputation_init(&reputation, &config, at(0)) < 0)
         return 2;
     reputation.wants_lookup = on_wants_lookup;

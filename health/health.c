@@ -5,6 +5,7 @@
 #include "health/outlier.h"
 #include "health/probe.h"
 #include "health/rise_fall.h"
+#include "lb/base/chance.h"
 #include "lb/engine/log.h"
 
 #include <errno.h>
@@ -38,16 +39,9 @@ struct health {
     struct roster *roster;
     struct check *checks;
     struct ssl_ctx_st *tls_context; /* NULL: no tier needs it */
-    uint64_t random;
-    bool is_stopping; /* no probe begins any more */
+    struct chance chance;           /* so that probes do not march in step */
+    bool is_stopping;               /* no probe begins any more */
 };
-
-static uint64_t next_random(struct health *health) {
-    health->random ^= health->random << 13;
-    health->random ^= health->random >> 7;
-    health->random ^= health->random << 17;
-    return health->random;
-}
 
 static void free_check(struct check *check) {
     struct check **link = &check->health->checks;
@@ -206,7 +200,8 @@ static void on_finished(struct probe *probe) {
     if (check->backend == NULL)
         free_check(check);
     else if (check->backend->admin != BACKEND_MAINT)
-        schedule(check, rise_fall_interval_ms(check->backend->health, probe->tier, next_random(check->health)));
+        schedule(check,
+                 rise_fall_interval_ms(check->backend->health, probe->tier, chance_bits(&check->health->chance)));
 }
 
 static void on_timer(struct timer *timer) {
@@ -270,7 +265,7 @@ int health_create(struct io *io, const struct config *config, struct roster *ros
     health->io = io;
     health->config = config;
     health->roster = roster;
-    health->random = io_now_ms(io) * 2 + 1;
+    chance_init(&health->chance, io_now_ms(io));
     for (size_t i = 0; i < config->tiers_count && health->tls_context == NULL; i++)
         if (config->tiers[i].check >= CHECK_STARTTLS)
             health->tls_context = probe_tls_context();

@@ -282,7 +282,7 @@ static void attempt_on_deadline(struct timer *timer) {
 /* Sources take turns, those of the backend's own family only. */
 static const struct address *choose_source(struct attempt *attempt) {
     const struct address_list *list = &attempt->backend->source;
-    size_t first = list->count > 0 ? (size_t)worker_random(attempt->worker) % list->count : 0;
+    size_t first = list->count > 0 ? (size_t)chance_bits(&attempt->worker->chance) % list->count : 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct address *source = &list->items[(first + i) % list->count];
         if (source->sa.sa_family == attempt->address.sa.sa_family)

@@ -14,7 +14,7 @@ static enum choice choose_in(struct session *session, const struct view_tier *ti
     struct chooser chooser = {.worker = worker->index,
                               .tried = &session->tried,
                               .client = &session->client,
-                              .random = worker_random(worker),
+                              .random = chance_bits(&worker->chance),
                               .lacks_local = address_is_wildcard(session_local(session))};
     enum choice choice = view_choose(tier, &chooser, ret_member);
     if (choice == CHOICE_FOUND || !takes_suspects)

@@ -13,13 +13,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-uint64_t worker_random(struct worker *worker) {
-    worker->random ^= worker->random >> 12;
-    worker->random ^= worker->random << 25;
-    worker->random ^= worker->random >> 27;
-    return worker->random * UINT64_C(0x2545F4914F6CDD1D);
-}
-
 /* --- sessions come and go --- */
 
 void session_set_local(struct session *session, const struct address *address) {
@@ -265,7 +258,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     unsigned slots = slots_for(shared);
     worker->shared = shared;
     worker->index = index;
-    worker->random = 0x9E3779B97F4A7C15u * (index + 1) ^ (uint64_t)getpid();
+    chance_init(&worker->chance, (uint64_t)getpid() * CONFIG_WORKERS_MAX + index);
     worker->mailbox.eventfd = -1;
     worker->hedge_tokens = HEDGE_TOKENS_MAX;
     worker->queue_tick.expire = queue_on_tick;

@@ -2,6 +2,7 @@
 #ifndef POSTERN_RELAY_WORKER_PRIVATE_H
 #define POSTERN_RELAY_WORKER_PRIVATE_H
 
+#include "lb/base/chance.h"
 #include "lb/engine/pool.h"
 #include "lb/engine/spsc.h"
 #include "lb/relay/outcome.h"
@@ -105,7 +106,7 @@ struct worker {
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */
     uint64_t next_id;
-    uint64_t random;
+    struct chance chance; /* balancing and what has a choice */
     struct listener listeners[LISTENERS_MAX];
     unsigned listeners_count;
     struct session *queue_first[2], *queue_last[2]; /* vetted, others */
@@ -137,8 +138,6 @@ static inline const struct address *session_local(const struct session *session)
 
 void session_set_local(struct session *session, const struct address *address);
 
-/* xorshift64*: balancing and jitter need no better randomness. */
-uint64_t worker_random(struct worker *worker);
 /* The session's memory goes back to the pool; ends a stopping worker with its last one. */
 void worker_release_session(struct session *session);
 

@@ -3,8 +3,8 @@
 #ifndef POSTERN_TESTS_SIM_H
 #define POSTERN_TESTS_SIM_H
 
-#include "bench/chance.h"
 #include "lb/base/address.h"
+#include "lb/base/chance.h"
 #include "lb/engine/io.h"
 
 #include <stdbool.h>

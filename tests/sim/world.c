@@ -111,7 +111,7 @@ static void begin(struct world *world) {
     }
     atomic_store(&world->shared.access, world->access);
     world->shared.workers[0] = world->worker;
-    world->worker->random = chance_bits(&sim_chance) | 1;
+    chance_init(&world->worker->chance, chance_bits(&sim_chance));
     io_start(world->worker->io);
     worker_begin(world->worker);
 }

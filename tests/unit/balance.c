@@ -1,6 +1,8 @@
 /* Choosing a backend: shares as weights say, full and tried ones left out, clients that stay with theirs. */
 #include "backends/view.h"
 
+#include "lb/base/chance.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +13,10 @@
 static struct config_tier tier_config;
 static struct view_member members[MEMBERS];
 static struct view_tier tier;
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-    random_state += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-    uint64_t z = random_state;
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
+static struct chance chance;
 
 static void begin(enum balance balance, const uint32_t weights[MEMBERS]) {
-    random_state = 7;
+    chance_init(&chance, 7);
     tier_config.balance = balance;
     tier = (struct view_tier){.config = &tier_config, .members_count = MEMBERS, .members = members, .is_up = true};
     for (uint8_t i = 0; i < MEMBERS; i++) {
@@ -54,7 +48,7 @@ static int choose(const struct backend_set *tried, unsigned number) {
     const struct view_member *member;
     struct address address = client(number);
     enum choice choice =
-        view_choose(&tier, &(struct chooser){0, tried, &address, next_random(), true, lacks_local}, &member);
+        view_choose(&tier, &(struct chooser){0, tried, &address, chance_bits(&chance), true, lacks_local}, &member);
     return choice == CHOICE_FOUND ? (int)(member - members) : -1 - (int)choice;
 }
 

@@ -1,6 +1,8 @@
 /* The timer wheel: nothing expires early, late, twice, or after it was cancelled. */
 #include "lb/engine/timer.h"
 
+#include "lb/base/chance.h"
+
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -28,12 +30,13 @@ static void set(struct probe_timer *probe, uint64_t deadline_ms) {
 Test(timer, each_deadline_of_a_wide_range_expires_once_at_its_own_millisecond) {
     enum { COUNT = 4000 };
     struct probe_timer *probes = calloc(COUNT, sizeof *probes);
-    uint64_t state = 88172645463325252u, last = 0;
+    uint64_t last = 0;
+    struct chance chance;
+    chance_init(&chance, 1);
     timers_init(&timers, 1000003);
     wrong_times = 0;
     for (unsigned i = 0; i < COUNT; i++) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        uint64_t wanted = 1000003 + 1 + (state >> (24 + i % 38)) % 100000000;
+        uint64_t wanted = 1000003 + 1 + (chance_bits(&chance) >> (24 + i % 38)) % 100000000;
         last = wanted > last ? wanted : last;
         set(&probes[i], wanted);
     }

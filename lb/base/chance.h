@@ -1,7 +1,7 @@
-/* Random numbers that a seed repeats (xorshift64*, Vigna 2016): good enough for loads, and the same in each run. Pure.
- */
-#ifndef POSTERN_BENCH_CHANCE_H
-#define POSTERN_BENCH_CHANCE_H
+/* Random numbers that a seed repeats (xorshift64*, Vigna 2016): good enough for balancing, jitter and loads, and the
+ * same in each run. Whoever could gain by guessing them needs getrandom(2) instead. Pure. */
+#ifndef POSTERN_BASE_CHANCE_H
+#define POSTERN_BASE_CHANCE_H
 
 #include <stdint.h>
 
@@ -26,11 +26,6 @@ static inline uint64_t chance_bits(struct chance *chance) {
 /* Evenly over (0, 1]: its logarithm is finite. */
 static inline double chance_unit(struct chance *chance) {
     return (double)((chance_bits(chance) >> 11) + 1) / 9007199254740992.0;
-}
-
-/* Whether the number-th of many belongs to `percent` of them, spread evenly and without chance. */
-static inline int is_in_share(uint64_t number, unsigned percent) {
-    return (number + 1) * percent / 100 > number * percent / 100;
 }
 
 #endif
