@@ -141,7 +141,7 @@ static int bind_first(struct start *start) {
 /* Each worker has sockets of its own on the same addresses (SO_REUSEPORT); the first worker gets those that exist. */
 static int create_worker(struct start *start, unsigned index) {
     char error[400];
-    struct workers_shared *shared = &start->manager.shared;
+    struct workers_shared *shared = &start->manager.workers.shared;
     for (unsigned i = 0; index > 0 && i < start->sockets_count; i++) {
         start->sockets[i].fd = listener_bind(&start->sockets[i].address);
         if (start->sockets[i].fd < 0)
@@ -176,7 +176,7 @@ static void log_gate(const struct start *start) {
             log_warning("%s", line);
     for (size_t i = 0; i < config->tiers_count; i++)
         is_used |= config->tiers[i].gate;
-    for (unsigned i = 0; is_used && (name = gate_tables_off_name(start->manager.gate_tables, i)) != NULL; i++)
+    for (unsigned i = 0; is_used && (name = gate_tables_off_name(start->manager.files.gate_tables, i)) != NULL; i++)
         log_info("[gate] %s is empty: this rule is off", name);
 }
 
@@ -194,10 +194,10 @@ static int prepare(struct start *start) {
         return -EINVAL;
     if (manager_init(manager, config, workers, error, sizeof error) < 0)
         return fail(error);
-    manager->shared.sessions_max = sessions_max;
-    manager_set_access(manager, start->access);
+    manager->workers.shared.sessions_max = sessions_max;
+    files_set_access(&manager->files, start->access);
     start->access = NULL;
-    manager_set_gate_tables(manager, start->gate_tables);
+    files_set_gate_tables(&manager->files, start->gate_tables);
     start->gate_tables = NULL;
     for (unsigned i = 0; i < workers; i++)
         if (create_worker(start, i) < 0)
@@ -243,8 +243,8 @@ static int serve(const char *path) {
         result = prepare(start);
         if (result == 0)
             result = run(start);
-        for (unsigned i = 0; i < start->manager.shared.workers_count; i++)
-            worker_destroy(start->manager.shared.workers[i]);
+        for (unsigned i = 0; i < start->manager.workers.shared.workers_count; i++)
+            worker_destroy(start->manager.workers.shared.workers[i]);
         manager_finish(&start->manager);
     }
     access_free(start->access);

@@ -7,12 +7,14 @@
  * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). */
 #include "lb/control/control.h"
 
+#include "lb/control/pending.h"
+#include "lb/control/scope.h"
 #include "lb/control/verbs.h"
+#include "lb/engine/conn.h"
+#include "lb/engine/container.h"
 #include "lb/engine/log.h"
-#include "lb/manager/manager.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +56,8 @@ struct control_client {
 };
 
 struct control {
-    struct manager *manager;
+    const struct control_scope *scope;
+    struct pending_list pending;
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
     int fd;
     struct op accept_op;
@@ -82,7 +85,7 @@ static void release_client(struct control_client *client) {
 }
 
 static void set_deadline(struct control_client *client, uint64_t wait_ms) {
-    struct io *io = client->control->manager->io;
+    struct io *io = client->control->scope->io;
     client->active = ++client->control->activity;
     timer_set(io_timers(io), &client->deadline, io_now_ms(io) + wait_ms);
 }
@@ -117,32 +120,36 @@ static void send_reply(struct control_client *client, const char *text) {
     send_output(client);
 }
 
-void command_reply(struct command *command, const char *text) {
-    send_reply(command->client, text);
+static void on_answer(struct command *command, const char *text) {
+    send_reply(container_of(command, struct control_client, command), text);
 }
 
-bool command_is_abandoned(const struct command *command) {
-    return command->client->has_left;
+static bool has_left(const struct command *command) {
+    return container_of(command, const struct control_client, command)->has_left;
 }
 
-void command_fail(struct command *command, const char *format, ...) {
-    char text[1024];
-    int length = snprintf(text, sizeof text, "error: ");
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
-    va_end(arguments);
-    send_reply(command->client, text);
-}
+static const struct command_client at_socket = {on_answer, has_left};
 
 /* --- input --- */
+
+static unsigned clients_open(const struct control *control) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        count += control->clients[i].is_used;
+    return count;
+}
 
 static void begin_command(struct control_client *client, size_t length) {
     memcpy(client->line, client->input, length);
     client->line[length] = '\0';
     client->is_busy = true;
     timer_cancel(&client->deadline);
-    client->command = (struct command){.manager = client->control->manager, .client = client};
+    client->command = (struct command){
+        .scope = client->control->scope,
+        .client = &at_socket,
+        .pending = &client->control->pending,
+        .clients = clients_open(client->control),
+    };
     verbs_run(&client->command, client->line);
 }
 
@@ -236,13 +243,6 @@ static void on_deadline(struct timer *timer) {
     conn_close(&client->conn);
 }
 
-unsigned control_clients(const struct control *control) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < CLIENTS_MAX; i++)
-        count += control->clients[i].is_used;
-    return count;
-}
-
 /* Of a client that has ended its stream while its command runs it is not known whether it awaits the answer (`echo … |
  * socat`) or is gone. A send of nothing tells: on a socket whose peer is closed it fails with EPIPE (unix(7)). */
 void control_tick(struct control *control) {
@@ -252,6 +252,7 @@ void control_tick(struct control *control) {
             !client->conn.send_armed)
             conn_send_nothing(&client->conn);
     }
+    pending_serve(&control->pending);
 }
 
 /* --- accepting --- */
@@ -318,7 +319,7 @@ static void begin(struct control *control, struct control_client *client, int fd
         memset(&client->peer, 0, sizeof client->peer);
     client->deadline.expire = on_deadline;
     set_deadline(client, IDLE_MS);
-    conn_init(&client->conn, control->manager->io, client_on_event);
+    conn_init(&client->conn, control->scope->io, client_on_event);
     conn_adopt_fd(&client->conn, fd);
 }
 
@@ -328,7 +329,7 @@ static void on_retry(struct timer *timer) {
 
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct control *control = container_of(op, struct control, accept_op);
-    struct io *io = control->manager->io;
+    struct io *io = control->scope->io;
     (void)flags;
     if (result == -ECONNABORTED) { /* who has left again already holds nobody up */
         accept_next(control);
@@ -350,7 +351,7 @@ static void accept_next(struct control *control) {
         return;
     control->accept_op.complete = on_accepted;
     /* A normal descriptor: SO_PEERCRED needs one. */
-    io_accept(control->manager->io, &control->accept_op, control->fd, false, &control->peer, &control->peer_length);
+    io_accept(control->scope->io, &control->accept_op, control->fd, false, &control->peer, &control->peer_length);
 }
 
 /* --- the socket --- */
@@ -406,14 +407,15 @@ int control_create(const char *path, unsigned mode, gid_t gid, struct control **
     return 0;
 }
 
-void control_start(struct control *control, struct manager *manager) {
-    control->manager = manager;
+void control_start(struct control *control, const struct control_scope *scope) {
+    control->scope = scope;
     accept_next(control);
 }
 
 void control_destroy(struct control *control) {
     if (control == NULL)
         return;
+    pending_finish(&control->pending);
     for (unsigned i = 0; i < CLIENTS_MAX; i++)
         free(control->clients[i].output);
     if (control->path[0] != '\0')

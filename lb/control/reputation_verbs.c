@@ -1,39 +1,20 @@
 /* What operators tell the reputation: the outcome of a mail, a decision of their own, whole tables as CSV. */
-#include "lb/base/endpoint.h"
-#include "lb/control/verbs.h"
-#include "lb/manager/manager.h"
+#include "lb/control/reputation_verbs.h"
+
+#include "lb/control/command.h"
+#include "lb/control/operands.h"
+#include "lb/control/pending.h"
+#include "lb/control/scope.h"
+#include "lb/engine/container.h"
+#include "lb/reputation/reputation.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const decrees[] = {[DECREE_NONE] = "auto", [DECREE_VETTED] = "vetted", [DECREE_REFUSED] = "refused"};
-
-static bool is_enabled(struct command *command) {
-    if (command->manager->shared.reputation != NULL)
-        return true;
-    command_fail(command, "[reputation] enabled = no");
-    return false;
-}
-
-bool command_parse_client(struct command *command, const char *text, struct address *ret_address) {
-    char mistake[ENDPOINT_MISTAKE_MAX];
-    if (endpoint_parse(text, ENDPOINT_CLIENT, 0, ret_address, mistake) == 0)
-        return true;
-    command_fail(command, "\"%.80s\" is no address of a client%s%s; allowed: as 192.0.2.1 or 2001:db8::1", text,
-                 mistake[0] != '\0' ? ": " : "", mistake);
-    return false;
-}
-
-const char *client_key_text(const struct address *client, char text[CLIENT_KEY_TEXT_MAX]) {
-    char host[ADDRESS_TEXT_MAX];
-    uint64_t key = reputation_key(client);
-    struct address kept = reputation_key_address(key, 0);
-    snprintf(text, CLIENT_KEY_TEXT_MAX, "%s%s", address_format_host(&kept, host),
-             reputation_key_is_ipv4(key) ? "" : "/64");
-    return text;
-}
 
 /* Digits alone. */
 static bool parse_unsigned(const char *text, unsigned *ret_number) {
@@ -53,7 +34,7 @@ static void reply_result(struct command *command, int result, const struct addre
     client_key_text(client, key);
     if (result < 0)
         command_fail(command, "no room for %s: max-entries = %u is too few for those who behave", key,
-                     command->manager->config->reputation.entries_max);
+                     command->scope->config->reputation.entries_max);
     else
         command_reply_done(command, "%s: %s", key, what);
 }
@@ -64,13 +45,13 @@ void reputation_feedback_verb(struct command *command, char **arguments, unsigne
     struct address address;
     enum evidence_kind kind;
     (void)count;
-    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
+    if (!command_has_reputation(command) || !command_parse_client(command, arguments[0], &address))
         return;
     if (!evidence_of_word(arguments[1], &kind)) {
         command_fail(command, "\"%.40s\"; allowed: good, ham, spam, virus, trap", arguments[1]);
         return;
     }
-    reply_result(command, reputation_feed(&command->manager->reputation, &address, kind, now_s()), &address,
+    reply_result(command, reputation_feed(command->scope->reputation, &address, kind, now_s()), &address,
                  evidence_text(kind));
 }
 
@@ -78,7 +59,7 @@ void reputation_set_verb(struct command *command, char **arguments, unsigned cou
     struct address address;
     unsigned decree = 0;
     (void)count;
-    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
+    if (!command_has_reputation(command) || !command_parse_client(command, arguments[0], &address))
         return;
     while (decree <= DECREE_REFUSED && strcmp(decrees[decree], arguments[1]) != 0)
         decree++;
@@ -86,7 +67,7 @@ void reputation_set_verb(struct command *command, char **arguments, unsigned cou
         command_fail(command, "\"%.40s\"; allowed: vetted, refused, auto", arguments[1]);
         return;
     }
-    reply_result(command, reputation_set_decree(&command->manager->reputation, &address, (enum decree)decree, now_s()),
+    reply_result(command, reputation_set_decree(command->scope->reputation, &address, (enum decree)decree, now_s()),
                  &address, decrees[decree]);
 }
 
@@ -94,10 +75,10 @@ void reputation_clear_verb(struct command *command, char **arguments, unsigned c
     struct address address;
     char key[CLIENT_KEY_TEXT_MAX];
     (void)count;
-    if (!is_enabled(command) || !command_parse_client(command, arguments[0], &address))
+    if (!command_has_reputation(command) || !command_parse_client(command, arguments[0], &address))
         return;
     client_key_text(&address, key);
-    if (reputation_forget(&command->manager->reputation, &address))
+    if (reputation_forget(command->scope->reputation, &address))
         command_reply_done(command, "%s is forgotten", key);
     else
         command_fail(command, "nothing is known of %s", key);
@@ -116,12 +97,13 @@ struct top_row {
 };
 
 struct top_walk {
-    struct top_walk *next;
+    struct pending pending;
     struct command *command;
     enum top_by { TOP_MAILS, TOP_GOOD, TOP_BAD } by;
     unsigned most, count, at;
     struct top_row rows[TOP_MAX];
 };
+_Static_assert(offsetof(struct top_walk, pending) == 0, "the list frees it");
 
 static double value_of(const struct reputation *reputation, const struct client *client, enum top_by by,
                        uint16_t today) {
@@ -160,8 +142,9 @@ static void answer_top(const struct reputation *reputation, struct top_walk *wal
     command_reply_value(walk->command, list);
 }
 
-/* Returns true when it has answered. */
-static bool walk_on(const struct reputation *reputation, struct top_walk *walk) {
+static bool walk_on(struct pending *pending) {
+    struct top_walk *walk = container_of(pending, struct top_walk, pending);
+    const struct reputation *reputation = walk->command->scope->reputation;
     unsigned all = reputation_table_places(&reputation->table);
     for (unsigned i = 0; i < TOP_PLACES && walk->at < all; i++, walk->at++) {
         uint64_t key;
@@ -198,7 +181,7 @@ static bool parse_top(struct top_walk *walk, char **arguments, unsigned count) {
 
 void reputation_top_verb(struct command *command, char **arguments, unsigned count) {
     struct top_walk *walk = NULL;
-    if (!is_enabled(command))
+    if (!command_has_reputation(command))
         return;
     walk = calloc(1, sizeof *walk);
     if (walk == NULL) {
@@ -208,30 +191,8 @@ void reputation_top_verb(struct command *command, char **arguments, unsigned cou
         command_fail(command, "allowed: reputation top [1..%u] [mails|good|bad]", TOP_MAX);
     } else {
         walk->command = command;
-        walk->next = command->manager->walks;
-        command->manager->walks = walk;
-        walks_serve(command->manager);
-    }
-}
-
-void walks_serve(struct manager *manager) {
-    struct top_walk **link = &manager->walks;
-    while (*link != NULL) {
-        struct top_walk *walk = *link;
-        if (!walk_on(&manager->reputation, walk)) {
-            link = &walk->next;
-            continue;
-        }
-        *link = walk->next;
-        free(walk);
-    }
-}
-
-void walks_finish(struct manager *manager) {
-    while (manager->walks != NULL) {
-        struct top_walk *next = manager->walks->next;
-        free(manager->walks);
-        manager->walks = next;
+        walk->pending.serve = walk_on;
+        pending_begin(command->pending, &walk->pending);
     }
 }
 
@@ -285,10 +246,10 @@ static void print_client(const struct reputation *reputation, uint64_t key, cons
 
 /* A part at a time; posternctl asks on from the number in its last line. */
 void reputation_export_verb(struct command *command, char **arguments, unsigned count) {
-    const struct reputation *reputation = &command->manager->reputation;
+    const struct reputation *reputation = command->scope->reputation;
     char *text = NULL;
     size_t length;
-    if (!is_enabled(command))
+    if (!command_has_reputation(command))
         return;
     unsigned all = reputation_table_places(&reputation->table), rows = 0, at = 0;
     if (count > 0 && !parse_unsigned(arguments[0], &at)) {
@@ -353,13 +314,13 @@ static const char *parse_fields(char *fields[CSV_FIELDS], struct client *ret_cli
 
 /* One row, which takes the place of what was known of that client. */
 void reputation_import_verb(struct command *command, char **arguments, unsigned count) {
-    struct reputation *reputation = &command->manager->reputation;
+    struct reputation *reputation = command->scope->reputation;
     char *rest = arguments[0], *fields[CSV_FIELDS] = {NULL};
     unsigned found = 0;
     struct address address;
     struct client client = {0};
     (void)count;
-    if (!is_enabled(command))
+    if (!command_has_reputation(command))
         return;
     while (found < CSV_FIELDS && rest != NULL)
         fields[found++] = strsep(&rest, ",");

@@ -1,6 +1,12 @@
 /* What the operator changes. Everything is checked before anything is changed. */
-#include "lb/control/verbs.h"
-#include "lb/manager/manager.h"
+#include "lb/control/set.h"
+
+#include "backends/roster.h"
+#include "health/health.h"
+#include "lb/control/command.h"
+#include "lb/control/operands.h"
+#include "lb/control/scope.h"
+#include "lb/relay/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,27 +14,13 @@
 #include <string.h>
 #include <strings.h>
 
-struct backend *find_server(struct command *command, const char *name) {
-    struct roster *roster = command->manager->roster;
-    struct backend *backend = roster_find(roster, name);
-    if (backend != NULL)
-        return backend;
-    char names[600] = "";
-    size_t length = 0;
-    for (unsigned i = 0; i < roster_count(roster) && length < sizeof names; i++)
-        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i > 0 ? ", " : "",
-                                   roster_at(roster, i)->name);
-    command_fail(command, "no server \"%.80s\"; allowed: %s", name, names);
-    return NULL;
-}
-
 static void set_state(struct command *command, struct backend *backend, const char *word) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     for (enum backend_admin state = BACKEND_READY; state <= BACKEND_MAINT; state++) {
         if (strcmp(word, config_admin_name(state)) != 0)
             continue;
-        roster_set_admin(manager->roster, backend, state, io_now_ms(manager->io));
-        health_on_admin_changed(manager->health, backend);
+        roster_set_admin(scope->roster, backend, state, io_now_ms(scope->io));
+        health_on_admin_changed(scope->health, backend);
         command_reply_done(command, "server %s state %s", backend->name, word);
         return;
     }
@@ -42,7 +34,7 @@ static void set_weight(struct command *command, struct backend *backend, const c
         command_fail(command, "weight \"%.40s\"; allowed: a number from 0 to 256", word);
         return;
     }
-    roster_set_weight(command->manager->roster, backend, (uint32_t)weight, io_now_ms(command->manager->io));
+    roster_set_weight(command->scope->roster, backend, (uint32_t)weight, io_now_ms(command->scope->io));
     command_reply_done(command, "server %s weight %lu", backend->name, weight);
 }
 
@@ -60,14 +52,14 @@ void set_server(struct command *command, char **arguments, unsigned count) {
 }
 
 void set_tier(struct command *command, char **arguments, unsigned count) {
-    struct manager *manager = command->manager;
-    const struct config *config = manager->config;
+    const struct control_scope *scope = command->scope;
+    const struct config *config = scope->config;
     char names[600] = "auto";
     size_t length = strlen(names);
     (void)count;
     for (size_t i = 0; i < config->tiers_count; i++) {
         if (strcmp(arguments[0], config->tiers[i].name) == 0) {
-            roster_force_tier(manager->roster, (int)i, io_now_ms(manager->io));
+            roster_force_tier(scope->roster, (int)i, io_now_ms(scope->io));
             command_reply_done(command, "tier %s alone serves until: set tier auto", arguments[0]);
             return;
         }
@@ -78,7 +70,7 @@ void set_tier(struct command *command, char **arguments, unsigned count) {
         command_fail(command, "no tier \"%.80s\"; allowed: %s", arguments[0], names);
         return;
     }
-    roster_force_tier(manager->roster, TIER_AUTO, io_now_ms(manager->io));
+    roster_force_tier(scope->roster, TIER_AUTO, io_now_ms(scope->io));
     command_reply_done(command, "tiers serve by priority and health");
 }
 
@@ -96,22 +88,21 @@ static const struct backend *find_same_host(const struct roster *roster, const s
 }
 
 void add_server(struct command *command, char **arguments, unsigned count) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     struct config_backend config;
     struct backend *backend;
     char error[600];
-    if (config_parse_backend(manager->config, arguments[0], arguments + 1, count - 1, &config, error, sizeof error) <
-        0) {
+    if (config_parse_backend(scope->config, arguments[0], arguments + 1, count - 1, &config, error, sizeof error) < 0) {
         command_fail(command, "%s", error);
         return;
     }
-    const struct backend *same = find_same_host(manager->roster, &config);
+    const struct backend *same = find_same_host(scope->roster, &config);
     if (same != NULL && strcmp(same->name, arguments[0]) != 0) {
         config_backend_finish(&config);
         command_fail(command, "server %s of the same tier has this address", same->name);
         return;
     }
-    int result = roster_add(manager->roster, &config, io_now_ms(manager->io), &backend);
+    int result = roster_add(scope->roster, &config, io_now_ms(scope->io), &backend);
     config_backend_finish(&config);
     if (result == -EEXIST)
         command_fail(command, "server %s exists already", arguments[0]);
@@ -135,7 +126,7 @@ struct shutdown_request {
 
 static void answer_shutdown(const struct shutdown_request *request) {
     unsigned count = request->shutdown.count, later = request->shutdown.later;
-    unsigned long long seconds = request->command->manager->config->global.stop_timeout_ms / 1000;
+    unsigned long long seconds = request->command->scope->config->global.stop_timeout_ms / 1000;
     if (later == 0)
         command_reply_done(request->command, "server %s: %u sessions told to end", request->name, count);
     else
@@ -147,9 +138,10 @@ static void answer_shutdown(const struct shutdown_request *request) {
 
 static void on_shut_down(struct message *message, void *receiver) {
     struct shutdown_request *request = container_of(message, struct shutdown_request, shutdown.message);
-    struct manager *manager = receiver;
-    if (++request->worker < manager->shared.workers_count) {
-        worker_shutdown_sessions(manager->shared.workers[request->worker], &request->shutdown);
+    const struct control_scope *scope = request->command->scope;
+    (void)receiver;
+    if (++request->worker < scope->shared->workers_count) {
+        worker_shutdown_sessions(scope->shared->workers[request->worker], &request->shutdown);
         return;
     }
     backend_release_slot(request->backend, 0);
@@ -159,7 +151,7 @@ static void on_shut_down(struct message *message, void *receiver) {
 
 /* The request holds a slot, so that the backend outlives it. */
 static void begin_shutdown(struct command *command, struct backend *backend) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     struct shutdown_request *request = calloc(1, sizeof *request);
     if (request == NULL) {
         command_fail(command, "out of memory");
@@ -170,9 +162,9 @@ static void begin_shutdown(struct command *command, struct backend *backend) {
     request->backend = backend;
     snprintf(request->name, sizeof request->name, "%s", backend->name);
     request->shutdown.backend = backend;
-    request->shutdown.reply = &manager->mailbox;
+    request->shutdown.reply = scope->mailbox;
     request->shutdown.on_reply = on_shut_down;
-    worker_shutdown_sessions(manager->shared.workers[0], &request->shutdown);
+    worker_shutdown_sessions(scope->shared->workers[0], &request->shutdown);
 }
 
 void shutdown_sessions(struct command *command, char **arguments, unsigned count) {
@@ -187,7 +179,7 @@ void shutdown_sessions(struct command *command, char **arguments, unsigned count
 }
 
 void del_server(struct command *command, char **arguments, unsigned count) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     bool force = count == 2;
     if (force && strcmp(arguments[1], "force") != 0) {
         command_fail(command, "\"%.40s\"; allowed: del server NAME [force]", arguments[1]);
@@ -196,7 +188,7 @@ void del_server(struct command *command, char **arguments, unsigned count) {
     struct backend *backend = find_server(command, arguments[0]);
     if (backend == NULL)
         return;
-    if (roster_remove(manager->roster, backend, force, io_now_ms(manager->io)) == -EBUSY)
+    if (roster_remove(scope->roster, backend, force, io_now_ms(scope->io)) == -EBUSY)
         command_fail(command, "server %s has %u sessions; drain it first, or: del server %s force", backend->name,
                      atomic_load(&backend->in_use), backend->name);
     else if (force)

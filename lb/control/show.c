@@ -1,8 +1,14 @@
 /* What the operator sees. Each verb makes one value; text and JSON are two prints of it. */
-#include "lb/control/control.h"
-#include "lb/control/verbs.h"
+#include "lb/control/show.h"
+
+#include "backends/roster.h"
+#include "health/health.h"
+#include "lb/control/command.h"
+#include "lb/control/operands.h"
+#include "lb/control/scope.h"
+#include "lb/dns/questions.h"
 #include "lb/engine/log.h"
-#include "lb/manager/manager.h"
+#include "lb/relay/worker.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -39,11 +45,11 @@ static uint64_t resident_kb(void) {
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-static struct worker_counters sum_counters(const struct manager *manager) {
+static struct worker_counters sum_counters(const struct control_scope *scope) {
     struct worker_counters sum = {0};
-    for (unsigned i = 0; i < manager->shared.workers_count; i++) {
+    for (unsigned i = 0; i < scope->shared->workers_count; i++) {
         struct worker_counters one;
-        worker_read_counters(manager->shared.workers[i], &one);
+        worker_read_counters(scope->shared->workers[i], &one);
 #define COUNTER(name, text) sum.name += one.name;
 #include "lb/relay/counters.def"
 #undef COUNTER
@@ -59,9 +65,9 @@ static struct worker_counters sum_counters(const struct manager *manager) {
     return sum;
 }
 
-static void describe_questions(const struct manager *manager, json_t *info) {
+static void describe_questions(const struct control_scope *scope, json_t *info) {
     struct questions_stats stats;
-    questions_read_stats(manager->questions, &stats);
+    questions_read_stats(scope->questions, &stats);
     json_object_set_new(info, "dns_asked", number(stats.asked));
     json_object_set_new(info, "dns_cache_hits", number(stats.cache_hits));
     json_object_set_new(info, "dns_queries", number(stats.queries));
@@ -71,18 +77,18 @@ static void describe_questions(const struct manager *manager, json_t *info) {
 }
 
 void show_info(struct command *command, char **arguments, unsigned count) {
-    const struct manager *manager = command->manager;
-    struct worker_counters sum = sum_counters(manager);
+    const struct control_scope *scope = command->scope;
+    struct worker_counters sum = sum_counters(scope);
     (void)arguments;
     (void)count;
     json_t *info = json_object();
     json_object_set_new(info, "version", json_string(POSTERN_VERSION));
     json_object_set_new(info, "pid", number((uint64_t)getpid()));
-    json_object_set_new(info, "hostname", json_string(manager->config->global.hostname));
-    json_object_set_new(info, "config", json_string(manager->config->path));
-    json_object_set_new(info, "uptime_s", number((io_now_ms(manager->io) - manager->started_ms) / 1000));
-    json_object_set_new(info, "workers", number(manager->shared.workers_count));
-    json_object_set_new(info, "sessions_max", number(manager->shared.sessions_max));
+    json_object_set_new(info, "hostname", json_string(scope->config->global.hostname));
+    json_object_set_new(info, "config", json_string(scope->config->path));
+    json_object_set_new(info, "uptime_s", number((io_now_ms(scope->io) - scope->started_ms) / 1000));
+    json_object_set_new(info, "workers", number(scope->shared->workers_count));
+    json_object_set_new(info, "sessions_max", number(scope->shared->sessions_max));
 #define COUNTER(name, text) json_object_set_new(info, #name, number(sum.name));
 #include "lb/relay/counters.def"
 #undef COUNTER
@@ -92,12 +98,11 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "turns", number(sum.io.turns));
     json_object_set_new(info, "completions", number(sum.io.completions));
     json_object_set_new(info, "cq_overflows", number(sum.io.cq_overflows));
-    json_object_set_new(info, "control_clients",
-                        number(manager->control != NULL ? control_clients(manager->control) : 0));
+    json_object_set_new(info, "control_clients", number(command->clients));
     json_object_set_new(info, "log_lines_dropped", number(log_dropped()));
     json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
     json_object_set_new(info, "sightings_dropped", number(sum.sightings_dropped));
-    describe_questions(manager, info);
+    describe_questions(scope, info);
     json_object_set_new(info, "descriptors", number(open_descriptors()));
     json_object_set_new(info, "resident_kb", number(resident_kb()));
     command_reply_value(command, info);
@@ -115,8 +120,8 @@ static void print_history(const struct backend *backend, unsigned most, char tex
     text[shown] = '\0';
 }
 
-static json_t *describe_server(const struct manager *manager, const struct backend *backend, unsigned results) {
-    const struct config_tier *tier = &manager->config->tiers[backend->tier];
+static json_t *describe_server(const struct control_scope *scope, const struct backend *backend, unsigned results) {
+    const struct config_tier *tier = &scope->config->tiers[backend->tier];
     char address[ADDRESS_TEXT_MAX], history[65];
     int days;
     json_t *row = json_object();
@@ -130,7 +135,7 @@ static json_t *describe_server(const struct manager *manager, const struct backe
     json_object_set_new(row, "state", json_string(config_admin_name(backend->admin)));
     json_object_set_new(row, "health",
                         json_string(tier->check == CHECK_NONE ? "unchecked" : backend_health_name(backend->health)));
-    json_object_set_new(row, "since_s", number((io_now_ms(manager->io) - backend->health_since_ms) / 1000));
+    json_object_set_new(row, "since_s", number((io_now_ms(scope->io) - backend->health_since_ms) / 1000));
     json_object_set_new(row, "weight", number(backend->weight));
     json_object_set_new(row, "sessions", number(backend_sessions(backend)));
     json_object_set_new(row, "max_sessions", number(backend->sessions_max));
@@ -151,13 +156,12 @@ static json_t *describe_server(const struct manager *manager, const struct backe
 }
 
 void show_servers(struct command *command, char **arguments, unsigned count) {
-    const struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     json_t *list = json_array();
     (void)arguments;
     (void)count;
-    for (unsigned i = 0; i < roster_count(manager->roster); i++)
-        json_array_append_new(list,
-                              describe_server(manager, roster_at(manager->roster, i), command->as_json ? 64 : 16));
+    for (unsigned i = 0; i < roster_count(scope->roster); i++)
+        json_array_append_new(list, describe_server(scope, roster_at(scope->roster, i), command->as_json ? 64 : 16));
     command_reply_value(command, list);
 }
 
@@ -199,7 +203,7 @@ static json_t *describe_tier(const struct view_tier *tier, bool serves, bool is_
 }
 
 void show_tiers(struct command *command, char **arguments, unsigned count) {
-    const struct roster *roster = command->manager->roster;
+    const struct roster *roster = command->scope->roster;
     const struct view *view = roster_view(roster);
     json_t *list = json_array();
     bool is_found = false;
@@ -240,13 +244,14 @@ static json_t *describe_session(const struct session_row *row) {
 
 static void on_rows(struct message *message, void *receiver) {
     struct session_listing *listing = container_of(message, struct session_listing, query.message);
-    struct manager *manager = receiver;
+    const struct control_scope *scope = listing->command->scope;
+    (void)receiver;
     for (unsigned i = 0; i < listing->query.rows_count; i++)
         json_array_append_new(listing->list, describe_session(&listing->query.rows[i]));
     if (listing->query.from == 0)
         listing->worker++;
-    if (listing->worker < manager->shared.workers_count) {
-        worker_query_sessions(manager->shared.workers[listing->worker], &listing->query);
+    if (listing->worker < scope->shared->workers_count) {
+        worker_query_sessions(scope->shared->workers[listing->worker], &listing->query);
         return;
     }
     command_reply_value(listing->command, listing->list);
@@ -254,7 +259,7 @@ static void on_rows(struct message *message, void *receiver) {
 }
 
 void show_sessions(struct command *command, char **arguments, unsigned count) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     if (count != 0 && (count != 2 || strcmp(arguments[0], "server") != 0)) {
         command_fail(command, "allowed: show sessions [server NAME] [json]");
         return;
@@ -268,9 +273,9 @@ void show_sessions(struct command *command, char **arguments, unsigned count) {
     }
     listing->command = command;
     listing->list = json_array();
-    listing->query.reply = &manager->mailbox;
+    listing->query.reply = scope->mailbox;
     listing->query.on_reply = on_rows;
     if (count == 2)
         snprintf(listing->query.backend, sizeof listing->query.backend, "%s", arguments[1]);
-    worker_query_sessions(manager->shared.workers[0], &listing->query);
+    worker_query_sessions(scope->shared->workers[0], &listing->query);
 }

@@ -1,10 +1,18 @@
 /* What is known of clients, and why one is vetted or not. */
-#include "lb/control/verbs.h"
-#include "lb/manager/manager.h"
+#include "lb/control/show_reputation.h"
+
+#include "lb/control/command.h"
+#include "lb/control/operands.h"
+#include "lb/control/scope.h"
+#include "lb/relay/worker.h"
 #include "lb/reputation/hosts.h"
+#include "lb/reputation/keeper.h"
+#include "lb/reputation/lookups.h"
+#include "lb/reputation/reputation.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static double rounded(double value) {
     return (double)(long long)(value * 100 + (value < 0 ? -0.5 : 0.5)) / 100;
@@ -28,10 +36,10 @@ static json_t *describe_lists(const struct reputation *reputation) {
     return json_string(text);
 }
 
-static void show_table(struct command *command, const struct manager *manager) {
-    const struct reputation *reputation = &manager->reputation;
+static void show_table(struct command *command, const struct control_scope *scope) {
+    const struct reputation *reputation = scope->reputation;
     struct lookups_stats lookups;
-    lookups_read_stats(manager->lookups, &lookups);
+    lookups_read_stats(scope->lookups, &lookups);
     json_t *row = json_object();
     json_object_set_new(row, "clients", json_integer(reputation->table.count));
     json_object_set_new(row, "is_full", json_boolean(reputation->table.dropped > 0 || reputation->table.refused > 0));
@@ -43,7 +51,7 @@ static void show_table(struct command *command, const struct manager *manager) {
     json_object_set_new(row, "lookups_waiting", json_integer(lookups.waiting));
     json_object_set_new(row, "lookups_done", json_integer((json_int_t)lookups.done));
     json_object_set_new(row, "lookups_dropped", json_integer((json_int_t)lookups.dropped));
-    json_object_set_new(row, "kept", json_string(manager->keeper == NULL ? "no" : keeper_state(manager->keeper)));
+    json_object_set_new(row, "kept", json_string(scope->keeper == NULL ? "no" : keeper_state(scope->keeper)));
     json_object_set_new(row, "lists", describe_lists(reputation));
     command_reply_value(command, row);
 }
@@ -111,18 +119,19 @@ static void add_dns(json_t *row, const struct reputation *reputation, const stru
     json_object_set_new(row, "halved_by_allow_list", json_boolean(vetting->is_halved));
 }
 
-static json_t *describe(const struct manager *manager, const struct address *address, const struct client *client,
+static json_t *describe(const struct control_scope *scope, const struct address *address, const struct client *client,
                         uint32_t now_s) {
     static const char *const decrees[] = {"", "vetted", "refused"};
-    const struct reputation *reputation = &manager->reputation;
+    const struct reputation *reputation = scope->reputation;
+    const struct access *access = atomic_load(&scope->shared->access);
     static const struct client_dns nothing;
     uint64_t key = reputation_key(address), host = reputation_host(address);
     const struct client_dns *dns = hosts_find(client, host);
     struct vetting vetting;
     char key_text[CLIENT_KEY_TEXT_MAX];
     json_t *row = json_object();
-    bool is_allowed = network_file_has_address(&manager->access->allowed, address);
-    bool is_denied = network_file_has_address(&manager->access->denied, address);
+    bool is_allowed = network_file_has_address(&access->allowed, address);
+    bool is_denied = network_file_has_address(&access->denied, address);
     reputation_explain(reputation, key, host, client, now_s, &vetting);
     json_object_set_new(row, "client", json_string(client_key_text(address, key_text)));
     json_object_set_new(row, "vetted", json_boolean((vetting.is_vetted || is_allowed) && !is_denied));
@@ -146,19 +155,17 @@ static json_t *describe(const struct manager *manager, const struct address *add
 }
 
 void show_reputation(struct command *command, char **arguments, unsigned count) {
-    const struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     struct address address;
-    if (manager->shared.reputation == NULL) {
-        command_fail(command, "[reputation] enabled = no");
+    if (!command_has_reputation(command))
         return;
-    }
     if (count == 0) {
-        show_table(command, manager);
+        show_table(command, scope);
         return;
     }
     if (!command_parse_client(command, arguments[0], &address))
         return;
     const struct client none = {0};
-    const struct client *client = reputation_table_find(&manager->reputation.table, reputation_key(&address));
-    command_reply_value(command, describe(manager, &address, client != NULL ? client : &none, (uint32_t)time(NULL)));
+    const struct client *client = reputation_table_find(&scope->reputation->table, reputation_key(&address));
+    command_reply_value(command, describe(scope, &address, client != NULL ? client : &none, (uint32_t)time(NULL)));
 }

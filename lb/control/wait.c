@@ -1,7 +1,14 @@
-/* Commands that answer later: `wait drained`. */
+/* `wait drained`: answers when the backend has no sessions left, is ready again, or the time is over. */
+#include "lb/control/wait.h"
+
+#include "backends/roster.h"
 #include "conf/options.h"
-#include "lb/control/verbs.h"
-#include "lb/manager/manager.h"
+#include "lb/control/command.h"
+#include "lb/control/operands.h"
+#include "lb/control/pending.h"
+#include "lb/control/scope.h"
+#include "lb/engine/container.h"
+#include "lb/engine/io.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +16,13 @@
 
 /* One client that waits; CONTROL_WAITS_MAX of them at most. */
 struct drain_wait {
-    struct drain_wait *next;
+    struct pending pending;
     struct command *command;
     uint32_t backend_serial;
     char name[BACKEND_NAME_MAX];
     uint64_t deadline_ms;
 };
+_Static_assert(offsetof(struct drain_wait, pending) == 0, "the list frees it");
 
 static bool parse_time(struct command *command, const char *text, uint64_t *ret_ms) {
     const struct option *option = option_find(SECTION_GLOBAL, "drain-time");
@@ -28,21 +36,22 @@ static bool parse_time(struct command *command, const char *text, uint64_t *ret_
     return true;
 }
 
-/* Returns true when it has answered. */
-static bool answer(struct manager *manager, const struct drain_wait *wait) {
+static bool serve_wait(struct pending *pending) {
+    const struct drain_wait *wait = container_of(pending, const struct drain_wait, pending);
+    const struct control_scope *scope = wait->command->scope;
     if (command_is_abandoned(wait->command)) {
         command_fail(wait->command, "its client has left");
         return true;
     }
-    const struct backend *backend = roster_find_serial(manager->roster, wait->backend_serial);
+    const struct backend *backend = roster_find_serial(scope->roster, wait->backend_serial);
     if (backend == NULL)
-        backend = roster_find_deleted(manager->roster, wait->backend_serial);
+        backend = roster_find_deleted(scope->roster, wait->backend_serial);
     unsigned sessions = backend == NULL ? 0 : atomic_load(&backend->in_use);
     if (sessions == 0)
         command_reply_done(wait->command, "server %s is drained", wait->name);
     else if (backend->admin == BACKEND_READY && !backend->is_deleted)
         command_fail(wait->command, "server %s was made ready again", wait->name);
-    else if (io_now_ms(manager->io) >= wait->deadline_ms)
+    else if (io_now_ms(scope->io) >= wait->deadline_ms)
         command_fail(wait->command, "server %s still has %u sessions", wait->name, sessions);
     else
         return false;
@@ -50,9 +59,9 @@ static bool answer(struct manager *manager, const struct drain_wait *wait) {
 }
 
 void wait_drained(struct command *command, char **arguments, unsigned count) {
-    struct manager *manager = command->manager;
+    const struct control_scope *scope = command->scope;
     struct backend *backend = find_server(command, arguments[0]);
-    uint64_t time_ms = manager->config->global.drain_time_ms;
+    uint64_t time_ms = scope->config->global.drain_time_ms;
     if (backend == NULL || (count == 2 && !parse_time(command, arguments[1], &time_ms)))
         return;
     if (backend->admin == BACKEND_READY) {
@@ -60,9 +69,7 @@ void wait_drained(struct command *command, char **arguments, unsigned count) {
                      backend->name, backend->name);
         return;
     }
-    unsigned waits = 0;
-    for (const struct drain_wait *other = manager->waits; other != NULL; other = other->next)
-        waits++;
+    unsigned waits = pending_count(command->pending, serve_wait);
     if (waits >= CONTROL_WAITS_MAX) {
         command_fail(command, "%u commands wait already", waits);
         return;
@@ -74,30 +81,8 @@ void wait_drained(struct command *command, char **arguments, unsigned count) {
     }
     wait->command = command;
     wait->backend_serial = backend->serial;
-    wait->deadline_ms = io_now_ms(manager->io) + time_ms;
+    wait->deadline_ms = io_now_ms(scope->io) + time_ms;
     snprintf(wait->name, sizeof wait->name, "%s", backend->name);
-    wait->next = manager->waits;
-    manager->waits = wait;
-    waits_serve(manager);
-}
-
-void waits_serve(struct manager *manager) {
-    struct drain_wait **link = &manager->waits;
-    while (*link != NULL) {
-        struct drain_wait *wait = *link;
-        if (!answer(manager, wait)) {
-            link = &wait->next;
-            continue;
-        }
-        *link = wait->next;
-        free(wait);
-    }
-}
-
-void waits_finish(struct manager *manager) {
-    while (manager->waits != NULL) {
-        struct drain_wait *next = manager->waits->next;
-        free(manager->waits);
-        manager->waits = next;
-    }
+    wait->pending.serve = serve_wait;
+    pending_begin(command->pending, &wait->pending);
 }

@@ -2,14 +2,14 @@
 #include "lb/manager/manager.h"
 
 #include "lb/control/control.h"
-#include "lb/control/verbs.h"
+#include "lb/engine/container.h"
 #include "lb/engine/log.h"
 #include "lb/feedback/feedback.h"
 #include "lb/manager/notify.h"
-#include "lb/manager/signals.h"
 #include "lb/relay/outcome.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +44,7 @@ int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors
 
 static void on_published(void *context) {
     struct manager *manager = context;
-    for (unsigned i = 0; manager->has_workers && i < manager->shared.workers_count; i++)
-        worker_wake(manager->shared.workers[i]);
+    workers_wake(&manager->workers);
 }
 
 static void on_added(void *context, struct backend *backend) {
@@ -80,8 +79,8 @@ static void take_outcome(struct health *health, struct backend *backend, const s
 static void on_outcomes(void *receiver) {
     struct manager *manager = receiver;
     struct outcome outcome;
-    for (unsigned i = 0; i < manager->shared.workers_count; i++) {
-        while (worker_take_outcome(manager->shared.workers[i], &outcome)) {
+    for (unsigned i = 0; i < manager->workers.shared.workers_count; i++) {
+        while (worker_take_outcome(manager->workers.shared.workers[i], &outcome)) {
             struct backend *backend = roster_find_serial(manager->roster, outcome.backend_serial);
             if (backend != NULL)
                 take_outcome(manager->health, backend, &outcome);
@@ -94,14 +93,14 @@ static void on_outcomes(void *receiver) {
 static void take_sightings(struct manager *manager) {
     struct sighting sighting;
     uint32_t now_s = (uint32_t)time(NULL);
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
-        while (worker_take_sighting(manager->shared.workers[i], &sighting))
+    for (unsigned i = 0; i < manager->workers.shared.workers_count; i++)
+        while (worker_take_sighting(manager->workers.shared.workers[i], &sighting))
             reputation_take(&manager->reputation, &sighting, now_s);
 }
 
 /* Sightings come in at the tick, in batches; then the sweep goes a step further. */
 static void serve_reputation(struct manager *manager) {
-    struct reputation *reputation = manager->shared.reputation;
+    struct reputation *reputation = manager->workers.shared.reputation;
     uint32_t now_s = (uint32_t)time(NULL);
     if (reputation == NULL || (manager->keeper != NULL && keeper_is_loading(manager->keeper)))
         return;
@@ -121,19 +120,47 @@ static void on_tick(struct timer *timer) {
     roster_tick(manager->roster, io_now_ms(manager->io));
     if (manager->control != NULL)
         control_tick(manager->control);
-    waits_serve(manager);
-    walks_serve(manager);
     serve_reputation(manager);
     timer_set(io_timers(manager->io), timer, io_now_ms(manager->io) + TICK_MS);
+}
+
+/* As logrotate asks for with its postrotate. */
+static void reopen_log(const struct manager *manager) {
+    int result = log_reopen();
+    if (result < 0)
+        log_error("SIGUSR1: [global] log = %s: %s; the old file stays", manager->config->global.log, strerror(-result));
+    else if (log_is_file())
+        log_info("SIGUSR1: the log file is opened anew");
+    else
+        log_info("SIGUSR1: [global] log = %s: nothing to open anew", manager->config->global.log);
+}
+
+/* SIGTERM and SIGINT are only counted here; stop_step() acts on the count. */
+static void on_signal(void *context, unsigned number) {
+    struct manager *manager = context;
+    switch (number) {
+    case SIGHUP:
+        files_reload_by_signal(&manager->files);
+        break;
+    case SIGUSR1:
+        reopen_log(manager);
+        break;
+    case SIGUSR2:
+        log_info("SIGUSR2: ignored: this version can't be upgraded while it runs");
+        break;
+    default:
+        manager->stop.signals++;
+        break;
+    }
 }
 
 int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
                  size_t error_size) {
     memset(manager, 0, sizeof *manager);
     manager->config = config;
-    manager->signal_fd = -1;
+    manager->signals.fd = -1;
     manager->mailbox.eventfd = -1;
-    start_gate_init(&manager->shared.start);
+    start_gate_init(&manager->workers.shared.start);
     manager->started = time(NULL);
     struct io_options options = {.slots = MANAGER_SLOTS, .buffers = MANAGER_BUFFERS};
     int result = io_create(&options, &manager->io, ret_error, error_size);
@@ -153,7 +180,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     if (result == 0)
         result = mailbox_init(&manager->mailbox, manager->io, manager, on_outcomes);
     if (result == 0)
-        result = signals_open(manager);
+        result = signals_open(&manager->signals);
     if (result < 0) {
         snprintf(ret_error, error_size, "manager: %s", strerror(-result));
         return result;
@@ -168,69 +195,64 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
             snprintf(ret_error, error_size, "manager: out of memory");
             return -ENOMEM;
         }
-        manager->shared.reputation = &manager->reputation;
+        manager->workers.shared.reputation = &manager->reputation;
     }
-    manager->shared.config = config;
-    manager->shared.views = roster_snapshots(manager->roster);
-    manager->shared.workers_count = workers;
-    manager->shared.manager = &manager->mailbox;
-    manager->shared.questions = manager->questions;
-    manager->shared.gate_visitors = calloc(GATE_VISITORS, sizeof *manager->shared.gate_visitors);
-    if (manager->shared.gate_visitors == NULL) {
+    manager->files.config = config;
+    manager->files.workers = &manager->workers;
+    manager->files.reputation = &manager->reputation;
+    manager->workers.shared.config = config;
+    manager->workers.shared.views = roster_snapshots(manager->roster);
+    manager->workers.shared.workers_count = workers;
+    manager->workers.shared.manager = &manager->mailbox;
+    manager->workers.shared.questions = manager->questions;
+    manager->workers.shared.gate_visitors = calloc(GATE_VISITORS, sizeof *manager->workers.shared.gate_visitors);
+    if (manager->workers.shared.gate_visitors == NULL) {
         snprintf(ret_error, error_size, "manager: out of memory");
         return -ENOMEM;
     }
     return 0;
 }
 
-static void release_access(struct retired *retired) {
-    access_free(container_of(retired, struct access, retired));
-}
-
-void manager_set_access(struct manager *manager, struct access *access) {
-    struct access *old = manager->access;
-    manager->access = access;
-    reputation_set_access(&manager->reputation, access, (uint32_t)time(NULL));
-    atomic_store(&manager->shared.access, access);
-    if (old != NULL)
-        snapshots_retire(manager->shared.views, &old->retired, release_access);
-    on_published(manager);
-}
-
-static void release_gate_tables(struct retired *retired) {
-    gate_tables_free(container_of(retired, struct gate_tables, retired));
-}
-
-void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables) {
-    struct gate_tables *old = manager->gate_tables;
-    manager->gate_tables = tables;
-    atomic_store(&manager->shared.gate_tables, tables);
-    if (old != NULL)
-        snapshots_retire(manager->shared.views, &old->retired, release_gate_tables);
-    on_published(manager);
-}
-
-/* Their threads are made and get ready; none begins before all have, and where one can't, all end. */
-static int start_workers(struct manager *manager) {
-    struct workers_shared *shared = &manager->shared;
-    unsigned started = 0;
-    int result = 0;
-    while (result == 0 && started < shared->workers_count) {
-        result = worker_start(shared->workers[started]);
-        started += result == 0;
-    }
-    int ready = start_gate_await(&shared->start, started);
-    if (result == 0)
-        result = ready;
-    start_gate_decide(&shared->start, result == 0);
-    manager->has_workers = result == 0;
-    for (unsigned i = 0; result < 0 && i < started; i++)
-        worker_join(shared->workers[i]);
-    return result;
-}
-
 static bool keeps_reputations(const struct manager *manager) {
-    return manager->shared.reputation != NULL && manager->config->global.state_dir[0] != '\0';
+    return manager->workers.shared.reputation != NULL && manager->config->global.state_dir[0] != '\0';
+}
+
+static int reload(void *context, FILE *errors) {
+    struct manager *manager = context;
+    return files_reload(&manager->files, errors);
+}
+
+/* Everything has been made, nothing here can fail. */
+static void begin(struct manager *manager) {
+    struct stop *stop = &manager->stop;
+    stop->io = manager->io;
+    stop->workers = &manager->workers;
+    stop->questions = manager->questions;
+    stop->health = manager->health;
+    stop->timeout_ms = manager->config->global.stop_timeout_ms;
+    manager->files.feedback = manager->feedback;
+    manager->scope = (struct control_scope){
+        .config = manager->config,
+        .io = manager->io,
+        .mailbox = &manager->mailbox,
+        .shared = &manager->workers.shared,
+        .roster = manager->roster,
+        .health = manager->health,
+        .questions = manager->questions,
+        .reputation = manager->workers.shared.reputation,
+        .lookups = manager->lookups,
+        .keeper = manager->keeper,
+        .started_ms = manager->started_ms,
+        .reload = reload,
+        .reload_context = manager,
+    };
+    signals_start(&manager->signals, manager->io, on_signal, manager);
+    manager->tick.expire = on_tick;
+    timer_set(io_timers(manager->io), &manager->tick, io_now_ms(manager->io) + TICK_MS);
+    if (manager->control != NULL)
+        control_start(manager->control, &manager->scope);
+    if (manager->feedback != NULL)
+        feedback_start(manager->feedback, manager->io, &manager->reputation);
 }
 
 /* All that can fail comes before the workers, which serve from then on. */
@@ -254,60 +276,57 @@ int manager_start(struct manager *manager, char *ret_error, size_t error_size) {
     }
     if (result == 0) {
         step = "workers";
-        result = start_workers(manager);
+        result = workers_start(&manager->workers);
     }
     if (result < 0) {
         snprintf(ret_error, error_size, "start: %s: %s", step, strerror(-result));
         return result;
     }
-    signals_start(manager);
-    manager->tick.expire = on_tick;
-    timer_set(io_timers(manager->io), &manager->tick, io_now_ms(manager->io) + TICK_MS);
-    if (manager->control != NULL)
-        control_start(manager->control, manager);
-    if (manager->feedback != NULL)
-        feedback_start(manager->feedback, manager->io, &manager->reputation);
+    begin(manager);
     return 0;
 }
 
 /* Not once it is to stop: READY=1 behind STOPPING=1 would be taken for a service that is back. The accepts of the
  * control socket went to the kernel with the manager's first turn, the workers' with theirs. */
 static void look_whether_all_serve(struct manager *manager) {
-    for (unsigned i = 0; i < manager->shared.workers_count; i++)
-        if (!worker_is_serving(manager->shared.workers[i]))
-            return;
+    const struct workers_shared *shared = &manager->workers.shared;
+    if (!workers_are_serving(&manager->workers))
+        return;
     manager->is_serving = true;
-    log_info("postern " POSTERN_VERSION " serves with %u workers, up to %u sessions", manager->shared.workers_count,
-             manager->shared.sessions_max);
+    log_info("postern " POSTERN_VERSION " serves with %u workers, up to %u sessions", shared->workers_count,
+             shared->sessions_max);
     notify_service_manager("READY=1");
 }
 
+/* The workers' threads can't be joined: their memory, and all that it points to, stays as it is. */
+static _Noreturn void leave(struct manager *manager) {
+    control_destroy(manager->control);
+    log_finish();
+    _exit(0);
+}
+
 void manager_run(struct manager *manager) {
+    enum stop_answer answer;
     do {
         io_wait(manager->io);
         io_dispatch(manager->io);
         if (!manager->is_serving && manager->stop.signals == 0)
             look_whether_all_serve(manager);
-    } while (!stop_step(manager));
-    struct worker_counters counters;
-    uint64_t doubled = 0;
-    for (unsigned i = 0; i < manager->shared.workers_count; i++) {
-        worker_join(manager->shared.workers[i]);
-        worker_read_counters(manager->shared.workers[i], &counters);
-        doubled += counters.doubled_total;
-    }
+        answer = stop_step(&manager->stop);
+    } while (answer == STOP_GO_ON);
+    if (answer == STOP_LEAVE)
+        leave(manager);
+    uint64_t doubled = workers_join(&manager->workers);
     if (doubled > 0)
         log_warning("%llu mails were cut before their final reply, and may be delivered twice: see above",
                     (unsigned long long)doubled);
-    if (manager->shared.reputation != NULL)
+    if (manager->workers.shared.reputation != NULL)
         take_sightings(manager);
 }
 
 void manager_finish(struct manager *manager) {
     if (manager->io == NULL)
         return;
-    waits_finish(manager);
-    walks_finish(manager);
     keeper_destroy(manager->keeper);
     names_destroy(manager->names);
     health_destroy(manager->health);
@@ -317,13 +336,11 @@ void manager_finish(struct manager *manager) {
     control_destroy(manager->control);
     feedback_destroy(manager->feedback);
     mailbox_finish(&manager->mailbox);
-    if (manager->signal_fd >= 0)
-        close(manager->signal_fd);
+    signals_close(&manager->signals);
     io_destroy(manager->io);
     reputation_finish(&manager->reputation);
     roster_destroy(manager->roster);
-    access_free(manager->access);
-    gate_tables_free(manager->gate_tables);
-    free(manager->shared.gate_visitors);
-    start_gate_finish(&manager->shared.start);
+    files_finish(&manager->files);
+    free(manager->workers.shared.gate_visitors);
+    start_gate_finish(&manager->workers.shared.start);
 }

@@ -6,22 +6,21 @@
 #include "backends/names.h"
 #include "backends/roster.h"
 #include "health/health.h"
+#include "lb/control/scope.h"
 #include "lb/dns/questions.h"
 #include "lb/engine/io.h"
 #include "lb/engine/mailbox.h"
-#include "lb/gate/tables.h"
+#include "lb/manager/files.h"
+#include "lb/manager/signals.h"
 #include "lb/manager/stop.h"
-#include "lb/relay/worker.h"
+#include "lb/manager/workers.h"
 #include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"
 
-#include <sys/signalfd.h>
 #include <time.h>
 
 struct control;
 struct feedback;
-struct drain_wait;
-struct top_walk;
 
 struct manager {
     const struct config *config;
@@ -33,22 +32,17 @@ struct manager {
     struct names *names;
     struct reputation reputation;
     struct lookups *lookups;
-    struct keeper *keeper;           /* NULL: nothing is kept */
-    struct access *access;           /* the current one */
-    struct gate_tables *gate_tables; /* likewise */
+    struct keeper *keeper; /* NULL: nothing is kept */
+    struct files files;
     struct control *control;
-    struct feedback *feedback; /* NULL: off */
-    struct workers_shared shared;
+    struct control_scope scope; /* what its verbs reach */
+    struct feedback *feedback;  /* NULL: off */
+    struct workers workers;
     struct mailbox mailbox;
-    struct drain_wait *waits; /* control clients that wait for a drain */
-    struct top_walk *walks;   /* control clients that wait for a long list */
     struct timer tick;
-    struct op signal_op;
-    int signal_fd;
-    struct signalfd_siginfo signal;
+    struct signals signals;
     struct stop stop;
-    bool has_workers; /* they run: wake them at changes */
-    bool is_serving;  /* all of them, and the control socket */
+    bool is_serving; /* all workers, and the control socket */
     time_t started;
     uint64_t started_ms;
 };
@@ -62,9 +56,6 @@ int sessions_max_compute(uint32_t wanted, unsigned workers, uint64_t descriptors
  * way, manager_finish() ends it. */
 int manager_init(struct manager *manager, const struct config *config, unsigned workers, char *ret_error,
                  size_t error_size);
-/* Takes the files' contents over; the old ones are freed when no worker looks at them any more. */
-void manager_set_access(struct manager *manager, struct access *access);
-void manager_set_gate_tables(struct manager *manager, struct gate_tables *tables);
 /* Makes what is still missing and starts the workers, which must have been created. Returns 0, or -errno with a
  * sentence in `ret_error`: no worker runs then. */
 int manager_start(struct manager *manager, char *ret_error, size_t error_size);
