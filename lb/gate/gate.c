@@ -10,18 +10,23 @@
 #include <string.h>
 #include <strings.h>
 
+/* What common senders insist on (one that needs SMTPUTF8 and is not offered it bounces its mail), but no TLS. */
+#define OFFER_TO_REFUSED "PIPELINING\nSIZE\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES\n"
+
+static bool is_admitted(const struct gate_policy *policy) {
+    return policy->standing == STANDING_ADMITTED;
+}
+
 void gate_init(struct gate *gate, const struct gate_policy *policy) {
     memset(gate, 0, sizeof *gate);
-    gate->facts[FACT_CLIENT_NAME] = gate_tables_need_name(policy->tables) ? FACT_WANTED : FACT_KNOWN;
+    bool is_asked = is_admitted(policy) && gate_tables_need_name(policy->tables);
+    gate->facts[FACT_CLIENT_NAME] = is_asked ? FACT_WANTED : FACT_KNOWN;
 }
 
 void gate_greeting(const char *hostname, bool goes_on, struct gate_answer *ret_answer) {
-    ret_answer->length =
-        (size_t)snprintf(ret_answer->text, sizeof ret_answer->text, "220%c%s ESMTP\r\n", goes_on ? '-' : ' ', hostname);
-}
-
-bool gate_looks_like_tls(const uint8_t *data, size_t length) {
-    return length > 0 && data[0] == 0x16 && (length < 2 || data[1] == 0x03);
+    int length =
+        snprintf(ret_answer->text, sizeof ret_answer->text, "220%c%s ESMTP\r\n", goes_on ? '-' : ' ', hostname);
+    answer_finish(ret_answer, 220, (size_t)length);
 }
 
 bool gate_must_wait_behind(enum smtp_verb verb) {
@@ -70,15 +75,28 @@ static void want_facts(struct gate *gate, const struct gate_policy *policy) {
 
 /* --- replies --- */
 
-static enum gate_next say(struct gate_answer *answer, const char *text) {
-    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s\r\n", text);
+static enum gate_next say(struct gate_answer *answer, unsigned code, const char *text) {
+    answer_say(answer, code, text);
     return GATE_REPLIES;
 }
 
-static enum gate_next err(struct gate *gate, struct gate_answer *answer, const char *text) {
+static enum gate_next err(struct gate *gate, struct gate_answer *answer, unsigned code, const char *text) {
     gate->errors++;
     gate->rule = GATE_NO_RULE;
-    return say(answer, text);
+    return say(answer, code, text);
+}
+
+/* Who is not admitted hears nothing but 4xx: a sender might act on anything else for good. */
+static enum gate_next end_with(const struct gate_policy *policy, const char *text, struct gate_answer *answer) {
+    answer_say_named(answer, 421, "4.7.0", policy->hostname, text);
+    return GATE_REPLIES;
+}
+
+/* A client that is admitted hears of its end from the caller, whose reasons have their own words. */
+static enum gate_next cut(struct gate *gate, const struct gate_policy *policy, enum gate_next why, const char *text,
+                          struct gate_answer *answer) {
+    gate->is_foreign |= why == GATE_CUTS_FOREIGN;
+    return is_admitted(policy) ? why : end_with(policy, text, answer);
 }
 
 static void end_transaction(struct gate *gate) {
@@ -108,18 +126,19 @@ static const char *argument_of(const uint8_t *line, size_t length, size_t *ret_l
 /* "250-hostname", then a line each of what the host behind offers; what has no room is left out, since less is always
  * safe. */
 static void write_offer(const struct gate_policy *policy, struct gate_answer *answer) {
-    const char *line = policy->offer;
+    const char *line = is_admitted(policy) ? policy->offer : OFFER_TO_REFUSED;
     size_t room = sizeof answer->text, last = 0;
-    answer->length = (size_t)snprintf(answer->text, room, "250-%s\r\n", policy->hostname);
+    size_t end = (size_t)snprintf(answer->text, room, "250-%s\r\n", policy->hostname);
     while (*line != '\0') {
         size_t length = strcspn(line, "\n");
-        if (answer->length + length + strlen("250-\r\n") >= room)
+        if (end + length + strlen("250-\r\n") >= room)
             break;
-        last = answer->length;
-        answer->length += (size_t)snprintf(answer->text + last, room - last, "250-%.*s\r\n", (int)length, line);
+        last = end;
+        end += (size_t)snprintf(answer->text + last, room - last, "250-%.*s\r\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
     answer->text[last + 3] = ' ';
+    answer_finish(answer, 250, end);
 }
 
 static enum gate_next take_hello(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
@@ -127,17 +146,16 @@ static enum gate_next take_hello(struct gate *gate, const struct gate_policy *po
     size_t name_length;
     bool is_extended = command_verb(line, length) == VERB_EHLO;
     const char *name = argument_of(line, length, &name_length);
-    if (name_length == 0 || name_length > SMTP_DOMAIN_MAX || memchr(name, '\0', name_length) != NULL)
-        return err(gate, answer, is_extended ? "501 5.5.4 Syntax: EHLO hostname" : "501 5.5.4 Syntax: HELO hostname");
+    bool is_name = name_length > 0 && name_length <= SMTP_DOMAIN_MAX && memchr(name, '\0', name_length) == NULL;
+    if (!is_name && is_admitted(policy))
+        return err(gate, answer, 501, is_extended ? "5.5.4 Syntax: EHLO hostname" : "5.5.4 Syntax: HELO hostname");
     end_transaction(gate);
-    memcpy(gate->helo, name, name_length);
-    gate->helo[name_length] = '\0';
+    snprintf(gate->helo, sizeof gate->helo, "%.*s", is_name ? (int)name_length : 0, name);
     gate->has_helo = true;
     gate->is_extended = is_extended;
-    if (is_extended)
-        write_offer(policy, answer);
-    else
-        answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "250 %s\r\n", policy->hostname);
+    if (!is_extended)
+        return say(answer, 250, policy->hostname);
+    write_offer(policy, answer);
     return GATE_REPLIES;
 }
 
@@ -160,60 +178,102 @@ static bool is_offered(const struct gate_policy *policy, const char *keyword) {
     return ehlo_lines_have(policy->offer, keyword, strlen(keyword));
 }
 
-/* What is wrong with the command's form, "" if nothing is. Postfix' own codes where it refuses too; 4xx where it may
- * take the mail, or some other server would. */
-static const char *syntax_error(enum path_result path, enum parameters_result parameters, bool is_recipient) {
+/* What is wrong with the command's form. Postfix' own codes where it refuses too; 4xx where it may take the mail, or
+ * some other server would. */
+static struct gate_words syntax_error(enum path_result path, enum parameters_result parameters, bool is_recipient) {
+    static const struct gate_words none = {0, ""}, malformed[] = {{501, "5.1.7 Bad sender address syntax"},
+                                                                  {501, "5.1.3 Bad recipient address syntax"}};
+    static const struct gate_words unclear[] = {
+        {450, "4.1.7 Sender address can't be read here, please try again later"},
+        {450, "4.1.3 Recipient address can't be read here, please try again later"}};
+    static const struct gate_words bad_parameters[] = {{501, "5.5.4 Bad MAIL FROM parameters"},
+                                                       {501, "5.5.4 Bad RCPT TO parameters"}};
+    static const struct gate_words unknown = {455, "4.5.4 Parameter not supported here, please try again later"};
     if (path == PATH_MALFORMED)
-        return is_recipient ? "501 5.1.3 Bad recipient address syntax" : "501 5.1.7 Bad sender address syntax";
+        return malformed[is_recipient];
     if (path == PATH_UNCLEAR)
-        return is_recipient ? "450 4.1.3 Recipient address can't be read here, please try again later"
-                            : "450 4.1.7 Sender address can't be read here, please try again later";
+        return unclear[is_recipient];
     if (parameters == PARAMETERS_MALFORMED)
-        return is_recipient ? "501 5.5.4 Bad RCPT TO parameters" : "501 5.5.4 Bad MAIL FROM parameters";
-    return parameters == PARAMETERS_UNKNOWN ? "455 4.5.4 Parameter not supported here, please try again later" : "";
+        return bad_parameters[is_recipient];
+    return parameters == PARAMETERS_UNKNOWN ? unknown : none;
 }
 
 static enum gate_next refuse_again(const struct gate *gate, struct gate_answer *answer) {
-    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s", gate->refusal);
+    int length = snprintf(answer->text, sizeof answer->text, "%s", gate->refusal);
+    answer_finish(answer, gate->refusal_code, (size_t)length);
     return GATE_REPLIES;
+}
+
+static void keep_refusal(struct gate *gate, unsigned code, const char *reply, size_t length) {
+    memcpy(gate->refusal, reply, length);
+    gate->refusal[length] = '\0';
+    gate->refusal_code = (uint16_t)code;
 }
 
 /* What refuses MAIL for now is the answer to its recipients, too: many clients send them in one group, and a 503 could
  * be taken for their end. */
-static enum gate_next refuse_mail(struct gate *gate, const struct gate_answer *answer, enum gate_next next) {
-    if (answer->text[0] == '4' && answer->length < sizeof gate->refusal)
-        memcpy(gate->refusal, answer->text, answer->length + 1);
-    return next;
+static enum gate_next refuse_mail(struct gate *gate, const struct gate_answer *answer) {
+    if (answer->code / 100 == 4 && answer->length < sizeof gate->refusal)
+        keep_refusal(gate, answer->code, answer->text, answer->length);
+    return GATE_REPLIES;
 }
 
-static enum gate_next take_mail(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
-                                struct gate_answer *answer) {
-    size_t left, used;
-    bool waits;
-    const char *text = path_of(line, length, "FROM:", &left);
-    if (gate->has_sender)
-        return err(gate, answer, "503 5.5.1 Error: nested MAIL command");
-    gate->refusal[0] = '\0';
-    if (text == NULL)
-        return err(gate, answer, "501 5.5.4 Syntax: MAIL FROM:<address>");
-    enum path_result path = path_parse(text, left, &used, &gate->sender);
+/* The form of a MAIL; false: the answer says what is wrong with it. */
+static bool read_sender(struct gate *gate, const struct gate_policy *policy, const char *text, size_t length,
+                        struct gate_answer *answer) {
+    size_t used;
+    enum path_result path = path_parse(text, length, &used, &gate->sender);
     enum parameters_result parameters =
-        parameters_parse(text + used, left - used, false, policy->offer, &gate->parameters);
+        parameters_parse(text + used, length - used, false, policy->offer, &gate->parameters);
     bool is_utf8_unsaid = gate->sender.has_utf8_domain && !gate->parameters.has_utf8;
     if (path == PATH_OK && parameters == PARAMETERS_OK && is_utf8_unsaid)
         path = PATH_MALFORMED; /* to Postfix; a local part beyond ASCII is not */
-    const char *error = syntax_error(path, parameters, false);
-    if (error[0] != '\0')
-        return refuse_mail(gate, answer, err(gate, answer, error));
+    const struct gate_words error = syntax_error(path, parameters, false);
+    if (error.code == 0)
+        return true;
+    err(gate, answer, error.code, error.text);
+    refuse_mail(gate, answer);
+    return false;
+}
+
+/* The same of a RCPT. */
+static bool read_recipient(struct gate *gate, const struct gate_policy *policy, const char *text, size_t length,
+                           struct gate_answer *answer) {
+    size_t used;
+    struct smtp_parameters parameters;
+    enum path_result path = path_parse(text, length, &used, &gate->recipient);
+    enum parameters_result is = parameters_parse(text + used, length - used, true, policy->offer, &parameters);
+    bool is_utf8_unsaid = gate->recipient.has_utf8_domain && !gate->parameters.has_utf8;
+    if (path == PATH_OK && (gate->recipient.is_null || is_utf8_unsaid))
+        path = PATH_MALFORMED;
+    const struct gate_words error = syntax_error(path, is, true);
+    if (error.code != 0)
+        err(gate, answer, error.code, error.text);
+    return error.code == 0;
+}
+
+/* Of those of whom no mail is taken the form does not matter: they hear the same whatever they have said. */
+static enum gate_next take_mail(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
+                                struct gate_answer *answer) {
+    size_t left;
+    bool waits;
+    const char *text = path_of(line, length, "FROM:", &left);
+    if (gate->has_sender && is_admitted(policy))
+        return err(gate, answer, 503, "5.5.1 Error: nested MAIL command");
+    gate->refusal[0] = '\0';
+    if (text == NULL && is_admitted(policy))
+        return err(gate, answer, 501, "5.5.4 Syntax: MAIL FROM:<address>");
+    if (is_admitted(policy) && !read_sender(gate, policy, text, left, answer))
+        return GATE_REPLIES;
     gate->rule = (uint8_t)gate_try_rules(gate, policy, false, answer, &waits);
     if (gate->rule != GATE_NO_RULE) {
         gate->errors++;
-        return refuse_mail(gate, answer, GATE_REPLIES);
+        return refuse_mail(gate, answer);
     }
     gate->has_sender = true;
     gate->recipients = 0;
     want_facts(gate, policy);
-    return say(answer, "250 2.1.0 Ok");
+    return say(answer, 250, "2.1.0 Ok");
 }
 
 enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, struct gate_answer *ret_answer) {
@@ -231,62 +291,85 @@ enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, 
 
 static enum gate_next take_rcpt(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
                                 struct gate_answer *answer) {
-    size_t left, used;
-    struct smtp_parameters parameters;
+    size_t left;
     const char *text = path_of(line, length, "TO:", &left);
     if (!gate->has_sender && gate->refusal[0] != '\0')
         return refuse_again(gate, answer);
     if (!gate->has_sender)
-        return err(gate, answer, "503 5.5.1 Error: need MAIL command");
+        return err(gate, answer, 503, "5.5.1 Error: need MAIL command");
+    if (!is_admitted(policy))
+        return gate_resume(gate, policy, answer);
     if (text == NULL)
-        return err(gate, answer, "501 5.5.4 Syntax: RCPT TO:<address>");
-    enum path_result path = path_parse(text, left, &used, &gate->recipient);
-    enum parameters_result is = parameters_parse(text + used, left - used, true, policy->offer, &parameters);
-    bool is_utf8_unsaid = gate->recipient.has_utf8_domain && !gate->parameters.has_utf8;
-    if (path == PATH_OK && (gate->recipient.is_null || is_utf8_unsaid))
-        path = PATH_MALFORMED;
-    const char *error = syntax_error(path, is, true);
-    if (error[0] != '\0')
-        return err(gate, answer, error);
+        return err(gate, answer, 501, "5.5.4 Syntax: RCPT TO:<address>");
+    if (!read_recipient(gate, policy, text, left, answer))
+        return GATE_REPLIES;
     if (policy->config->recipients_max != 0 && gate->recipients >= policy->config->recipients_max)
-        return err(gate, answer, "452 4.5.3 Error: too many recipients");
+        return err(gate, answer, 452, "4.5.3 Error: too many recipients");
     if (gate->refusal[0] != '\0')
         return refuse_again(gate, answer);
     return gate_resume(gate, policy, answer);
 }
 
 /* No recipient was accepted, or the host behind would be asked. */
-static const char *content_error(const struct gate *gate) {
-    return gate->has_sender && gate->recipients > 0 ? "554 5.5.1 Error: no valid recipients"
-                                                    : "503 5.5.1 Error: need RCPT command";
+static enum gate_next refuse_content(struct gate *gate, const struct gate_policy *policy, struct gate_answer *answer) {
+    if (!is_admitted(policy))
+        return say(answer, 451, "4.3.2 No recipient is accepted now");
+    return gate->has_sender && gate->recipients > 0 ? err(gate, answer, 554, "5.5.1 Error: no valid recipients")
+                                                    : err(gate, answer, 503, "5.5.1 Error: need RCPT command");
 }
 
-/* The caller throws it away. The last one ends the mail, accepted or not, for the host behind as for us. */
-static enum gate_next take_chunk(struct gate *gate, const uint8_t *line, size_t length, struct gate_answer *answer) {
-    uint64_t size;
+/* It is thrown away. The last one ends the mail, accepted or not, for the host behind as for us. */
+static enum gate_next take_chunk(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
+                                 size_t length, struct gate_answer *answer) {
+    uint64_t size = 0;
     bool is_last = false;
-    const char *error = content_error(gate);
-    if (command_parse_bdat(line, length, &size, &is_last) && is_last)
+    bool has_size = command_parse_bdat(line, length, &size, &is_last);
+    if (!has_size && !is_admitted(policy))
+        return end_with(policy, "Error: BDAT without a size", answer);
+    enum gate_next next = refuse_content(gate, policy, answer);
+    gate->chunk_left = has_size ? size : 0;
+    if (has_size && is_last)
         end_transaction(gate);
-    return err(gate, answer, error);
+    return next;
 }
 
 static enum gate_next take_starttls(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
                                     size_t length, struct gate_answer *answer) {
     size_t argument_length;
     (void)argument_of(line, length, &argument_length);
+    if (!is_admitted(policy))
+        return say(answer, 454, "4.7.0 TLS not available now");
     if (argument_length > 0)
-        return err(gate, answer, "501 5.5.4 Syntax: STARTTLS");
-    if (!gate->is_extended || !is_offered(policy, "STARTTLS"))
-        return err(gate, answer,
-                   gate->is_extended ? "502 5.5.1 Error: command not implemented" : "503 5.5.1 Error: send EHLO first");
+        return err(gate, answer, 501, "5.5.4 Syntax: STARTTLS");
+    if (!gate->is_extended)
+        return err(gate, answer, 503, "5.5.1 Error: send EHLO first");
+    if (!is_offered(policy, "STARTTLS"))
+        return err(gate, answer, 502, "5.5.1 Error: command not implemented");
     gate->awaits_tls = true;
     return GATE_HANDS_OVER;
 }
 
+/* Commands whose answer is the same at all times: to clients that are admitted, to others. No address is told (Postfix'
+ * disable_vrfy_command says 502 to VRFY). */
+static const struct gate_words plain_answers[VERBS_COUNT][2] = {
+    [VERB_NOOP] = {{250, "2.0.0 Ok"}, {250, "2.0.0 Ok"}},
+    [VERB_VRFY] = {{252, "2.0.0 Send some mail, it will be tried"}, {252, "2.0.0 Ok"}},
+    [VERB_HELP] = {{214, "2.0.0 RFC 5321"}, {214, "2.0.0 RFC 5321"}},
+    [VERB_AUTH] = {{503, "5.5.1 Error: authentication not enabled"}, {502, "5.5.1 Error: command not recognized"}},
+    [VERB_EXPN] = {{502, "5.5.1 Error: command not implemented"}, {502, "5.5.1 Error: command not recognized"}},
+    [VERB_OTHER] = {{502, "5.5.2 Error: command not recognized"}, {502, "5.5.1 Error: command not recognized"}},
+};
+
+static enum gate_next answer_plainly(struct gate *gate, const struct gate_policy *policy, enum smtp_verb verb,
+                                     struct gate_answer *answer) {
+    const struct gate_words *words = &plain_answers[verb][is_admitted(policy) ? 0 : 1];
+    return words->code / 100 == 2 ? say(answer, words->code, words->text) : err(gate, answer, words->code, words->text);
+}
+
 static enum gate_next take_command(struct gate *gate, const struct gate_policy *policy, const uint8_t *line,
                                    size_t length, struct gate_answer *answer) {
-    switch (command_verb(line, length)) {
+    enum smtp_verb verb = command_verb(line, length);
+    switch (verb) {
     case VERB_EHLO:
     case VERB_HELO:
         return take_hello(gate, policy, line, length, answer);
@@ -295,59 +378,83 @@ static enum gate_next take_command(struct gate *gate, const struct gate_policy *
     case VERB_RCPT:
         return take_rcpt(gate, policy, line, length, answer);
     case VERB_DATA:
-        return err(gate, answer, content_error(gate));
+        return refuse_content(gate, policy, answer);
     case VERB_BDAT:
-        return take_chunk(gate, line, length, answer);
+        return take_chunk(gate, policy, line, length, answer);
     case VERB_STARTTLS:
         return take_starttls(gate, policy, line, length, answer);
     case VERB_RSET:
         end_transaction(gate);
-        return say(answer, "250 2.0.0 Ok");
-    case VERB_NOOP:
-        return say(answer, "250 2.0.0 Ok");
-    case VERB_VRFY: /* no address is told; Postfix' disable_vrfy_command says 502 */
-        return say(answer, "252 2.0.0 Send some mail, it will be tried");
-    case VERB_HELP:
-        return say(answer, "214 2.0.0 RFC 5321");
+        return say(answer, 250, "2.0.0 Ok");
     case VERB_QUIT:
-        return GATE_QUITS;
+        return is_admitted(policy) ? GATE_QUITS : say(answer, 221, "2.0.0 Bye");
+    case VERB_NOOP:
+    case VERB_VRFY:
+    case VERB_HELP:
     case VERB_AUTH:
-        return err(gate, answer, "503 5.5.1 Error: authentication not enabled");
     case VERB_EXPN:
-        return err(gate, answer, "502 5.5.1 Error: command not implemented");
     case VERB_OTHER:
+        return answer_plainly(gate, policy, verb, answer);
     case VERBS_COUNT:
         break;
     }
-    return err(gate, answer, "502 5.5.2 Error: command not recognized");
+    return answer_plainly(gate, policy, VERB_OTHER, answer);
+}
+
+static bool talks_on(const struct gate *gate, const struct gate_policy *policy) {
+    unsigned errors_max = policy->is_stressed ? GATE_ERRORS_STRESSED_MAX : GATE_ERRORS_MAX;
+    if (!is_admitted(policy))
+        return gate->errors > GATE_REFUSED_ERRORS_MAX || gate->commands > GATE_REFUSED_COMMANDS_MAX;
+    return gate->errors > errors_max || gate->commands > GATE_COMMANDS_MAX;
 }
 
 enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
                          struct gate_answer *ret_answer) {
-    unsigned errors_max = policy->is_stressed ? GATE_ERRORS_STRESSED_MAX : GATE_ERRORS_MAX;
     if (length > GATE_LINE_MAX)
-        return GATE_CUTS_LINE;
+        return cut(gate, policy, GATE_CUTS_LINE, "Error: line too long", ret_answer);
     if (command_verb(line, length) == VERB_OTHER && command_is_foreign(line, length))
-        return GATE_CUTS_FOREIGN;
+        return cut(gate, policy, GATE_CUTS_FOREIGN, "Error: this is SMTP", ret_answer);
     enum gate_next next = take_command(gate, policy, line, length, ret_answer);
     gate->commands++;
-    if (next == GATE_REPLIES && (gate->errors > errors_max || gate->commands > GATE_COMMANDS_MAX))
-        return GATE_CUTS_TALKER;
+    if (next == GATE_REPLIES && !ret_answer->closes && talks_on(gate, policy))
+        return cut(gate, policy, GATE_CUTS_TALKER, "Error: too many commands", ret_answer);
     return next;
+}
+
+enum gate_next gate_take_piece(struct gate *gate, const struct gate_policy *policy, enum gate_piece piece,
+                               const uint8_t *data, size_t length, struct gate_answer *ret_answer) {
+    switch (piece) {
+    case PIECE_LINE:
+        return gate_take(gate, policy, data, length, ret_answer);
+    case PIECE_CHUNK:
+        gate->chunk_left -= length;
+        return GATE_SKIPS;
+    case PIECE_BARE:
+        return cut(gate, policy, GATE_CUTS_BARE, "Error: bare <CR> or <LF> received", ret_answer);
+    case PIECE_LONG:
+        return cut(gate, policy, GATE_CUTS_LINE, "Error: line too long", ret_answer);
+    case PIECE_TLS:
+        return cut(gate, policy, GATE_CUTS_FOREIGN, "Error: this is SMTP", ret_answer);
+    case PIECE_UNFINISHED:
+        break;
+    }
+    return GATE_SKIPS;
 }
 
 /* --- the handover that fails --- */
 
+/* The code stands in its first three octets: it is a complete reply. */
 void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer) {
     bool fits = length < sizeof gate->refusal && memchr(reply, '\0', length) == NULL;
+    char instead[64];
+    unsigned code = (unsigned)(reply[0] - '0') * 100 + (unsigned)(reply[1] - '0') * 10 + (unsigned)(reply[2] - '0');
     gate->recipients++;
     gate->rule = GATE_NO_RULE;
-    if (fits) {
-        memcpy(gate->refusal, reply, length);
-        gate->refusal[length] = '\0';
-    } else {
-        snprintf(gate->refusal, sizeof gate->refusal, "%.3s The mail host refuses this mail\r\n", (const char *)reply);
-    }
+    snprintf(instead, sizeof instead, "%u The mail host refuses this mail\r\n", code);
+    if (fits)
+        keep_refusal(gate, code, (const char *)reply, length);
+    else
+        keep_refusal(gate, code, instead, strlen(instead));
     (void)refuse_again(gate, ret_answer);
 }
 

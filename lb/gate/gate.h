@@ -5,11 +5,11 @@
 #ifndef POSTERN_GATE_GATE_H
 #define POSTERN_GATE_GATE_H
 
-#include "conf/config.h"
 #include "lb/dns/questions.h"
-#include "lb/gate/tables.h"
+#include "lb/gate/answer.h"
+#include "lb/gate/input.h"
+#include "lb/gate/policy.h"
 #include "lb/smtp/command.h"
-#include "lb/smtp/dialog_guard.h"
 #include "lb/smtp/parameters.h"
 #include "lb/smtp/path.h"
 
@@ -17,10 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A line is no longer (512 in RFC 5321 §4.5.3.1.4, extensions enlarge it). */
-#define GATE_LINE_MAX GUARDED_COMMAND_MAX
-/* One reply: that to EHLO is the longest. */
-#define GATE_REPLY_MAX 2048u
 /* A refusal of the host behind, which is repeated at each recipient. */
 #define GATE_REFUSAL_MAX 512u
 /* Commands and errors after which a client that has come no further is cut; Postfix' smtpd_hard_error_limit is 20, and
@@ -28,12 +24,17 @@
 #define GATE_COMMANDS_MAX        300u
 #define GATE_ERRORS_MAX          20u
 #define GATE_ERRORS_STRESSED_MAX 1u
+/* The same for those of whom no mail is taken: they have little reason to say more. */
+#define GATE_REFUSED_COMMANDS_MAX 200u
+#define GATE_REFUSED_ERRORS_MAX   10u
 
 enum gate_next {
     GATE_REPLIES,      /* the answer holds the reply */
+    GATE_SKIPS,        /* content that nobody takes: there is no reply to that */
     GATE_WAITS,        /* a fact is awaited: gate_resume() when it is known */
     GATE_HANDS_OVER,   /* the host behind answers this command */
     GATE_QUITS,        /* it said QUIT */
+    GATE_CUTS_BARE,    /* a bare CR or LF */
     GATE_CUTS_LINE,    /* the line is too long */
     GATE_CUTS_FOREIGN, /* it is not SMTP: HTTP, TLS or a mail's header */
     GATE_CUTS_TALKER,  /* too many commands or errors */
@@ -45,21 +46,10 @@ enum gate_fact_state { FACT_UNASKED, FACT_WANTED, FACT_ASKED, FACT_KNOWN };
 
 enum gate_rule_id {
     GATE_NO_RULE,
-#define RULE(name, is_on, stage, asks, reply, postfix) GATE_RULE_##name,
+#define RULE(name, judges, is_on, stage, asks, code, reply, postfix) GATE_RULE_##name,
 #include "lb/gate/rules.def"
 #undef RULE
     GATE_RULES_COUNT
-};
-
-/* What the caller knows at the time of a call. */
-struct gate_policy {
-    const struct config_gate *config;
-    const struct gate_tables *tables;
-    const char *hostname;
-    const char *offer; /* the host's EHLO keywords, a line each (lb/smtp/ehlo.h) */
-    const struct address *client;
-    uint64_t usual_size_max; /* what the tiers before this one take; 0 = no limit, or not known */
-    bool is_stressed;        /* many sessions: be short with them */
 };
 
 struct gate {
@@ -71,8 +61,10 @@ struct gate {
     struct smtp_parameters parameters;
     enum mail_domain sender_domain;
     uint8_t facts[FACTS_COUNT]; /* enum gate_fact_state */
+    uint64_t chunk_left;        /* of a chunk whose BDAT was refused */
     uint16_t sender_serial; /* an answer about an earlier sender is none about this one; GATE_COMMANDS_MAX bounds it */
-    uint8_t rule;           /* enum gate_rule_id of the last refusal; of protocol errors GATE_NO_RULE */
+    uint16_t refusal_code;
+    uint8_t rule; /* enum gate_rule_id of the last refusal; of protocol errors GATE_NO_RULE */
     uint16_t commands;
     uint16_t errors;
     uint16_t recipients; /* of this transaction, refused */
@@ -81,11 +73,7 @@ struct gate {
     bool is_extended; /* it said EHLO */
     bool has_sender;
     bool awaits_tls; /* handed over for STARTTLS, else for a recipient */
-};
-
-struct gate_answer {
-    char text[GATE_REPLY_MAX];
-    size_t length;
+    bool is_foreign; /* it has spoken HTTP or TLS, or said a mail's header */
 };
 
 /* The client has been let in; its name is wanted where access-file has names. */
@@ -93,6 +81,10 @@ void gate_init(struct gate *gate, const struct gate_policy *policy);
 /* The greeting's last line, or the one before it. */
 void gate_greeting(const char *hostname, bool goes_on, struct gate_answer *ret_answer);
 
+/* The next piece of what the client says (gate_next_piece(), of gate->chunk_left). Where the gate cuts a client that is
+ * admitted, the caller says why, in the words of its reason; others hear it in the answer. */
+enum gate_next gate_take_piece(struct gate *gate, const struct gate_policy *policy, enum gate_piece piece,
+                               const uint8_t *data, size_t length, struct gate_answer *ret_answer);
 /* One command line with its CRLF, which ends it and occurs nowhere else. */
 enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
                          struct gate_answer *ret_answer);
@@ -113,8 +105,6 @@ void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain 
 /* What has been asked for is awaited no longer. */
 void gate_on_no_answer(struct gate *gate);
 
-/* A TLS record where a command should begin: type handshake (22), version 3.x (RFC 8446 §5.1). */
-bool gate_looks_like_tls(const uint8_t *data, size_t length);
 /* The command must be the last of its group (RFC 2920 §3.1): octets behind it have come too early. */
 bool gate_must_wait_behind(enum smtp_verb verb);
 /* "sender-domain"; "protocol" for GATE_NO_RULE. */

@@ -9,6 +9,19 @@
 
 enum stage { STAGE_MAIL, STAGE_CLIENT, STAGE_HELO, STAGE_SENDER, STAGE_RECIPIENT };
 
+/* --- who is not admitted --- */
+
+/* These rows judge nobody else. */
+static bool violates_not_vetted(const struct gate *gate, const struct gate_policy *policy) {
+    (void)gate;
+    return policy->standing == STANDING_NOT_VETTED;
+}
+
+static bool violates_check(const struct gate *gate, const struct gate_policy *policy) {
+    (void)gate;
+    return policy->standing == STANDING_CHECK;
+}
+
 /* --- size --- */
 
 static bool is_over(const struct gate *gate, uint64_t limit) {
@@ -168,14 +181,15 @@ static bool violates_recipients(const struct gate *gate, const struct gate_polic
 
 struct rule {
     const char *name;
+    enum gate_standing judges;
     bool (*is_on)(const struct config_gate *config);
     bool (*is_violated)(const struct gate *gate, const struct gate_policy *policy);
     enum stage stage;
     enum gate_fact asks;
-    const char *reply;
+    struct gate_words reply;
 };
 
-#define RULE(name, is_on, stage, asks, reply, postfix)                                                                 \
+#define RULE(name, judges, is_on, stage, asks, code, reply, postfix)                                                   \
     static bool name##_is_on(const struct config_gate *config) {                                                       \
         (void)config;                                                                                                  \
         return is_on;                                                                                                  \
@@ -185,8 +199,9 @@ struct rule {
 
 static const struct rule rules[GATE_RULES_COUNT] = {
     [GATE_NO_RULE] = {.name = "protocol"},
-#define RULE(name, is_on, stage, asks, reply, postfix)                                                                 \
-    [GATE_RULE_##name] = {#name, name##_is_on, violates_##name, STAGE_##stage, FACT_##asks, reply},
+#define RULE(name, judges, is_on, stage, asks, code, reply, postfix)                                                   \
+    [GATE_RULE_##                                                                                                      \
+        name] = {#name, STANDING_##judges, name##_is_on, violates_##name, STAGE_##stage, FACT_##asks, {code, reply}},
 #include "lb/gate/rules.def"
 #undef RULE
 };
@@ -196,9 +211,12 @@ const char *gate_rule_name(enum gate_rule_id rule) {
 }
 
 /* What the reply names, without anything that could break it: other octets than printable ASCII become '?'. */
-static void write_subject(const struct gate *gate, enum stage stage, char *ret_text, size_t size) {
+static void write_subject(const struct gate *gate, const struct gate_policy *policy, enum stage stage, char *ret_text,
+                          size_t size) {
     switch (stage) {
     case STAGE_MAIL:
+        snprintf(ret_text, size, "%s", policy->hostname);
+        break;
     case STAGE_CLIENT:
         ret_text[0] = '\0';
         break;
@@ -219,29 +237,28 @@ static void write_subject(const struct gate *gate, enum stage stage, char *ret_t
 /* As Postfix names a client: "<name[address]>: Client host rejected: …". */
 static void write_access_reply(const struct gate *gate, const struct gate_policy *policy, struct gate_answer *answer) {
     struct access_action action = {.kind = ACCESS_DUNNO};
-    char address[ADDRESS_TEXT_MAX];
+    char address[ADDRESS_TEXT_MAX], text[GATE_REPLY_MAX - 8];
     (void)find_access(gate, policy, &action);
-    answer->length =
-        (size_t)snprintf(answer->text, sizeof answer->text, "%u %s <%s[%s]>: Client host rejected: %s\r\n", action.code,
-                         action.enhanced, gate->client_name[0] != '\0' ? gate->client_name : "unknown",
-                         address_format_host(policy->client, address), action.text);
+    snprintf(text, sizeof text, "%s <%s[%s]>: Client host rejected: %s", action.enhanced,
+             gate->client_name[0] != '\0' ? gate->client_name : "unknown", address_format_host(policy->client, address),
+             action.text);
+    answer_say(answer, action.code, text);
 }
 
 static void write_reply(const struct gate *gate, const struct gate_policy *policy, const struct rule *rule,
                         struct gate_answer *answer) {
-    char subject[PATH_TEXT_MAX];
-    char text[GATE_REPLY_MAX - 2];
-    if (rule->reply[0] == '\0') {
+    const char *words = rule->reply.text, *mark = strstr(words, "%s");
+    char subject[PATH_TEXT_MAX], text[GATE_REPLY_MAX - 8];
+    if (rule->reply.code == 0) {
         write_access_reply(gate, policy, answer);
         return;
     }
-    write_subject(gate, rule->stage, subject, sizeof subject);
-    const char *mark = strstr(rule->reply, "%s");
+    write_subject(gate, policy, rule->stage, subject, sizeof subject);
     if (mark == NULL)
-        snprintf(text, sizeof text, "%s", rule->reply);
+        snprintf(text, sizeof text, "%s", words);
     else
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - rule->reply), rule->reply, subject, mark + 2);
-    answer->length = (size_t)snprintf(answer->text, sizeof answer->text, "%s\r\n", text);
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(mark - words), words, subject, mark + 2);
+    answer_say(answer, rule->reply.code, text);
 }
 
 enum gate_rule_id gate_try_rules(const struct gate *gate, const struct gate_policy *policy, bool is_recipient,
@@ -249,7 +266,8 @@ enum gate_rule_id gate_try_rules(const struct gate *gate, const struct gate_poli
     *ret_waits = false;
     for (unsigned i = GATE_NO_RULE + 1; i < GATE_RULES_COUNT; i++) {
         const struct rule *rule = &rules[i];
-        if ((rule->stage == STAGE_MAIL) == is_recipient || !rule->is_on(policy->config))
+        bool is_asked = rule->judges == policy->standing && (rule->stage != STAGE_MAIL) == is_recipient;
+        if (!is_asked || !rule->is_on(policy->config))
             continue;
         if (rule->asks != FACT_NOTHING && gate->facts[rule->asks] != FACT_KNOWN) {
             *ret_waits = true;

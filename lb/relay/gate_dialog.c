@@ -7,20 +7,13 @@
 #include "lb/relay/gate_dialog.h"
 
 #include "lb/engine/log.h"
+#include "lb/gate/report.h"
 #include "lb/relay/worker_private.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Replies to a group of commands go out together; this much room is kept for one more. */
 #define OUTPUT_MAX (IO_BUFFER_SIZE - GATE_REPLY_MAX)
-
-/* Under stress, as postscreen_greet_wait and postscreen_command_time_limit are shortened. */
-#define STRESSED_WAIT_DIVISOR 3u
-#define STRESSED_COMMAND_MS   10000u
-
-/* The DNS has its own deadlines ([dns] timeout, tries); this only covers a lost answer. */
-#define FACT_MS 30000u
 
 static bool is_stressed(const struct session *session) {
     struct workers_shared *shared = session->worker->shared;
@@ -31,25 +24,33 @@ static bool is_stressed(const struct session *session) {
 static uint64_t usual_size_max(const struct view *view, unsigned before) {
     uint64_t most = 0;
     for (unsigned i = 0; i < before; i++) {
-        const char *size = strstr(view->tiers[i].offer, "SIZE ");
-        uint64_t limit = size == NULL ? 0 : strtoull(size + strlen("SIZE "), NULL, 10);
+        uint64_t limit = gate_offered_size(view->tiers[i].offer);
         most = limit > most ? limit : most;
     }
     return most;
 }
 
+static bool is_admitted(const struct session *session) {
+    return session->gate->standing == STANDING_ADMITTED;
+}
+
 static struct gate_policy policy_of(const struct session *session) {
     const struct worker *worker = session->worker;
-    unsigned tier = session->gate->tier;
-    return (struct gate_policy){
+    const struct gate_dialog *dialog = session->gate;
+    struct gate_policy policy = {
         .config = &worker->shared->config->gate,
         .tables = atomic_load(&worker->shared->gate_tables),
         .hostname = worker->shared->config->global.hostname,
-        .offer = worker->view->tiers[tier].offer,
+        .offer = "",
         .client = &session->client,
-        .usual_size_max = usual_size_max(worker->view, tier),
+        .standing = dialog->standing,
         .is_stressed = is_stressed(session),
     };
+    if (is_admitted(session)) {
+        policy.offer = worker->view->tiers[dialog->tier].offer;
+        policy.usual_size_max = usual_size_max(worker->view, dialog->tier);
+    }
+    return policy;
 }
 
 static void set_limit(struct session *session, uint64_t ms) {
@@ -60,7 +61,7 @@ static void set_limit(struct session *session, uint64_t ms) {
 /* A whole command has a deadline, which its first octets do not move. */
 static void await_command(struct session *session) {
     uint64_t client_ms = session->worker->shared->config->timeouts.client_ms;
-    set_limit(session, is_stressed(session) && client_ms > STRESSED_COMMAND_MS ? STRESSED_COMMAND_MS : client_ms);
+    set_limit(session, gate_command_ms(session->gate->standing, client_ms, is_stressed(session)));
 }
 
 /* --- what is said --- */
@@ -107,49 +108,48 @@ static void add_output(struct session *session, const struct gate_answer *said) 
     output->cleared = output->shown = output->length;
 }
 
-static void log_refusal(const struct session *session, const struct gate_answer *answer) {
-    const struct gate *gate = &session->gate->gate;
-    char client[ADDRESS_TEXT_MAX], sender[PATH_TEXT_MAX] = "-", recipient[PATH_TEXT_MAX] = "-",
-                                   helo[SMTP_DOMAIN_MAX + 1];
-    char reply[120], rule[32];
-    reply_excerpt((const uint8_t *)answer->text, answer->length, reply, sizeof reply);
-    memcpy(helo, gate->helo, sizeof helo);
-    if (gate->has_sender) {
-        path_format(&gate->sender, sender, sizeof sender);
-        path_format(&gate->recipient, recipient, sizeof recipient);
-    }
-    snprintf(rule, sizeof rule, "%s", gate_rule_name(gate->rule));
-    for (char *at = rule; (at = strchr(at, '_')) != NULL;)
-        *at = '-';
-    log_quote(sender);
-    log_quote(recipient);
-    log_quote(helo);
-    log_quote(reply);
-    log_info("gate id=%llu client=%s rule=%s reply=\"%s\" from=\"<%s>\" to=\"<%s>\" helo=\"%s\"",
-             (unsigned long long)session->id, address_format(&session->client, client), rule, reply, sender, recipient,
-             helo);
+static void log_refusal(const struct session *session, const struct gate_answer *said) {
+    char client[ADDRESS_TEXT_MAX], report[GATE_REPORT_MAX];
+    gate_report(&session->gate->gate, said, report, sizeof report);
+    log_info("gate id=%llu client=%s %s", (unsigned long long)session->id, address_format(&session->client, client),
+             report);
 }
 
-/* The observer and the log are told as of a backend's reply. */
+/* The observer and the log are told as of a backend's reply, but nothing of those who are not admitted: of each there
+ * is one line at its end. */
 static void answer(struct session *session, const struct gate_answer *said) {
-    if (said->text[0] != '2') {
+    add_output(session, said);
+    session->last_code = said->code;
+    if (!is_admitted(session))
+        return;
+    if (said->code / 100 != 2) {
         counter_add(&session->worker->counters.gate_refused_total, 1);
         log_refusal(session, said);
     }
-    add_output(session, said);
     relay_note_own_reply(session, said->text, said->length);
-    session->last_code = (uint16_t)strtoul(said->text, NULL, 10);
 }
 
-/* The same; 421 and 521 end the session, whoever has written them (RFC 5321 §3.8, RFC 7504 §3). Returns false then. */
+/* Of a session whose last answer closes it. */
+static enum close_reason end_reason(const struct session *session) {
+    switch (session->gate->standing) {
+    case STANDING_CHECK:
+        return CLOSE_CHECKED;
+    case STANDING_NOT_VETTED:
+        return session->tries > 0 ? CLOSE_REFUSED_BEHIND_FAILURE : CLOSE_REFUSED_AT_RCPT;
+    case STANDING_ADMITTED:
+        break;
+    }
+    return CLOSE_CUT_BY_ACCESS;
+}
+
+/* The same. Returns false when the session ends behind it. */
 static bool say(struct session *session, const struct gate_answer *said) {
     answer(session, said);
-    if (session->last_code == 421 || session->last_code == 521) {
-        end(session, CLOSE_CUT_BY_ACCESS);
-        return false;
-    }
-    await_command(session);
-    return true;
+    if (said->closes)
+        end(session, end_reason(session));
+    else
+        await_command(session);
+    return !said->closes;
 }
 
 /* --- the handover --- */
@@ -220,11 +220,14 @@ static bool take_next(struct session *session, enum gate_next next, const struct
     case GATE_REPLIES:
         if (say(session, said))
             return true;
-        session_count_refusal(session);
+        if (!session->is_check)
+            session_count_refusal(session);
         return false;
+    case GATE_SKIPS:
+        return true;
     case GATE_WAITS:
         session->gate->is_waiting = true;
-        set_limit(session, FACT_MS);
+        set_limit(session, GATE_FACT_MS);
         if (session->flows[TO_CLIENT].length > 0 && !session->client_conn.send_armed)
             send_output(session);
         return false;
@@ -233,6 +236,9 @@ static bool take_next(struct session *session, enum gate_next next, const struct
         return session->state == SESSION_GATE && !session->gate->is_ending; /* nobody was there */
     case GATE_QUITS:
         end(session, CLOSE_QUIT_ANSWERED);
+        return false;
+    case GATE_CUTS_BARE:
+        end(session, CLOSE_BARE_LINE_END);
         return false;
     case GATE_CUTS_LINE:
         end(session, CLOSE_LINE_TOO_LONG);
@@ -247,45 +253,41 @@ static bool take_next(struct session *session, enum gate_next next, const struct
     return false;
 }
 
-/* Of a chunk whose BDAT was refused. */
-static bool skip_chunk(struct session *session) {
-    struct flow *input = &session->flows[TO_BACKEND];
-    const uint8_t *data = io_buffer(session->worker->io, input->buffer);
-    struct dialog_event event;
-    if (!dialog_is_in_content(&session->dialog))
-        return false;
-    input->offset +=
-        (uint32_t)relay_show_command(session, data + input->offset, (size_t)(input->length - input->offset), &event);
-    input->shown = input->cleared = input->offset;
-    return true;
+/* The observer is shown what an admitted client says: it knows of more that servers read differently. */
+static enum gate_piece show(struct session *session, enum gate_piece piece, const uint8_t *data, size_t length) {
+    struct dialog_event event = {.kind = DIALOG_NONE};
+    if (!is_admitted(session) || length == 0)
+        return piece;
+    size_t shown = relay_show_command(session, data, length, &event);
+    bool is_clear = shown == length && (piece != PIECE_LINE || event.kind == DIALOG_COMMAND);
+    return is_clear ? piece : PIECE_BARE;
 }
 
-/* Takes the command line of these octets. */
-static bool take_line(struct session *session, const uint8_t *line, size_t length, bool is_last) {
-    const struct gate_policy policy = policy_of(session);
-    struct gate_answer said = {.length = 0};
-    struct dialog_event event = {.kind = DIALOG_NONE};
+/* The command should have been the last one of its group. */
+static bool is_early(const struct session *session, const uint8_t *line, size_t length) {
     enum smtp_verb verb = command_verb(line, length);
     bool is_hello = verb == VERB_EHLO || verb == VERB_HELO;
-    bool is_early = !is_last && gate_must_wait_behind(verb) && (!is_hello || worker_minds_early_talk(session->worker));
-    if (length > GATE_LINE_MAX) {
-        end(session, CLOSE_LINE_TOO_LONG);
-        return false;
-    }
-    size_t shown = relay_show_command(session, line, length, &event);
-    if (shown != length || event.kind != DIALOG_COMMAND) {
-        end(session, CLOSE_BARE_LINE_END);
-        return false;
-    }
-    if (is_early && (policy.config->pipelining || verb == VERB_STARTTLS)) {
+    bool is_minded = session->worker->shared->config->gate.pipelining || verb == VERB_STARTTLS;
+    return is_admitted(session) && is_minded && gate_must_wait_behind(verb) &&
+           (!is_hello || worker_minds_early_talk(session->worker));
+}
+
+static bool take_piece(struct session *session, enum gate_piece piece, const uint8_t *data, size_t length,
+                       bool is_last) {
+    const struct gate_policy policy = policy_of(session);
+    struct gate *gate = &session->gate->gate;
+    struct gate_answer said = {.length = 0};
+    piece = show(session, piece, data, length);
+    if (piece == PIECE_LINE && !is_last && is_early(session, data, length)) {
         session->dialog.has_pipelined = true;
         end(session, CLOSE_PIPELINING);
         return false;
     }
-    enum gate_next next = gate_take(&session->gate->gate, &policy, line, length, &said);
+    enum gate_next next = gate_take_piece(gate, &policy, piece, data, length, &said);
+    session->dialog.is_not_smtp |= gate->is_foreign;
     gate_questions_ask(session);
     if (next == GATE_WAITS) /* it may have been answered just now */
-        next = gate_resume(&session->gate->gate, &policy, &said);
+        next = gate_resume(gate, &policy, &said);
     return take_next(session, next, &said);
 }
 
@@ -293,23 +295,14 @@ static bool take_line(struct session *session, const uint8_t *line, size_t lengt
 static bool take_input(struct session *session) {
     struct flow *input = &session->flows[TO_BACKEND];
     while (input->has_buffer && input->offset < input->length && session->flows[TO_CLIENT].length < OUTPUT_MAX) {
-        if (skip_chunk(session))
-            continue;
         const uint8_t *data = io_buffer(session->worker->io, input->buffer) + input->offset;
-        size_t left = (size_t)(input->length - input->offset);
-        const uint8_t *lf = memchr(data, '\n', left);
-        bool is_tls = gate_looks_like_tls(data, left);
-        session->dialog.is_not_smtp |= is_tls;
-        if (is_tls || (lf == NULL && left > GATE_LINE_MAX)) {
-            end(session, is_tls ? CLOSE_NOT_SMTP : CLOSE_LINE_TOO_LONG);
-            return false;
-        }
-        if (lf == NULL)
+        size_t left = (size_t)(input->length - input->offset), length;
+        enum gate_piece piece = gate_next_piece(session->gate->gate.chunk_left, data, left, &length);
+        if (piece == PIECE_UNFINISHED)
             break;
-        size_t length = (size_t)(lf - data) + 1;
         input->offset = input->shown = input->cleared = (uint16_t)(input->offset + length);
         input->bytes += length;
-        if (!take_line(session, data, length, input->offset == input->length))
+        if (!take_piece(session, piece, data, length, input->offset == input->length))
             return false;
     }
     if (input->has_buffer && input->offset == input->length)
@@ -392,30 +385,46 @@ static void tease(struct session *session, uint64_t wait_ms) {
     set_limit(session, wait_ms);
 }
 
-void gate_dialog_begin(struct session *session, unsigned tier) {
-    struct worker *worker = session->worker;
-    uint64_t wait_ms = worker->shared->config->gate.pregreet_wait_ms;
-    struct gate_dialog *dialog = pool_get(&worker->gates);
+static bool begin(struct session *session, enum gate_standing standing, unsigned tier) {
+    struct gate_dialog *dialog = pool_get(&session->worker->gates);
     if (dialog == NULL) {
         session_close(session, CLOSE_NO_MEMORY);
-        return;
+        return false;
     }
     memset(dialog, 0, sizeof *dialog);
+    dialog->standing = standing;
     dialog->tier = (uint8_t)tier;
     session->gate = dialog;
-    session_guard(session);
-    session->relay_ms = io_now_ms(worker->io);
     session_enter(session, SESSION_GATE);
-    counter_add(&worker->counters.gated_total, 1);
     const struct gate_policy policy = policy_of(session);
     gate_init(&dialog->gate, &policy);
+    return true;
+}
+
+void gate_dialog_begin(struct session *session, unsigned tier) {
+    struct worker *worker = session->worker;
+    uint64_t wait_ms = gate_pregreet_ms(&worker->shared->config->gate, is_stressed(session));
+    if (!begin(session, STANDING_ADMITTED, tier))
+        return;
+    session_guard(session);
+    session->relay_ms = io_now_ms(worker->io);
+    counter_add(&worker->counters.gated_total, 1);
     gate_questions_ask(session);
     if (session->is_early_talker && worker_minds_early_talk(worker))
         session_close(session, CLOSE_TALKED_EARLY);
     else if (wait_ms == 0 || session->is_early_talker || gate_visitor_has_waited(session))
         greet(session);
     else
-        tease(session, policy.is_stressed ? wait_ms / STRESSED_WAIT_DIVISOR : wait_ms);
+        tease(session, wait_ms);
+}
+
+/* Nothing is learnt of them by a wait. What they said before the greeting is worked off behind it. */
+void gate_dialog_begin_refusal(struct session *session) {
+    if (!begin(session, session->is_check ? STANDING_CHECK : STANDING_NOT_VETTED, 0))
+        return;
+    if (!session->is_check)
+        session_count_refusal(session);
+    greet(session);
 }
 
 /* --- events --- */

@@ -1,5 +1,6 @@
 /* The gate's side of a session, beside its pure part (lb/gate/gate.h): octets, deadlines, questions to the DNS, and the
- * handover to the host behind. Memory of a worker's pool while the session is in the gate. */
+ * handover to the host behind. Memory of a worker's pool while the session is in the gate. The same serves those of
+ * whom no mail is taken: clients that are not admitted, where refuse = rcpt, and the health checks of a balancer. */
 #ifndef POSTERN_RELAY_GATE_DIALOG_H
 #define POSTERN_RELAY_GATE_DIALOG_H
 
@@ -11,7 +12,8 @@ struct gate_dialog {
     void *pool_link; /* overwritten while free */
     struct gate gate;
     enum close_reason ending; /* with `is_ending`: once what is being sent has gone */
-    uint8_t tier;
+    enum gate_standing standing;
+    uint8_t tier;        /* of an admitted client's host */
     bool is_teasing : 1; /* "220-" is out: nothing may be said yet */
     bool is_waiting : 1; /* for a fact */
     bool is_ending : 1;

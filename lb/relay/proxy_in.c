@@ -29,7 +29,7 @@ static void answer_check(struct session *session) {
         atomic_fetch_sub(&session->worker->shared->sessions, 1);
     session->counts = false;
     if (somebody_is_served(session->worker->view))
-        refusal_dialog_begin(session);
+        gate_dialog_begin_refusal(session);
     else
         session_close(session, CLOSE_NO_BACKEND);
 }

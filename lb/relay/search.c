@@ -98,7 +98,7 @@ void session_choose(struct session *session) {
     if (session->gate != NULL || !session->was_refused_tier)
         session_give_up_search(session, CLOSE_NO_BACKEND);
     else if (view->config->gate.refuse == REFUSE_RCPT && session->relay_ms == 0)
-        refusal_dialog_begin(session);
+        gate_dialog_begin_refusal(session);
     else
         session_close(session, session->tries > 0 ? CLOSE_UNVETTED_BEHIND_FAILURE : CLOSE_NOT_ADMITTED);
 }

@@ -20,23 +20,20 @@ static const char *const state_names[] = {
     [SESSION_RELAY] = "relay",       [SESSION_PARKED] = "parked",
     [SESSION_REPLAY] = "replay",     [SESSION_SWALLOWING] = "swallowing",
     [SESSION_REFUSING] = "refusing", [SESSION_LINGERING] = "lingering",
-    [SESSION_CLOSING] = "closing",   [SESSION_REFUSAL_DIALOG] = "refusal",
-    [SESSION_GATE] = "gate",
+    [SESSION_CLOSING] = "closing",   [SESSION_GATE] = "gate",
 };
 
-#define TO(state)  (1u << SESSION_##state)
-#define SEARCH     (TO(QUEUED) | TO(CONNECT))
-#define OWN_DIALOG (TO(GATE) | TO(REFUSAL_DIALOG))
-#define ENDS       (TO(SWALLOWING) | TO(REFUSING) | TO(LINGERING) | TO(CLOSING))
+#define TO(state) (1u << SESSION_##state)
+#define SEARCH    (TO(QUEUED) | TO(CONNECT))
+#define ENDS      (TO(SWALLOWING) | TO(REFUSING) | TO(LINGERING) | TO(CLOSING))
 static const unsigned allowed_moves[] = {
     [SESSION_FREE] = TO(ACCEPTED),
-    [SESSION_ACCEPTED] = TO(PROXY_IN) | SEARCH | OWN_DIALOG | ENDS,
-    [SESSION_PROXY_IN] = SEARCH | OWN_DIALOG | ENDS,
-    [SESSION_QUEUED] = SEARCH | OWN_DIALOG | ENDS,
-    [SESSION_CONNECT] = SEARCH | TO(GREETING) | TO(RELAY) | TO(REPLAY) | OWN_DIALOG | ENDS, /* by a hedge */
-    [SESSION_GREETING] = SEARCH | TO(RELAY) | TO(REPLAY) | OWN_DIALOG | ENDS,
+    [SESSION_ACCEPTED] = TO(PROXY_IN) | SEARCH | TO(GATE) | ENDS,
+    [SESSION_PROXY_IN] = SEARCH | TO(GATE) | ENDS,
+    [SESSION_QUEUED] = SEARCH | TO(GATE) | ENDS,
+    [SESSION_CONNECT] = SEARCH | TO(GREETING) | TO(RELAY) | TO(REPLAY) | TO(GATE) | ENDS, /* by a hedge */
+    [SESSION_GREETING] = SEARCH | TO(RELAY) | TO(REPLAY) | TO(GATE) | ENDS,
     [SESSION_GATE] = SEARCH | TO(GATE) | ENDS,
-    [SESSION_REFUSAL_DIALOG] = ENDS,
     [SESSION_RELAY] = TO(PARKED) | SEARCH | ENDS,
     [SESSION_PARKED] = SEARCH | ENDS,
     [SESSION_REPLAY] = TO(RELAY) | SEARCH | TO(GATE) | ENDS,
@@ -70,8 +67,6 @@ static uint64_t state_deadline(const struct session *session, uint64_t now) {
         return now + config->timeouts.reply_ms;
     case SESSION_SWALLOWING:
         return now + SWALLOW_QUIET_MS;
-    case SESSION_REFUSAL_DIALOG:
-        return now + REFUSAL_IDLE_MS;
     case SESSION_REFUSING:
     case SESSION_LINGERING:
         return now + LINGER_TIME_MS;
@@ -117,7 +112,6 @@ static void session_on_deadline(struct timer *timer) {
         loss_on_timeout(session);
         break;
     case SESSION_PARKED:
-    case SESSION_REFUSAL_DIALOG:
         session_close(session, CLOSE_CLIENT_TIMEOUT);
         break;
     case SESSION_REPLAY:
@@ -202,9 +196,6 @@ static void on_received(struct session *session, int result) {
     case SESSION_GATE:
         gate_dialog_on_received(session, result);
         break;
-    case SESSION_REFUSAL_DIALOG:
-        refusal_dialog_on_received(session, result);
-        break;
     case SESSION_SWALLOWING:
         session_on_swallowed(session, result);
         break;
@@ -268,9 +259,6 @@ static void on_sent(struct session *session, int result) {
         break;
     case SESSION_GATE:
         gate_dialog_on_sent(session, result);
-        break;
-    case SESSION_REFUSAL_DIALOG:
-        refusal_dialog_on_sent(session, result);
         break;
     case SESSION_REFUSING:
         if (session->last_words_are_sent) {

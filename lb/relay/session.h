@@ -25,10 +25,9 @@ enum session_state {
     SESSION_RELAY,    /* committed to a backend; `client`, `reply` or `server`, by who owes the next octet */
     SESSION_PARKED,   /* its backend is lost, nothing is owed: awaits the client's next command; `client` */
     SESSION_REPLAY,   /* a new backend has greeted and is told what the lost one knew; `reply` */
-    SESSION_GATE,     /* postern itself speaks, up to the first acceptable recipient; gate_dialog.c sets the deadline */
-    /* Not admitted, or a proxy's check: postern itself answers, each recipient with 450, or MAIL with 421;
-     * REFUSAL_IDLE_MS */
-    SESSION_REFUSAL_DIALOG,
+    /* postern itself speaks: up to the first acceptable recipient; with those who are not admitted, and a proxy's
+     * check, up to their end. gate_dialog.c sets the deadline */
+    SESSION_GATE,
     SESSION_SWALLOWING, /* the client is in the middle of content: reads to its end, then refuses; SWALLOW_QUIET_MS */
     SESSION_REFUSING,   /* our own last reply is on its way; LINGER_TIME_MS */
     SESSION_LINGERING,  /* half-closed, unread input is thrown away; LINGER_TIME_MS */
@@ -150,7 +149,7 @@ struct session {
     struct seen seen;
     struct turn client_turn; /* in RELAY */
     uint16_t replies_to_compare;
-    struct gate_dialog *gate; /* until the host behind has taken over; NULL: none */
+    struct gate_dialog *gate; /* until the host behind has taken over, or the end; NULL: none */
     union {
         uint64_t ends_by_ms; /* RELAY, while is_shutting_down: then it is cut */
         struct {             /* QUEUED */
@@ -349,16 +348,12 @@ void replay_on_timeout(struct session *session);
 void replay_on_client(struct session *session, int result);
 void replay_on_client_sent(struct session *session, int result);
 
-/* --- refusal_dialog.c: where [gate] refuse = rcpt, and for checks --- */
-
-void refusal_dialog_begin(struct session *session);
-void refusal_dialog_on_received(struct session *session, int result);
-void refusal_dialog_on_sent(struct session *session, int result);
-
 /* --- gate_dialog.c: where a tier has gate = on --- */
 
 /* Speaks first, for a tier that admits the client. */
 void gate_dialog_begin(struct session *session, unsigned tier);
+/* The same where no mail is taken: of a client that is not admitted, where [gate] refuse = rcpt, or of a check. */
+void gate_dialog_begin_refusal(struct session *session);
 void gate_dialog_on_received(struct session *session, int result);
 void gate_dialog_on_sent(struct session *session, int result);
 void gate_dialog_on_timeout(struct session *session);

@@ -66,7 +66,6 @@ static enum moment moment_of(const struct session *session) {
     case SESSION_GREETING:
     case SESSION_PARKED:
     case SESSION_REPLAY:
-    case SESSION_REFUSAL_DIALOG:
         return MOMENT_NOW;
     case SESSION_FREE:
     case SESSION_ACCEPTED:

@@ -69,6 +69,32 @@ static void take_line(struct gate *gate, const struct gate_policy *policy, const
         check_reply(&answer);
 }
 
+/* Of whom no mail is taken: each hears well-formed replies, no recipient a 2xx or a 5xx that could bounce its mail, and
+ * nothing behind the one that closes. */
+static void refuse(struct gate *gate, struct gate_policy policy, enum gate_standing standing, const uint8_t *data,
+                   size_t size) {
+    policy.standing = standing;
+    gate_init(gate, &policy);
+    while (size > 0) {
+        struct gate_answer answer = {.length = 0};
+        size_t length;
+        enum gate_piece piece = gate_next_piece(gate->chunk_left, data, size, &length);
+        if (piece == PIECE_UNFINISHED)
+            return;
+        enum gate_next next = gate_take_piece(gate, &policy, piece, data, length, &answer);
+        bool is_recipient = piece == PIECE_LINE && command_verb(data, length) == VERB_RCPT;
+        MUST(length <= size && next == (piece == PIECE_CHUNK ? GATE_SKIPS : GATE_REPLIES));
+        if (piece != PIECE_CHUNK)
+            check_reply(&answer);
+        MUST(!is_recipient || answer.code / 100 == 4 || answer.code == 503);
+        if (answer.closes)
+            return;
+        MUST(length > 0);
+        data += length;
+        size -= length;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct gate_tables *tables;
     static struct address client;
@@ -83,6 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                  .offer = "PIPELINING\nSIZE 1000\nSTARTTLS\nSMTPUTF8\n",
                                  .client = &client,
                                  .usual_size_max = 2000};
+    refuse(&gate, policy, STANDING_NOT_VETTED, data, size);
+    refuse(&gate, policy, STANDING_CHECK, data, size);
     gate_init(&gate, &policy);
     while (size > 0) {
         const uint8_t *lf = memchr(data, '\n', size);

@@ -416,6 +416,7 @@ Test(gate, what_the_host_refuses_is_said_for_the_whole_transaction) {
     hands_over(GOOD_RCPT);
     gate_on_refusal(&gate, (const uint8_t *)"452 4.3.1 disk full\r\n", 21, &said);
     cr_assert_str_eq(said.text, "452 4.3.1 disk full\r\n");
+    cr_assert(said.code == 452 && !said.closes);
     says("RCPT TO:<postmaster>", "452 4.3.1 disk full\r\n");
     says("DATA", "554 5.5.1");
     says("RSET", "250");
@@ -424,6 +425,8 @@ Test(gate, what_the_host_refuses_is_said_for_the_whole_transaction) {
     gate_on_unreachable(&gate, &said);
     cr_assert(strncmp(said.text, "451 4.4.1", 9) == 0);
     says("RCPT TO:<postmaster>", "451 4.4.1");
+    gate_on_refusal(&gate, (const uint8_t *)"521-5.7.1 not\r\n521 5.7.1 you\r\n", 30, &said);
+    cr_assert(said.code == 521 && said.closes, "whoever has written it");
 }
 
 Test(gate, what_is_said_back_holds_no_octet_that_could_break_it) {
