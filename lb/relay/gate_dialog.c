@@ -197,7 +197,8 @@ void gate_dialog_on_unreachable(struct session *session, enum close_reason reaso
 
 void gate_dialog_on_refusal(struct session *session, const uint8_t *reply, size_t length) {
     struct gate_answer said;
-    if (session->gate->gate.awaits_tls) {
+    bool ends_session = memcmp(reply, "421", 3) == 0 || memcmp(reply, "521", 3) == 0;
+    if (session->gate->gate.awaits_tls && !ends_session) { /* as above */
         session_close(session, CLOSE_NO_BACKEND);
         return;
     }

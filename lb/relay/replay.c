@@ -313,10 +313,12 @@ static const char *compare(struct session *session, const uint8_t *reply, size_t
     return code == expected_code(session) ? NULL : "replay: it answers otherwise";
 }
 
-/* What the gate has answered for, the host may see otherwise: its word counts. A 421 only says that it is not there. */
+/* What the gate has answered for, the host may see otherwise: its word counts. Any other refusal of EHLO, and a 421,
+ * only says that it is not there. */
 static bool refuses_what_gate_took(const struct session *session) {
-    unsigned code = session->attempt->parser.code;
-    return session->gate != NULL && !session->awaits_hello && code / 100 >= 4 && code != 421;
+    const struct reply_parser *reply = &session->attempt->parser;
+    bool is_refusal = reply->code / 100 >= 4 && reply->code != 421 && !session->awaits_hello;
+    return session->gate != NULL && (is_refusal || reply_is_verdict_on_client(reply));
 }
 
 /* Looks at the replies gathered so far. Returns false when the attempt has failed. */

@@ -254,7 +254,7 @@ void session_take_host_refusal(struct attempt *attempt, size_t from, size_t leng
 /* The refusal goes out by the same way as a reply of our own. */
 void session_on_verdict(struct attempt *attempt) {
     struct session *session = attempt->session;
-    if (session->gate != NULL && attempt->parser.code != 421) { /* another host of the tier would say the same */
+    if (session->gate != NULL) { /* another host of the tier would say the same */
         session_take_host_refusal(attempt, 0, attempt->parser.total_octets);
         return;
     }

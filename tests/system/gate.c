@@ -201,22 +201,28 @@ Test(gate, of_a_host_s_greeting_that_refuses_only_the_reply_itself_goes_on) {
     sink_fault(&bastion, "none");
 }
 
-Test(gate, a_host_that_hangs_up_with_521_ends_the_session_for_the_client_too) {
+Test(gate, a_host_that_refuses_its_client_ends_the_session_in_its_own_words) {
     static const struct scripted_rule refusals[] = {
-        {"GREETING", "521 5.7.1 not you\r\n", HANGS_UP, 0},
-        {"MAIL", "521 5.7.1 not you\r\n", HANGS_UP, 0},
+        {"GREETING", "521 5.7.1 not you\r\n", HANGS_UP, 0}, {"GREETING", "421 4.7.0 not you\r\n", HANGS_UP, 0},
+        {"EHLO", "521 5.7.1 not you\r\n", HANGS_UP, 0},     {"EHLO", "421 4.7.0 not you\r\n", HANGS_UP, 0},
+        {"MAIL", "521 5.7.1 not you\r\n", HANGS_UP, 0},     {"MAIL", "421 4.7.0 not you\r\n", HANGS_UP, 0},
     };
     struct scripted host;
     scripted_begin(&host);
+    host.rules[0].line = "none";
+    host.rules[1] = (struct scripted_rule){"EHLO", "250-scripted\r\n250 STARTTLS\r\n", GOES_ON, 0};
     free(ctl(&scene, NULL, "set server bastion state maint"));
     free(ctl(&scene, NULL, "add server hand tier strict address 127.0.0.1:%u", host.port));
     WAIT_FOR(log_has(&scene, "server hand health starting -> up"), 10000);
     for (unsigned i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         host.rules[0] = refusals[i];
-        SCRIPT(refusals[i].line, HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", "521 5.7.1", "", "closed");
-        host.rules[0].line = NULL;
+        SCRIPT(refusals[i].line, HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", refusals[i].reply, "", "closed");
+        if (strcmp(refusals[i].line, "MAIL") != 0)
+            SCRIPT("starttls", HELO, "STARTTLS\r\n", refusals[i].reply, "", "closed");
+        host.rules[0].line = "none";
     }
-    WAIT_FOR(log_has(&scene, "code=521 "), 5000);
+    WAIT_FOR(log_has(&scene, "code=521 ") && log_has(&scene, "code=421 "), 5000);
+    cr_assert_eq(server_figure(&scene, "hand", "failures"), 0);
     cr_assert_eq(info_figure(&scene, "refused_total"), 0, "they are the host's words");
     scripted_end(&host);
 }
