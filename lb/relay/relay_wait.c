@@ -4,6 +4,11 @@
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
+/* The rest of a line is the client's to say: that its octets are on their way to the backend gives it no new time. */
+static bool is_mid_command(const struct session *session) {
+    return session->dialog.line_octets > 0 && !dialog_is_in_content(&session->dialog);
+}
+
 static enum relay_wait waits_for(const struct session *session) {
     if (session->backend_is_lost)
         return WAITS_FOR_LAST_WORDS;
@@ -13,7 +18,7 @@ static enum relay_wait waits_for(const struct session *session) {
         return WAITS_FOR_READER;
     if (dialog_awaits_server(&session->dialog))
         return WAITS_FOR_REPLY;
-    return session->attempt->conn.send_armed ? WAITS_FOR_TAKER : WAITS_FOR_CLIENT;
+    return session->attempt->conn.send_armed && !is_mid_command(session) ? WAITS_FOR_TAKER : WAITS_FOR_CLIENT;
 }
 
 /* A client that has said QUIT and closed may hear nothing any more. */
