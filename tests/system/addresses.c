@@ -28,7 +28,7 @@ static char *greeting(const char *client) {
     char header[120];
     snprintf(header, sizeof header, "PROXY TCP6 %s ::1 1234 25\r\n", client);
     talk_begin(&talk, "127.0.0.1", scene.port);
-    talk_say(&talk, header, strlen(header));
+    talk_tell(&talk, header);
     char *said = strdup(talk_hear(&talk, 15000));
     talk_end(&talk);
     return said;
@@ -63,11 +63,14 @@ static void begin(struct test_sink *bastion, struct test_unbound *unbound) {
                                                         "  local-data: \"" LISTED_REVERSED
                                                         ".zen.test. 300 IN A 127.0.0.4\"\n");
     free(shell(NULL, "echo .partner.test > %s/allow", scene.dir));
-    postern_begin_with(&scene, "", "proxy-from = 127.0.0.1\n",
-                       "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n"
-                       "[dnslist zen]\nzone = zen.test\nanswers = 127.0.0.2-7\n[tier strict]\nadmit = vetted\n"
-                       "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                       scene.dir, unbound->port, bastion->port);
+    postern_listen(&scene, "proxy-from = 127.0.0.1\n");
+    postern_lines(&scene,
+                  "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n[dnslist zen]\nzone = "
+                  "zen.test\nanswers = 127.0.0.2-7\n",
+                  scene.dir, unbound->port);
+    postern_tier(&scene, "strict", "admit = vetted\n");
+    postern_backend(&scene, "bastion", bastion->port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up") && log_has(&scene, "zen.test has passed"), 10000);
 }
 

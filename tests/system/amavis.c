@@ -2,7 +2,7 @@
  */
 #include "amavis.h"
 
-#include "speak.h"
+#include "talk.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static void write_config(const struct test_amavis *amavis, const char *file, uns
 }
 
 static bool greets(const struct test_amavis *amavis) {
-    char *heard = speak(amavis->port, NULL, "QUIT");
+    char *heard = talk_lines(amavis->port, NULL, "QUIT");
     bool does = strncmp(heard, "220", 3) == 0;
     free(heard);
     return does;

@@ -1,38 +1,33 @@
 /* Wrong input of every kind gets a clear answer and never a crash, a hang or a half-applied change. */
-#include "harness.h"
+#include "talk.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-/* Connects, sends, and returns all that comes until the end, or until 3 seconds of silence. */
-static char *talk(struct scene *scene, const void *octets, size_t length) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)scene->port)};
-    char *text = calloc(1, 4096);
-    size_t have = 0;
-    ssize_t got;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 3}, sizeof(struct timeval));
-    cr_assert(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
-    cr_assert(send(fd, octets, length, MSG_NOSIGNAL) == (ssize_t)length);
-    while (have < 4095 && (got = recv(fd, text + have, 4095 - have, 0)) > 0)
-        have += (size_t)got;
-    close(fd);
-    return text;
+/* Connects, sends, and returns all that comes until the end. */
+static char *heard_by(struct scene *scene, const void *octets, size_t length) {
+    struct talk talk;
+    const char *reply;
+    talk_begin(&talk, NULL, scene->port);
+    talk_say(&talk, octets, length);
+    do
+        reply = talk_hear(&talk, TALK_MS);
+    while (talk_is_reply(reply));
+    cr_assert(strcmp(reply, "closed") == 0 || strcmp(reply, "reset") == 0, "%s behind %s", reply, talk.heard);
+    talk_end(&talk);
+    return strdup(talk.heard);
 }
 
 static void begin(struct scene *scene, struct test_sink *sink, const char *listen) {
     scene_begin(scene, false);
     sink_begin(scene, sink, "vm1", "--proxy v1");
-    postern_begin_with(scene, "", listen,
-                       "[timeouts]\ngreeting = 2s\n[tier primary]\nproxy = v1\ncheck = none\n"
-                       "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                       sink->port);
+    postern_listen(scene, listen);
+    postern_lines(scene, "[timeouts]\ngreeting = 2s\n");
+    postern_tier(scene, "primary", "proxy = v1\ncheck = none\n");
+    postern_backend(scene, "vm1", sink->port, "");
+    postern_start(scene);
 }
 
 Test(bad_input, a_client_that_talks_too_much_before_the_greeting_hears_421_4_7_0) {
@@ -52,14 +47,11 @@ Test(bad_input, a_command_that_began_before_the_greeting_may_end_after_it) {
     struct test_sink sink;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "--greeting-delay 200");
-    postern_begin(&scene, "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sink.port);
-    char *said = shell(NULL,
-                       "bash -c 'exec 3<>/dev/tcp/127.0.0.1/%u; printf \"EHLO cl\" >&3; read -r greeting <&3; printf "
-                       "\"ient.test\\r\\nQUIT\\r\\n\" >&3; cat <&3' 2>&1",
-                       scene.port);
-    cr_assert(strstr(said, "250 ") != NULL && strstr(said, "221 ") != NULL, "\"%s\"", said);
-    free(said);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
+    talk_script("two halves", NULL, scene.port,
+                (const char *const[]){"", "EHLO cl", "220", "ient.test\r\nQUIT\r\n", "250", "", "221", NULL});
     scene_end(&scene);
 }
 
@@ -67,7 +59,7 @@ Test(bad_input, a_client_that_talks_a_little_early_is_served_with_all_it_said) {
     struct scene scene;
     struct test_sink sink;
     begin(&scene, &sink, "");
-    char *text = talk(&scene, "EHLO early\r\nQUIT\r\n", 18);
+    char *text = heard_by(&scene, "EHLO early\r\nQUIT\r\n", 18);
     cr_assert(strncmp(text, "220 ", 4) == 0 && strstr(text, "250-PIPELINING") != NULL && strstr(text, "221 ") != NULL,
               "%s", text);
     free(text);
@@ -75,7 +67,7 @@ Test(bad_input, a_client_that_talks_a_little_early_is_served_with_all_it_said) {
 }
 
 static void expect_closed_and_logged(struct scene *scene, const void *octets, size_t length, const char *logged) {
-    char *text = talk(scene, octets, length);
+    char *text = heard_by(scene, octets, length);
     cr_assert_str_eq(text, "", "a peer with a wrong PROXY header heard: %s", text);
     WAIT_FOR(log_has(scene, logged), 3000);
     free(text);
@@ -118,7 +110,8 @@ Test(bad_input, a_listed_peers_proxy_header_names_the_client) {
     begin(&scene, &sink, PROXIES);
     static const char dialog[] = "PROXY TCP4 192.0.2.77 192.0.2.2 4711 25\r\nEHLO x\r\nMAIL FROM:<>\r\nRCPT "
                                  "TO:<a@b.test>\r\nDATA\r\n";
-    free(talk(&scene, dialog, sizeof dialog - 1));
+    talk_script("proxied", NULL, scene.port,
+                (const char *const[]){"", dialog, "220", "", "250", "", "250", "", "250", "", "354", NULL});
     WAIT_FOR(log_has(&scene, "client=192.0.2.77:4711"), 3000);
     scene_end(&scene);
 }

@@ -8,19 +8,13 @@
 #define DRIBBLES_MAX 60u
 
 static void begin_session(struct talk *talk, const char *source, unsigned port) {
-    talk_begin(talk, source, port);
-    talk_expect(talk, "220 ");
-    talk_say(talk, HELLO, sizeof HELLO - 1);
-    talk_expect(talk, "250");
+    talk_open(talk, source, port);
 }
 
 static void begin_transaction(struct talk *talk) {
-    talk_say(talk, "MAIL FROM:<a@client.test>\r\n", 27);
-    talk_expect(talk, "250");
-    talk_say(talk, "RCPT TO:<user@example.test>\r\n", 29);
-    talk_expect(talk, "250");
-    talk_say(talk, "DATA\r\n", 6);
-    talk_expect(talk, "354");
+    talk_exchange(talk, "MAIL FROM:<a@client.test>\r\n", "250");
+    talk_exchange(talk, "RCPT TO:<user@example.test>\r\n", "250");
+    talk_exchange(talk, "DATA\r\n", "354");
 }
 
 /* As Postfix does it by default under stress: a deadline for the whole of a request, not for each octet. */
@@ -31,12 +25,13 @@ Test(blame_pace, content_that_a_client_dribbles_is_held_against_nobody) {
     const char *reply = "silent";
     scene_begin(&scene, false);
     postfix_begin(&scene, &host, "host", false, "smtpd_timeout = 6s\nsmtpd_per_request_deadline = yes\n");
-    postern_begin(&scene, "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  host.port);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", host.port, "");
+    postern_start(&scene);
     begin_session(&talk, "127.0.0.9", scene.port);
     begin_transaction(&talk);
     for (unsigned i = 0; i < DRIBBLES_MAX && strcmp(reply, "silent") == 0; i++) {
-        talk_say(&talk, "x", 1);
+        talk_tell(&talk, "x");
         reply = talk_hear(&talk, 250);
     }
     cr_assert_eq(strncmp(reply, "421 4.4.2", 9), 0, "%s", reply);
@@ -47,8 +42,7 @@ Test(blame_pace, content_that_a_client_dribbles_is_held_against_nobody) {
 }
 
 static void take_mail(struct talk *talk) {
-    talk_say(talk, "x: y\r\n\r\n.\r\n", 11);
-    talk_expect(talk, "250");
+    talk_exchange(talk, "x: y\r\n\r\n.\r\n", "250");
 }
 
 /* As Exim with smtp_accept_max_per_connection. */
@@ -60,8 +54,7 @@ Test(blame_pace, a_server_that_takes_so_many_mails_in_a_connection_has_not_faile
     begin_session(&talk, NULL, site.scene.port);
     begin_transaction(&talk);
     take_mail(&talk);
-    talk_say(&talk, "MAIL FROM:<second@client.test>\r\n", 32);
-    talk_expect(&talk, "250");
+    talk_exchange(&talk, "MAIL FROM:<second@client.test>\r\n", "250");
     cr_assert_eq(atomic_load(&site.second.sessions), 1);
     cr_assert_eq(server_figure(&site.scene, "vm1", "failures"), 0);
     talk_end(&talk);

@@ -9,18 +9,20 @@
 static void begin(struct scene *scene, struct test_sink *sink, const char *options) {
     scene_begin(scene, true);
     sink_begin(scene, sink, "vm1", options);
-    postern_begin(scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink->port);
+    postern_tier(scene, "primary", "");
+    postern_backend(scene, "vm1", sink->port, "");
+    postern_start(scene);
+}
+
+static json_int_t larger(json_int_t a, json_int_t b) {
+    return a > b ? a : b;
 }
 
 static void expect_intact(struct scene *scene, struct test_sink *sink, const char *options) {
     json_int_t before = info_figure(scene, "resident_kb");
     pid_t load = load_begin(scene, "load.json", "--size %u %s", SIZE, options);
     json_int_t most = 0;
-    while (sink_figure(sink, "mails") == 0) {
-        json_int_t now = info_figure(scene, "resident_kb");
-        most = now > most ? now : most;
-        pause_ms(50);
-    }
+    WAIT_FOR((most = larger(most, info_figure(scene, "resident_kb")), sink_figure(sink, "mails") > 0), 60000);
     json_t *result = load_end(scene, load, "load.json");
     ASSERT_ALL_ACCEPTED(result);
     char *hash = sink_text(sink, "last_hash");

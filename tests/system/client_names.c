@@ -52,10 +52,10 @@ Test(client_names, a_sender_with_many_names_or_addresses_or_a_broken_name_is_kno
     scene_begin(&scene, false);
     sink_begin(&scene, &vm, "vm1", "");
     unbound_begin(&scene, &unbound, data);
-    postern_begin(&scene,
-                  "[dns]\nservers = 127.0.0.1:%u\ntimeout = 1s\n[tier primary]\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  unbound.port, vm.port);
+    postern_lines(&scene, "[dns]\nservers = 127.0.0.1:%u\ntimeout = 1s\n", unbound.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_start(&scene);
     static const char *const clients[] = {LAST_OF_MANY, TENTH_NAME, SECOND_NAME, ELEVENTH, NO_ANSWER};
     for (unsigned i = 0; i < sizeof clients / sizeof clients[0]; i++)
         json_decref(load_run(&scene, "--concurrency 1 --sessions 1 --source %s", clients[i]));

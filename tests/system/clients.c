@@ -30,12 +30,13 @@ static void begin(void) {
     options.inner_port = options.filter_port = inner.port;
     options.resolver = unbound.address;
     postfix_begin_reference(&scene, &host, "strict", &options);
-    postern_begin(&scene,
-                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n"
-                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\n"
-                  "[tier strict]\nadmit = vetted\nproxy = v2\ngate = on\n[backend host]\ntier = strict\n"
-                  "address = 127.0.0.1:%u\n",
-                  scene.dir, unbound.port, scene.dir, host.port);
+    postern_lines(&scene,
+                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = "
+                  "127.0.0.1:%u\n[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\n",
+                  scene.dir, unbound.port, scene.dir);
+    postern_tier(&scene, "strict", "admit = vetted\nproxy = v2\ngate = on\n");
+    postern_backend(&scene, "host", host.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server host health starting -> up"), 20000);
 }
 

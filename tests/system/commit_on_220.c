@@ -16,13 +16,10 @@ static void begin(struct three *three, const char *fault) {
         sink_begin(scene, &three->sinks[i], (const char *[]){"vm1", "vm2", "vm3"}[i], "");
     /* Without probes, hedges and ejection, and with round robin, the bad one is tried by a third of all sessions to the
      * end. */
-    postern_begin(scene,
-                  "[timeouts]\ngreeting = 2s\nhedge-after = 0\n"
-                  "[tier primary]\ncheck = none\nbalance = roundrobin\noutlier = 0\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  three->sinks[0].port, three->sinks[1].port, three->sinks[2].port);
+    postern_lines(scene, "[timeouts]\ngreeting = 2s\nhedge-after = 0\n");
+    postern_tier(scene, "primary", "check = none\nbalance = roundrobin\noutlier = 0\n");
+    postern_sinks(scene, three->sinks, 3);
+    postern_start(scene);
     sink_fault(&three->sinks[0], fault);
 }
 

@@ -13,10 +13,9 @@ static void begin(struct pair *pair) {
     scene_begin(&pair->scene, false);
     sink_begin(&pair->scene, &pair->sinks[0], "vm1", "");
     sink_begin(&pair->scene, &pair->sinks[1], "vm2", "");
-    postern_begin(&pair->scene,
-                  "[tier primary]\nbalance = roundrobin\ninter = 100ms\n[backend vm1]\ntier = primary\naddress = "
-                  "127.0.0.1:%u\n[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  pair->sinks[0].port, pair->sinks[1].port);
+    postern_tier(&pair->scene, "primary", "balance = roundrobin\ninter = 100ms\n");
+    postern_sinks(&pair->scene, pair->sinks, 2);
+    postern_start(&pair->scene);
 }
 
 static void expect_error(struct scene *scene, const char *words, const char *said) {
@@ -198,10 +197,11 @@ Test(control, a_tier_that_is_up_is_shown_so_while_another_one_alone_serves) {
     struct test_sink sink;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin(&scene,
-                  "[tier primary]\n[tier strict]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\nstate = maint\n",
-                  sink.port, sink.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_tier(&scene, "strict", "");
+    postern_backend(&scene, "bastion", sink.port, "state = maint\n");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
     free(ctl(&scene, NULL, "set tier strict"));
     char *said = ctl(&scene, NULL, "show tiers json");
@@ -323,9 +323,10 @@ Test(control, maint_is_not_probed) {
     begin(&pair);
     WAIT_FOR(sink_figure(&pair.sinks[0], "probes") > 2, 5000);
     free(ctl(&pair.scene, NULL, "set server vm1 state maint"));
-    pause_ms(200); /* one may be on its way */
-    json_int_t probes = sink_figure(&pair.sinks[0], "probes");
     json_int_t others = sink_figure(&pair.sinks[1], "probes");
+    WAIT_FOR(sink_figure(&pair.sinks[1], "probes") > others + 2, 5000); /* one may have been on its way */
+    json_int_t probes = sink_figure(&pair.sinks[0], "probes");
+    others = sink_figure(&pair.sinks[1], "probes");
     WAIT_FOR(sink_figure(&pair.sinks[1], "probes") > others + 5, 5000);
     cr_assert(sink_figure(&pair.sinks[0], "probes") == probes);
     free(ctl(&pair.scene, NULL, "set server vm1 state ready"));

@@ -14,13 +14,15 @@ static void begin(void) {
     sink_begin(&scene, &vm, "vm1", "");
     sink_begin(&scene, &bastion, "bastion", "");
     free(shell(NULL, "touch %s/allow %s/deny", scene.dir, scene.dir));
-    postern_begin(&scene,
-                  "[reputation]\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\nrequire-fcrdns = no\n"
-                  "allow-file = %s/allow\ndeny-file = %s/deny\n[dns]\nservers = 127.0.0.1:1\n"
-                  "[tier primary]\n[tier strict]\nadmit = vetted\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nstate = maint\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, scene.dir, vm.port, bastion.port);
+    postern_lines(&scene,
+                  "[reputation]\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\nrequire-fcrdns = no\nallow-file = "
+                  "%s/allow\ndeny-file = %s/deny\n[dns]\nservers = 127.0.0.1:1\n",
+                  scene.dir, scene.dir);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", vm.port, "state = maint\n");
+    postern_tier(&scene, "strict", "admit = vetted\n");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
 }
 
@@ -33,11 +35,13 @@ Test(refusals, real_senders_hear_450_at_each_recipient_and_the_vetted_are_served
     scene_begin(&scene, false);
     sink_begin(&scene, &bastion, "bastion", "");
     free(shell(NULL, "echo 127.0.53.0/24 > %s/allow", scene.dir));
-    postern_begin(&scene,
-                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:1\n"
-                  "[gate]\nrefuse = rcpt\n[tier strict]\nadmit = vetted\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, bastion.port);
+    postern_lines(&scene,
+                  "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = "
+                  "127.0.0.1:1\n[gate]\nrefuse = rcpt\n",
+                  scene.dir);
+    postern_tier(&scene, "strict", "admit = vetted\n");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
     int status;
     char *said = shell(&status,
@@ -58,7 +62,7 @@ Test(refusals, real_senders_hear_450_at_each_recipient_and_the_vetted_are_served
     cr_assert(figure(result, "accepted") == 0 && figure(result, "dropped") == 0, "%s", json_dumps(result, 0));
     json_decref(result);
     cr_assert_eq(sink_figure(&bastion, "mails"), 20);
-    cr_assert(log_has(&scene, "not admitted: each recipient was refused with 450"));
+    WAIT_FOR(log_has(&scene, "not admitted: each recipient was refused with 450"), 5000);
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
     scene_end(&scene);
 }
@@ -68,11 +72,12 @@ static void assert_blames_the_backends(const char *refuse, const char *reason) {
     scene_begin(&scene, false);
     sink_begin(&scene, &vm, "vm1", "");
     sink_begin(&scene, &bastion, "bastion", "");
-    postern_begin(&scene,
-                  "[gate]\nrefuse = %s\n[tier primary]\ncheck = none\n[tier strict]\nadmit = vetted\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  refuse, vm.port, bastion.port);
+    postern_lines(&scene, "[gate]\nrefuse = %s\n", refuse);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_tier(&scene, "strict", "admit = vetted\n");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
     sink_fault(&vm, "refuse");
     char *said = shell(NULL,

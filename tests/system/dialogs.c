@@ -1,4 +1,4 @@
-/* Dialogs spoken by hand with real Postfix backends that end them early. */
+/* Dialogs with real Postfix backends that end them early. */
 #include "postfix.h"
 #include "talk.h"
 
@@ -7,31 +7,20 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Speaks with postern by bash: each word of `script` is a line to say after the last reply, or "+N": silence of N
- * seconds. Returns all that was heard. */
-static char *speak(struct scene *scene, const char *script) {
-    return shell(
-        NULL,
-        "bash -c '"
-        "exec 3<>/dev/tcp/127.0.0.1/%u || exit 1\n"
-        "hear() { while read -t 15 -r line <&3; do echo \"$line\"; [[ $line == ???\\ * ]] && return; done; echo "
-        "closed; }\n"
-        "hear\n"
-        "while read -r word; do\n"
-        "  if [[ $word == +* ]]; then sleep ${word#+}; else printf \"%%s\\r\\n\" \"$word\" >&3; hear; fi\n"
-        "done' <<'EOF' | tr -d '\\r'\n%s\nEOF\n",
-        scene->port, script);
+/* Its backend has left the only session, and nobody has taken its place. */
+static bool is_parked(struct scene *scene) {
+    return sessions_show(scene, "parked");
 }
 
 static void begin(struct scene *scene, struct test_postfix postfixes[2], const char *main_cf) {
     scene_begin(scene, false);
     postfix_begin(scene, &postfixes[0], "pf1", true, main_cf);
     postfix_begin(scene, &postfixes[1], "pf2", true, main_cf);
-    postern_begin(scene,
-                  "[timeouts]\nclient = 1m\n[tier primary]\nproxy = v2\nbalance = roundrobin\n"
-                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  postfixes[0].port, postfixes[1].port);
+    postern_lines(scene, "[timeouts]\nclient = 1m\n");
+    postern_tier(scene, "primary", "proxy = v2\nbalance = roundrobin\n");
+    postern_backend(scene, "pf1", postfixes[0].port, "");
+    postern_backend(scene, "pf2", postfixes[1].port, "");
+    postern_start(scene);
 }
 
 static void end(struct scene *scene, struct test_postfix postfixes[2]) {
@@ -44,14 +33,17 @@ static void end(struct scene *scene, struct test_postfix postfixes[2]) {
 Test(dialogs, a_backend_that_tires_of_a_silent_client_is_replaced_when_it_speaks_again) {
     struct scene scene;
     struct test_postfix postfixes[2];
+    struct talk talk;
     begin(&scene, postfixes, "smtpd_timeout = 2s\n");
-    char *heard = speak(&scene, "EHLO client.test\nMAIL FROM:<a@client.test>\nRCPT TO:<user@example.test>\n+4\n"
-                                "RCPT TO:<other@example.test>\nDATA\n.\nQUIT");
-    cr_assert_null(strstr(heard, "\n421"), "%s", heard);
-    cr_assert_null(strstr(heard, "closed"), "%s", heard);
-    cr_assert_not_null(strstr(heard, "250 2.0.0 Ok: queued"), "%s", heard);
+    talk_open(&talk, NULL, scene.port);
+    talk_envelope(&talk);
+    WAIT_FOR(is_parked(&scene), 10000);
+    talk_exchange(&talk, "RCPT TO:<other@example.test>\r\n", "250");
+    talk_exchange(&talk, "DATA\r\n", "354");
+    talk_exchange(&talk, ".\r\n", "250 2.0.0 Ok: queued");
+    talk_exchange(&talk, "QUIT\r\n", "221");
+    talk_end(&talk);
     WAIT_FOR(log_has(&scene, "said 421; it is replayed") && log_has(&scene, "replays=1"), 5000);
-    free(heard);
     WAIT_FOR(postfix_log_count(&postfixes[0], "status=sent") + postfix_log_count(&postfixes[1], "status=sent") == 2,
              5000);
     cr_assert_not(log_has(&scene, "ejected"));
@@ -61,13 +53,16 @@ Test(dialogs, a_backend_that_tires_of_a_silent_client_is_replaced_when_it_speaks
 Test(dialogs, between_two_mails_a_lost_backend_costs_nothing_and_quit_is_answered) {
     struct scene scene;
     struct test_postfix postfixes[2];
+    struct talk talk;
     begin(&scene, postfixes, "smtpd_timeout = 1s\n");
-    char *heard =
-        speak(&scene, "EHLO client.test\nMAIL FROM:<a@client.test>\nRCPT TO:<user@example.test>\nDATA\n.\n+3\n"
-                      "MAIL FROM:<a@client.test>\nRCPT TO:<user@example.test>\nDATA\n.\n+3\nQUIT");
-    cr_assert_null(strstr(heard, "\n421"), "%s", heard);
-    cr_assert_not_null(strstr(heard, "221 2.0.0 mx.example.test Bye"), "%s", heard);
-    free(heard);
+    talk_open(&talk, NULL, scene.port);
+    for (unsigned i = 0; i < 2; i++) {
+        talk_transaction(&talk);
+        talk_exchange(&talk, ".\r\n", "250");
+        WAIT_FOR(is_parked(&scene), 10000);
+    }
+    talk_exchange(&talk, "QUIT\r\n", "221 2.0.0 mx.example.test Bye");
+    talk_end(&talk);
     WAIT_FOR(postfix_log_count(&postfixes[0], "status=sent") + postfix_log_count(&postfixes[1], "status=sent") == 2,
              5000);
     end(&scene, postfixes);
@@ -76,19 +71,21 @@ Test(dialogs, between_two_mails_a_lost_backend_costs_nothing_and_quit_is_answere
 Test(dialogs, a_command_drawn_out_octet_by_octet_is_cut_when_its_time_is_over) {
     struct scene scene;
     struct test_sink sink;
+    struct talk talk;
+    const char *reply = "silent";
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin(&scene,
-                  "[timeouts]\nclient = 2s\n[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sink.port);
-    char *heard =
-        shell(NULL,
-              "timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/%u; read -r line <&3; printf \"EHLO c\\r\\n\" >&3; "
-              "(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do printf N >&3; sleep 0.5; done) 2>/dev/null & "
-              "cat <&3; kill $!'",
-              scene.port);
-    cr_assert_not_null(strstr(heard, "421 4.4.2"), "%s", heard);
-    free(heard);
+    postern_lines(&scene, "[timeouts]\nclient = 2s\n");
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
+    talk_open(&talk, NULL, scene.port);
+    for (unsigned i = 0; i < 15 && strcmp(reply, "silent") == 0; i++) {
+        talk_tell(&talk, "N");
+        reply = talk_hear(&talk, 500);
+    }
+    cr_assert_eq(strncmp(reply, "421 4.4.2", 9), 0, "%s", reply);
+    talk_end(&talk);
     WAIT_FOR(log_has(&scene, "the client was idle past"), 5000); /* another thread writes it */
     scene_end(&scene);
 }
@@ -98,21 +95,23 @@ Test(dialogs, where_the_new_backend_answers_otherwise_the_client_hears_421_and_b
     struct scene scene;
     struct test_sink sink;
     struct test_postfix postfix;
+    struct talk talk;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     postfix_begin(&scene, &postfix, "pf2", false, "message_size_limit = 52428800\nsmtpd_sender_restrictions = defer\n");
-    postern_begin(&scene,
-                  "[tier primary]\n[tier second]\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf2]\ntier = second\naddress = 127.0.0.1:%u\n",
-                  sink.port, postfix.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_tier(&scene, "second", "");
+    postern_backend(&scene, "pf2", postfix.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server pf2 health starting -> up"), 5000);
-    free(shell(NULL, "(sleep 1; kill -9 %d) >/dev/null 2>&1 &", (int)sink.pid));
-    char *heard = speak(&scene, "EHLO client.test\nMAIL FROM:<a@client.test>\nRCPT TO:<user@example.test>\n+2\nDATA");
-    cr_assert_not_null(strstr(heard, "421 4.3.2"), "%s", heard);
-    cr_assert_null(strstr(heard, "354"), "%s", heard);
+    talk_open(&talk, NULL, scene.port);
+    talk_envelope(&talk);
+    kill_child(&scene, sink.pid, SIGKILL);
+    WAIT_FOR(is_parked(&scene), 5000);
+    talk_exchange(&talk, "DATA\r\n", "421 4.3.2");
     WAIT_FOR(log_has(&scene, "replay: it answers otherwise"), 5000);
-    free(heard);
+    talk_end(&talk);
     postfix_end(&postfix);
     scene_end(&scene);
 }
@@ -137,8 +136,9 @@ Test(dialogs, tls_passes_through_untouched_and_a_backend_lost_inside_it_means_a_
     scene_begin(&scene, false);
     make_certificate(&scene, main_cf, sizeof main_cf);
     postfix_begin(&scene, &postfix, "pf1", true, main_cf);
-    postern_begin(&scene, "[tier primary]\nproxy = v2\n[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  postfix.port);
+    postern_tier(&scene, "primary", "proxy = v2\n");
+    postern_backend(&scene, "pf1", postfix.port, "");
+    postern_start(&scene);
     char *said = shell(&status, "swaks --tls --server 127.0.0.1:%u --from a@client.test --to user@example.test 2>&1",
                        scene.port);
     cr_assert(status == 0 && strstr(said, "TLS started") != NULL, "%s", said);
@@ -167,14 +167,11 @@ Test(dialogs, a_client_that_half_closes_behind_quit_hears_221_and_is_no_lost_con
     begin(&scene, postfixes, "");
     for (unsigned i = 0; i < 20; i++) {
         struct talk talk;
-        talk_begin(&talk, NULL, scene.port);
-        cr_assert(strncmp(talk_hear(&talk, 10000), "220", 3) == 0);
-        talk_say(&talk, "EHLO client.test\r\n", 18);
-        cr_assert(strncmp(talk_hear(&talk, 10000), "250", 3) == 0);
-        talk_say(&talk, "QUIT\r\n", 6);
+        talk_open(&talk, NULL, scene.port);
+        talk_tell(&talk, "QUIT\r\n");
         shutdown(talk.fd, SHUT_WR);
-        cr_assert(strncmp(talk_hear(&talk, 10000), "221 2.0.0", 9) == 0, "%s", talk.heard);
-        cr_assert_str_eq(talk_hear(&talk, 10000), "closed");
+        talk_expect(&talk, "221 2.0.0");
+        talk_expect(&talk, "closed");
         talk_end(&talk);
     }
     WAIT_FOR(postfix_log_count(&postfixes[0], "quit=1") + postfix_log_count(&postfixes[1], "quit=1") >= 20, 10000);

@@ -32,7 +32,6 @@ TestSuite(endings, .timeout = 400);
 
 static void begin(const char *client, unsigned most, bool is_queue) {
     static const char *const names[] = {"vm1", "vm2", "vm3", "good"};
-    char timeouts[100];
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -41,16 +40,16 @@ static void begin(const char *client, unsigned most, bool is_queue) {
     for (unsigned i = 0; i < 4; i++)
         sink_begin(&scene, &sinks[i], names[i], "");
     free(shell(NULL, "echo 127.71.0.1 > %s/vetted", scene.dir));
-    snprintf(timeouts, sizeof timeouts, "[timeouts]\nclient = %s\nreply = 3s\n", client);
-    postern_begin_with(&scene, "max-sessions = 4000\nworkers = 2\n", "",
-                       "%s[reputation]\nallow-file = %s/vetted\n"
-                       "[tier primary]\nbalance = roundrobin\nqueue = 4000\nqueue-timeout = 300s\nmax-sessions = %u\n%s"
-                       "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend good]\ntier = %s\nweight = %u\naddress = 127.0.0.1:%u\n",
-                       timeouts, scene.dir, most, is_queue ? "[tier other]\nadmit = vetted\n" : "", sinks[0].port,
-                       sinks[1].port, sinks[2].port, is_queue ? "other" : "primary", is_queue ? 100 : 0, sinks[3].port);
+    postern_global(&scene, "max-sessions = 4000\nworkers = 2\n");
+    postern_lines(&scene, "[timeouts]\nclient = %s\nreply = 3s\n[reputation]\nallow-file = %s/vetted\n", client,
+                  scene.dir);
+    postern_tier(&scene, "primary", "balance = roundrobin\nqueue = 4000\nqueue-timeout = 300s\n");
+    postern_lines(&scene, "max-sessions = %u\n", most);
+    postern_sinks(&scene, sinks, 3);
+    if (is_queue)
+        postern_tier(&scene, "other", "admit = vetted\n");
+    postern_backend(&scene, "good", sinks[3].port, is_queue ? "weight = 100\n" : "weight = 0\n");
+    postern_start(&scene);
     for (unsigned i = 0; i < 4; i++) {
         char text[64];
         snprintf(text, sizeof text, "server %s health starting -> up", names[i]);

@@ -11,22 +11,35 @@ static void begin(unsigned backend_port, const char *proxy) {
     feedback_port = free_port();
     free(shell(NULL, "umask 077; echo 0123456789abcdef0123 > %s/key; echo another-key-of-sixteen > %s/wrong", scene.dir,
                scene.dir));
-    postern_begin(&scene,
-                  "[reputation]\nclean-evidence = feed\nmax-entries = 1000\n[dns]\nservers = 127.0.0.1:1\n"
-                  "[feedback]\nlisten = 127.0.0.1:%u\nkey-file = %s/key\n[tier primary]\nproxy = %s\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  feedback_port, scene.dir, proxy, backend_port);
+    postern_lines(&scene,
+                  "[reputation]\nclean-evidence = feed\nmax-entries = 1000\n[dns]\nservers = "
+                  "127.0.0.1:1\n[feedback]\nlisten = 127.0.0.1:%u\nkey-file = %s/key\n",
+                  feedback_port, scene.dir);
+    postern_tier(&scene, "primary", "");
+    postern_lines(&scene, "proxy = %s\n", proxy);
+    postern_backend(&scene, "vm1", backend_port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
 }
 
-static void feed_begin(const char *log, const char *key) {
+static pid_t feed_begin(const char *log, const char *key) {
     char path[128], target[32], key_path[128];
     snprintf(path, sizeof path, "%s/%s", scene.dir, log);
     snprintf(target, sizeof target, "127.0.0.1:%u", feedback_port);
     snprintf(key_path, sizeof key_path, "%s/%s", scene.dir, key);
-    spawn(&scene, "feed.log",
-          (const char *const[]){"build/san/posternctl", "feed", "--follow", path, "--to", target, "--key-file",
-                                key_path, "--trust-sent", NULL});
+    return spawn(&scene, "feed.log",
+                 (const char *const[]){"build/san/posternctl", "feed", "--follow", path, "--to", target, "--key-file",
+                                       key_path, "--trust-sent", NULL});
+}
+
+/* It has seen that the log was cut, and will read on from its beginning. */
+static bool is_at_beginning(pid_t feed, const char *log) {
+    int status;
+    free(shell(&status,
+               "cd /proc/%d/fd; for fd in *; do [ \"$(readlink $fd)\" = %s/%s ] && grep -q '^pos:[[:space:]]*0$' "
+               "../fdinfo/$fd && exit 0; done; exit 1",
+               (int)feed, scene.dir, log));
+    return status == 0;
 }
 
 static json_int_t told_of(const char *address, const char *kind) {
@@ -66,7 +79,7 @@ Test(feed, a_rotated_log_and_a_restarted_postern_lose_no_verdict) {
     sink_begin(&scene, &vm, "vm1", "");
     begin(vm.port, "none");
     free(shell(NULL, "touch %s/maillog", scene.dir));
-    feed_begin("maillog", "key");
+    pid_t feed = feed_begin("maillog", "key");
     WAIT_FOR(log_has(&scene, "is connected"), 10000);
     log_mail("maillog", 1, "Passed CLEAN");
     WAIT_FOR(told_of("127.0.62.1", "feedback good") == 1, 10000);
@@ -76,7 +89,7 @@ Test(feed, a_rotated_log_and_a_restarted_postern_lose_no_verdict) {
     log_mail("maillog", 3, "Blocked SPAM");
     WAIT_FOR(told_of("127.0.62.2", "feedback spam") == 1 && told_of("127.0.62.3", "feedback spam") == 1, 10000);
     free(shell(NULL, ": > %s/maillog", scene.dir)); /* copytruncate */
-    pause_ms(500);
+    WAIT_FOR(is_at_beginning(feed, "maillog"), 10000);
     log_mail("maillog", 4, "Passed CLEAN");
     WAIT_FOR(told_of("127.0.62.4", "feedback good") == 1, 10000);
 
@@ -85,11 +98,13 @@ Test(feed, a_rotated_log_and_a_restarted_postern_lose_no_verdict) {
     log_mail("maillog", 5, "Blocked INFECTED");
     free(shell(NULL, "mv %s/postern.log %s/old.log", scene.dir, scene.dir));
     unsigned port = feedback_port;
-    postern_begin(&scene,
-                  "[reputation]\nclean-evidence = feed\nmax-entries = 1000\n[dns]\nservers = 127.0.0.1:1\n"
-                  "[feedback]\nlisten = 127.0.0.1:%u\nkey-file = %s/key\n[tier primary]\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  port, scene.dir, vm.port);
+    postern_lines(&scene,
+                  "[reputation]\nclean-evidence = feed\nmax-entries = 1000\n[dns]\nservers = "
+                  "127.0.0.1:1\n[feedback]\nlisten = 127.0.0.1:%u\nkey-file = %s/key\n",
+                  port, scene.dir);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_start(&scene);
     WAIT_FOR(told_of("127.0.62.5", "feedback virus") == 1 || told_of("127.0.62.5", "feedback spam") == 1, 20000);
     cr_assert_eq(told_of("127.0.62.1", "feedback good"), 1, "and nothing was forgotten or told twice");
     scene_end(&scene);

@@ -107,11 +107,14 @@ static void begin(void) {
                "cd %s && echo 198.18.0.0/15 > allow && echo example.test > domains && printf 'user@example.test\\n"
                "postmaster@example.test\\n' > recipients",
                scene.dir));
-    postern_begin_with(&scene, "", "proxy-from = 127.0.0.0/8\n",
-                       "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n[gate]\npregreet-wait = "
-                       "0\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\n[tier strict]\nadmit = "
-                       "vetted\ngate = on\n[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                       scene.dir, unbound.port, scene.dir, scene.dir, host.port);
+    postern_listen(&scene, "proxy-from = 127.0.0.0/8\n");
+    postern_lines(&scene,
+                  "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n[gate]\npregreet-wait = "
+                  "0\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\n",
+                  scene.dir, unbound.port, scene.dir, scene.dir);
+    postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
+    postern_backend(&scene, "bastion", host.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 20000);
 }
 
@@ -163,7 +166,7 @@ static void say_batch(unsigned first, unsigned count) {
             snprintf(header, sizeof header, "PROXY TCP4 198.18.%u.%u 192.0.2.1 40000 25\r\n", number / 200,
                      number % 200 + 1);
             talk_begin(&talks[i][target], NULL, port_of(target));
-            talk_say(&talks[i][target], header, strlen(header));
+            talk_tell(&talks[i][target], header);
         }
     }
     for (unsigned step = 0; step <= STEPS; step++) {

@@ -158,12 +158,15 @@ static void begin(void) {
                "cd %s && echo 192.0.2.0/24 > allow && echo example.test > domains && echo user@example.test > "
                "recipients && echo 192.0.2.66 REJECT no > access",
                scene.dir));
-    postern_begin_with(&scene, "", "proxy-from = 127.0.0.0/8\n",
-                       "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n[gate]\npregreet-wait = "
-                       "100ms\nmax-recipients = 3\nrelay-domains-file = %s/domains\nrecipients-file = "
-                       "%s/recipients\naccess-file = %s/access\n[tier strict]\nadmit = vetted\ngate = on\nproxy = v2\n"
-                       "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                       scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, host.port);
+    postern_listen(&scene, "proxy-from = 127.0.0.0/8\n");
+    postern_lines(&scene,
+                  "[reputation]\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\n[gate]\npregreet-wait = "
+                  "100ms\nmax-recipients = 3\nrelay-domains-file = %s/domains\nrecipients-file = "
+                  "%s/recipients\naccess-file = %s/access\n",
+                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir);
+    postern_tier(&scene, "strict", "admit = vetted\ngate = on\nproxy = v2\n");
+    postern_backend(&scene, "bastion", host.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 20000);
 }
 
@@ -181,12 +184,12 @@ static void say_as(const char *client, unsigned port, const struct rule_case *ru
     char header[80];
     snprintf(header, sizeof header, "PROXY TCP4 %s 192.0.2.1 40000 25\r\n", client);
     talk_begin(&talk, NULL, port);
-    talk_say(&talk, header, strlen(header));
+    talk_tell(&talk, header);
     const char *reply = talk_hear(&talk, HEAR_MS);
     for (unsigned i = 0; i < LINES_MAX && lines[i] != NULL; i++) {
         bool is_refused = i > 0 && strcmp(lines[i - 1], NONE) == 0;
         cr_assert(reply[0] == (is_refused ? '5' : '2'), "%s: \"%s\" before: %s", rule->rule, reply, lines[i]);
-        talk_say(&talk, lines[i], strlen(lines[i]));
+        talk_tell(&talk, lines[i]);
         reply = talk_hear(&talk, HEAR_MS);
     }
     snprintf(ret_reply, 200, "%.*s", (int)strcspn(reply, "\r\n"), reply);

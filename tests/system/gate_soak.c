@@ -1,6 +1,6 @@
 /* Valid and junk clients at random before a gate whose strict hosts fail, drain and stop, and whose DNS falls silent:
  * whatever happens, each command has its reply in its place or an honest 421, and no mail is lost or doubled. What the
- * clients do follows from the seed that is printed; POSTERN_SOAK_SEED=N gives it. */
+ * clients do follows from the seed that is printed; POSTERN_SOAK_SEED=N gives it again. */
 #include "speaker.h"
 #include "unbound.h"
 
@@ -286,17 +286,18 @@ static void begin_site(void) {
                "cd %s && echo 127.0.0.0/8 > allow && echo example.test > domains && "
                "printf 'user@example.test\\nother@example.test\\n' > recipients && echo 'bad.test REJECT' > access",
                scene.dir));
-    postern_begin(
-        &scene,
-        "[timeouts]\nreply = 2s\nserver = 3s\ngreeting = 2s\nhedge-after = 300ms\nclient = 5s\n"
-        "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\ntimeout = 500ms\n"
-        "tries = 1\n[gate]\npregreet-wait = 300ms\nrelay-domains-file = %s/domains\nrecipients-file = %s/recipients\n"
-        "access-file = %s/access\n[tier strict]\nadmit = vetted\ngate = on\nbalance = roundrobin\ninter = 300ms\n"
-        "fastinter = 100ms\ndowninter = 200ms\ncheck-timeout = 1s\nfailback-delay = 0s\noutlier = 0\nqueue-timeout = "
-        "4s\n"
-        "[backend bastion1]\ntier = strict\naddress = 127.0.0.1:%u\n"
-        "[backend bastion2]\ntier = strict\naddress = 127.0.0.1:%u\nmax-sessions = 3\n",
-        scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, hosts[0].port, hosts[1].port);
+    postern_lines(&scene,
+                  "[timeouts]\nreply = 2s\nserver = 3s\ngreeting = 2s\nhedge-after = 300ms\nclient = "
+                  "5s\n[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = "
+                  "127.0.0.1:%u\ntimeout = 500ms\ntries = 1\n[gate]\npregreet-wait = 300ms\nrelay-domains-file = "
+                  "%s/domains\nrecipients-file = %s/recipients\naccess-file = %s/access\n",
+                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir);
+    postern_tier(&scene, "strict",
+                 "admit = vetted\ngate = on\nbalance = roundrobin\ninter = 300ms\nfastinter = 100ms\ndowninter = "
+                 "200ms\ncheck-timeout = 1s\nfailback-delay = 0s\noutlier = 0\nqueue-timeout = 4s\n");
+    postern_backend(&scene, "bastion1", hosts[0].port, "");
+    postern_backend(&scene, "bastion2", hosts[1].port, "max-sessions = 3\n");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion1 health starting -> up"), 10000);
 }
 
@@ -342,10 +343,8 @@ static void check_reputations(void) {
 Test(gate_soak, whatever_happens_each_command_has_its_reply_and_no_mail_is_lost_or_doubled) {
     pthread_t threads[CLIENTS];
     struct speaker dice;
-    const char *given = getenv("POSTERN_SOAK_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : now_ms();
+    uint64_t seed = test_seed("gate_soak");
     char path[100];
-    fprintf(stderr, "gate_soak: POSTERN_SOAK_SEED=%llu\n", (unsigned long long)seed);
     begin_site();
     speaker_init(&dice, CLIENTS, seed);
     snprintf(path, sizeof path, "%s/accepted.ids", scene.dir);
@@ -366,7 +365,7 @@ Test(gate_soak, whatever_happens_each_command_has_its_reply_and_no_mail_is_lost_
     check_mails();
     check_reputations();
     start_clients(threads, seed + 1); /* a stop finds sessions in the gate */
-    pause_ms(400);
+    WAIT_FOR(info_figure(&scene, "sessions") > 0, 5000);
     scene_end(&scene);
     join_clients(threads);
 }

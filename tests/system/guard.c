@@ -16,10 +16,11 @@ static void begin(const char *main_cf) {
     scene_begin(&scene, false);
     postfix_begin(&scene, &host, "host", false, main_cf);
     free(shell(NULL, "echo example.test > %s/domains", scene.dir));
-    postern_begin(&scene,
-                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
-                  "[tier strict]\ngate = on\n[backend host]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, host.port);
+    postern_lines(&scene, "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n",
+                  scene.dir);
+    postern_tier(&scene, "strict", "gate = on\n");
+    postern_backend(&scene, "host", host.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
 }
 
@@ -95,10 +96,11 @@ Test(guard, a_host_that_talks_without_an_end_costs_its_own_session_only) {
     talker.rules[0] = (struct scripted_rule){"RCPT", "250 2.1.5 Ok\r\n", GOES_ON, 0};
     talker.rules[1] = (struct scripted_rule){"RCPT", words, GOES_ON, 200};
     free(shell(NULL, "echo example.test > %s/domains", scene.dir));
-    postern_begin(&scene,
-                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
-                  "[tier strict]\ngate = on\n[backend host]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, talker.port);
+    postern_lines(&scene, "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n",
+                  scene.dir);
+    postern_tier(&scene, "strict", "gate = on\n");
+    postern_backend(&scene, "host", talker.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
     for (unsigned i = 0; i < 3; i++)
         talk_script("talker", NULL, scene.port, (const char *const[]){BEGIN, "", "421 4.7.0", "", "closed", NULL});
@@ -116,10 +118,11 @@ Test(guard, a_mail_that_the_host_may_have_taken_is_named_when_its_reply_can_not_
     host_with_prdr.rules[0] = (struct scripted_rule){"EHLO", "250-host\r\n250-PRDR\r\n250 DSN\r\n", GOES_ON, 0};
     host_with_prdr.rules[1] = (struct scripted_rule){".", "353 go\r\n250 user\r\n250 taken\r\n", GOES_ON, 0};
     free(shell(NULL, "echo example.test > %s/domains", scene.dir));
-    postern_begin(&scene,
-                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
-                  "[tier strict]\ngate = on\n[backend host]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, host_with_prdr.port);
+    postern_lines(&scene, "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n",
+                  scene.dir);
+    postern_tier(&scene, "strict", "gate = on\n");
+    postern_backend(&scene, "host", host_with_prdr.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
     char *offer = talk_last_reply(NULL, scene.port, (const char *const[]){"220", "EHLO client.test\r\n", "250", NULL});
     cr_assert(strstr(offer, "DSN") != NULL && strstr(offer, "PRDR") == NULL, "%s", offer);

@@ -9,7 +9,7 @@ struct hand {
     struct scene scene;
     unsigned port;
     int listener;
-    int fd; /* the connection taken last */
+    struct talk host; /* of the connection taken last */
     struct talk client;
 };
 
@@ -17,14 +17,10 @@ struct hand {
 void hand_begin(struct hand *hand, const char *global);
 void hand_end(struct hand *hand);
 
-/* Takes the next connection of postern. */
+/* Takes the next connection of postern instead of the one before. */
 void hand_take(struct hand *hand);
-/* Reads until `octets` have come, and fails the test when they don't. */
-void hand_await(struct hand *hand, const char *octets);
+/* The host says it, to somebody who is there. */
 void hand_say(struct hand *hand, const char *octets);
-/* The next reply that the client hears begins so ("closed": the end). */
-void hand_client_hears(struct hand *hand, const char *reply);
-void hand_client_says(struct hand *hand, const char *octets);
 /* The client says it, postern's host hears it and answers, the client hears that. */
 void hand_exchange(struct hand *hand, const char *octets, const char *answer);
 

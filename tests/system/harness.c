@@ -27,6 +27,13 @@ void pause_ms(unsigned ms) {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
 }
 
+uint64_t test_seed(const char *suite) {
+    const char *given = getenv("POSTERN_SOAK_SEED");
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : now_ms();
+    fprintf(stderr, "%s: POSTERN_SOAK_SEED=%llu\n", suite, (unsigned long long)seed);
+    return seed;
+}
+
 void scene_begin(struct scene *scene, bool measured) {
     memset(scene, 0, sizeof *scene);
     snprintf(scene->dir, sizeof scene->dir, "/tmp/postern-test-XXXXXX");
@@ -84,12 +91,25 @@ pid_t spawn(struct scene *scene, const char *log, const char *const *argv) {
     return pid;
 }
 
-static int reap(struct scene *scene, pid_t pid) {
-    int status = 0;
-    waitpid(pid, &status, 0);
+static void forget_child(struct scene *scene, pid_t pid) {
     for (unsigned i = 0; i < scene->children_count; i++)
         if (scene->children[i] == pid)
             scene->children[i] = 0;
+}
+
+static void reap(struct scene *scene, pid_t pid) {
+    waitpid(pid, NULL, 0);
+    forget_child(scene, pid);
+}
+
+int await_child(struct scene *scene, pid_t pid, unsigned ms) {
+    int status = 0;
+    uint64_t until = now_ms() + ms;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        cr_assert(now_ms() < until, "process %d has not ended", (int)pid);
+        pause_ms(5);
+    }
+    forget_child(scene, pid);
     return status;
 }
 
@@ -106,16 +126,8 @@ static void check_log(struct scene *scene) {
 }
 
 void scene_stop(struct scene *scene) {
-    uint64_t limit = now_ms() + 10000;
-    int status = 0;
     kill(scene->postern, SIGTERM);
-    while (waitpid(scene->postern, &status, WNOHANG) == 0) {
-        cr_assert(now_ms() < limit, "postern did not stop");
-        pause_ms(10);
-    }
-    for (unsigned i = 0; i < scene->children_count; i++)
-        if (scene->children[i] == scene->postern)
-            scene->children[i] = 0;
+    int status = await_child(scene, scene->postern, 10000);
     scene->postern = 0;
     check_log(scene);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "postern ended with status %x, see %s/postern.log",
@@ -225,6 +237,11 @@ void sink_fault(const struct test_sink *sink, const char *fault) {
     free(sink_tell(sink, command));
 }
 
+void sink_quit(const struct test_sink *sink) {
+    free(sink_tell(sink, "quit"));
+    await_child(sink->scene, sink->pid, 5000);
+}
+
 static json_t *sink_stats(const struct test_sink *sink) {
     char *answer = sink_tell(sink, "stats");
     json_t *stats = json_loads(answer, 0, NULL);
@@ -248,56 +265,6 @@ char *sink_text(const struct test_sink *sink, const char *key) {
 }
 
 /* --- postern --- */
-
-static void start_postern(struct scene *scene) {
-    char program[64], config[128];
-    int status = 1;
-    snprintf(program, sizeof program, "%s/postern", scene->build);
-    snprintf(config, sizeof config, "%s/postern.ini", scene->dir);
-    scene->postern = spawn(scene, "postern.log", (const char *const[]){program, "-c", config, NULL});
-    uint64_t limit = now_ms() + 10000;
-    while (status != 0) {
-        int exit_status;
-        cr_assert(waitpid(scene->postern, &exit_status, WNOHANG) == 0, "postern did not start: %s",
-                  shell(NULL, "cat %s/postern.log", scene->dir));
-        cr_assert(now_ms() < limit, "postern does not answer");
-        free(ctl(scene, &status, "show info 2>/dev/null"));
-    }
-}
-
-static void write_config(struct scene *scene, const char *global, const char *listen, const char *format,
-                         va_list arguments) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/postern.ini", scene->dir);
-    FILE *file = fopen(path, "we");
-    cr_assert_not_null(file);
-    /* scene_end() waits no longer, whatever sessions a test leaves behind. */
-    const char *stop = strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "";
-    const char *hostname = strstr(global, "hostname") == NULL ? "hostname = mx.example.test\n" : "";
-    fprintf(file,
-            "[global]\n%suser =\nstate-dir = %s/state\n%s%s[listen mx]\naddress = "
-            "127.0.0.1:%u\nmax-per-client = "
-            "0\n%s[control]\nsocket = %s/control.sock\n",
-            hostname, scene->dir, stop, global, scene->port, listen, scene->dir);
-    vfprintf(file, format, arguments);
-    fclose(file);
-}
-
-void postern_begin(struct scene *scene, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    write_config(scene, "", "", format, arguments);
-    va_end(arguments);
-    start_postern(scene);
-}
-
-void postern_begin_with(struct scene *scene, const char *global, const char *listen, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    write_config(scene, global, listen, format, arguments);
-    va_end(arguments);
-    start_postern(scene);
-}
 
 char *ctl(struct scene *scene, int *ret_status, const char *format, ...) {
     char words[600];
@@ -354,6 +321,13 @@ json_int_t server_figure(struct scene *scene, const char *name, const char *key)
     json_int_t value = strtoll(text, NULL, 10);
     free(text);
     return value;
+}
+
+bool sessions_show(struct scene *scene, const char *text) {
+    char *rows = ctl(scene, NULL, "show sessions");
+    bool has = strstr(rows, text) != NULL;
+    free(rows);
+    return has;
 }
 
 /* --- load --- */

@@ -17,6 +17,10 @@ struct scene {
     unsigned strict_port; /* of a backend, by the test's choice */
     pid_t children[64];
     unsigned children_count;
+    struct {
+        char global[512], listen[512], sections[8192];
+        char tier[32]; /* begun last */
+    } ini;             /* of the postern that is not started yet */
 };
 
 struct test_sink {
@@ -38,21 +42,45 @@ unsigned free_port(void);
 /* Starts a program (argv[0] relative to the checkout); its output goes to `log` in the scene's folder. */
 pid_t spawn(struct scene *scene, const char *log, const char *const *argv);
 void kill_child(struct scene *scene, pid_t pid, int signal);
+/* Waits until it has ended by itself; its exit status, as waitpid(2) has it. Fails the test after `ms`. */
+int await_child(struct scene *scene, pid_t pid, unsigned ms);
 
 /* Starts a sink; `options` are further words, as "--proxy v2". */
 void sink_begin(struct scene *scene, struct test_sink *sink, const char *name, const char *options);
 /* The same at an address and port of the test's choice. */
 void sink_begin_at(struct scene *scene, struct test_sink *sink, const char *name, const char *host, unsigned port,
                    const char *options);
+/* Tells it to end, and waits until it has: its files are complete. */
+void sink_quit(const struct test_sink *sink);
 void sink_fault(const struct test_sink *sink, const char *fault);
 /* One figure of its stats. */
 json_int_t sink_figure(const struct test_sink *sink, const char *key);
 char *sink_text(const struct test_sink *sink, const char *key);
 
-/* Writes `format` as postern.ini, after a [global] (hostname, user, given workers), a [listen] on scene->port and a
- * [control] section, starts postern and waits until it answers. */
+/* The site's configuration, made part by part before postern_start():
+ *
+ *     postern_global(&scene, "workers = 1\n");               further lines of [global]
+ *     postern_listen(&scene, "proxy-from = 127.0.0.0/8\n");  of [listen mx], on scene.port; more [listen]s may follow
+ *     postern_lines(&scene, "[timeouts]\nclient = %s\n", x); whole sections, or more lines of the one begun last
+ *     postern_tier(&scene, "primary", "check = none\n");     a tier with these options, and then its backends:
+ *     postern_backend(&scene, "vm1", sink.port, "max-sessions = 20\n");
+ *     postern_start(&scene);
+ *
+ * hostname, user, state-dir, a short stop-timeout and [control] need not be given. */
+void postern_global(struct scene *scene, const char *lines);
+void postern_listen(struct scene *scene, const char *lines);
+__attribute__((format(printf, 2, 3))) void postern_lines(struct scene *scene, const char *format, ...);
+void postern_tier(struct scene *scene, const char *name, const char *options);
+void postern_backend(struct scene *scene, const char *name, unsigned port, const char *options);
+/* At a host of the test's own choice, as "vm1.test", instead of 127.0.0.1. */
+void postern_backend_at(struct scene *scene, const char *name, const char *host, unsigned port, const char *options);
+/* A backend for each sink, of its name. */
+void postern_sinks(struct scene *scene, const struct test_sink *sinks, unsigned count);
+/* Starts postern and waits until it answers. */
+void postern_start(struct scene *scene);
+
+/* To go: the whole text at once. */
 __attribute__((format(printf, 2, 3))) void postern_begin(struct scene *scene, const char *format, ...);
-/* The same with text of the caller's own instead of the [listen] section's and [global]'s further lines. */
 __attribute__((format(printf, 4, 5))) void postern_begin_with(struct scene *scene, const char *global,
                                                               const char *listen, const char *format, ...);
 
@@ -63,6 +91,8 @@ __attribute__((format(printf, 2, 3))) json_t *ctl_json(struct scene *scene, cons
 json_int_t info_figure(struct scene *scene, const char *key);
 /* A value of a row of `show servers` or `show tiers`, as text (to be freed). */
 char *row_value(struct scene *scene, const char *table, const char *name, const char *key);
+/* True when `show sessions` holds `text`. */
+bool sessions_show(struct scene *scene, const char *text);
 json_int_t server_figure(struct scene *scene, const char *name, const char *key);
 
 /* Runs a shell command line to its end; output (to be freed) and exit status. */
@@ -77,6 +107,10 @@ json_int_t figure(const json_t *object, const char *key);
 /* True when the scene's file (a log) holds `text`; in postern's log: log_has(). */
 bool file_has(struct scene *scene, const char *file, const char *text);
 bool log_has(struct scene *scene, const char *text);
+
+/* What a test at random draws from: POSTERN_SOAK_SEED, where it is set, else another one each time. Printed, so that a
+ * failure can be had again. */
+uint64_t test_seed(const char *suite);
 
 uint64_t now_ms(void);
 void pause_ms(unsigned ms);

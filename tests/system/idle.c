@@ -12,7 +12,9 @@ Test(idle, nine_thousand_idle_sessions_are_held_and_cheap) {
     struct test_sink sink;
     scene_begin(&scene, true);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     json_int_t before = info_figure(&scene, "resident_kb");
     pid_t load = load_begin(&scene, "load.json", "--sessions %u --concurrency %u --hold 6 --source 127.0.0.0/16",
                             SESSIONS, SESSIONS);

@@ -8,12 +8,13 @@ static void begin_pair(struct scene *scene, struct test_postfix postfixes[2], co
     scene_begin(scene, false);
     postfix_begin(scene, &postfixes[0], "pf1", strcmp(proxy, "none") != 0, "");
     postfix_begin(scene, &postfixes[1], "pf2", strcmp(proxy, "none") != 0, "");
-    postern_begin(scene,
-                  "[tier primary]\nbalance = roundrobin\nproxy = %s\ncheck = ehlo\ncheck-require = PIPELINING "
-                  "8BITMIME\ninter = 300ms\n"
-                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  proxy, postfixes[0].port, postfixes[1].port);
+    postern_tier(scene, "primary", "");
+    postern_lines(
+        scene, "balance = roundrobin\nproxy = %s\ncheck = ehlo\ncheck-require = PIPELINING 8BITMIME\ninter = 300ms\n",
+        proxy);
+    postern_backend(scene, "pf1", postfixes[0].port, "");
+    postern_backend(scene, "pf2", postfixes[1].port, "");
+    postern_start(scene);
 }
 
 static void end_pair(struct scene *scene, struct test_postfix postfixes[2]) {

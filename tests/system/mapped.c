@@ -18,7 +18,7 @@ static void begin(struct scene *scene, struct test_sink *vm) {
 static void assert_greets(struct scene *scene, const char *source, const char *say, const char *wanted) {
     struct talk talk;
     talk_begin(&talk, source, scene->port);
-    talk_say(&talk, say, strlen(say));
+    talk_tell(&talk, say);
     const char *heard = talk_hear(&talk, 15000);
     cr_assert(strncmp(heard, wanted, strlen(wanted)) == 0, "%s: %s", source, heard);
     talk_end(&talk);
@@ -37,10 +37,11 @@ Test(mapped, a_file_or_option_that_names_a_client_so_means_that_client) {
     struct scene scene;
     struct test_sink vm;
     begin(&scene, &vm);
-    postern_begin_with(&scene, "", "proxy-from = ::ffff:127.0.44.0/120\n",
-                       "[reputation]\nallow-file = %s/allow\ndeny-file = %s/deny\n[tier primary]\nadmit = vetted\n"
-                       "[backend vm1]\ntier = primary\naddress = [::ffff:127.0.0.1]:%u\n",
-                       scene.dir, scene.dir, vm.port);
+    postern_listen(&scene, "proxy-from = ::ffff:127.0.44.0/120\n");
+    postern_lines(&scene, "[reputation]\nallow-file = %s/allow\ndeny-file = %s/deny\n", scene.dir, scene.dir);
+    postern_tier(&scene, "primary", "admit = vetted\n");
+    postern_backend_at(&scene, "vm1", "[::ffff:127.0.0.1]", vm.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
     assert_greets(&scene, DENIED, "", "554 5.7.1");
     assert_greets(&scene, "127.0.45.1", "", "421 4.3.2");
@@ -55,7 +56,9 @@ Test(mapped, a_command_that_names_a_client_so_changes_that_client) {
     struct test_sink vm;
     int status;
     begin(&scene, &vm);
-    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", vm.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_start(&scene);
     free(ctl(&scene, &status, "reputation set ::ffff:" TOLD " vetted"));
     cr_assert(status == 0 && shows(&scene, TOLD, "set_by_operator: vetted"));
     cr_assert(shows(&scene, "::ffff:" TOLD, "set_by_operator: vetted"));

@@ -14,7 +14,9 @@ static struct test_sink sink;
 static void begin(void) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
 }
 

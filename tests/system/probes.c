@@ -7,10 +7,10 @@
 
 static void start(struct scene *scene, struct test_postfix *postfix, const char *main_cf, const char *tier) {
     postfix_begin(scene, postfix, "pf1", true, main_cf);
-    postern_begin(scene,
-                  "[tier primary]\nproxy = v2\ninter = 300ms\nfastinter = 200ms\n%s"
-                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  tier, postfix->port);
+    postern_tier(scene, "primary", "");
+    postern_lines(scene, "proxy = v2\ninter = 300ms\nfastinter = 200ms\n%s", tier);
+    postern_backend(scene, "pf1", postfix->port, "");
+    postern_start(scene);
 }
 
 static void begin_with(struct scene *scene, struct test_postfix *postfix, const char *main_cf, const char *tier) {
@@ -61,7 +61,7 @@ Test(probes, starttls_shakes_hands_with_a_real_postfix_and_tells_when_its_certif
     WAIT_FOR(has_value(&scene, "health", "up"), 5000);
     WAIT_FOR(postfix_log_count(&postfix, "TLS connection established") >= 3, 5000);
     cr_assert(has_value(&scene, "certificate_days", "9"));
-    cr_assert(log_has(&scene, "server pf1: its certificate ends in 9 days"));
+    WAIT_FOR(log_has(&scene, "server pf1: its certificate ends in 9 days"), 5000);
     WAIT_FOR(postfix_log_count(&postfix, "starttls=1 quit=1 commands=3") >= 3, 5000);
     end(&scene, &postfix);
 }
@@ -94,7 +94,7 @@ Test(probes, mail_fails_a_backend_that_does_not_take_the_recipient_and_says_its_
                "check = mail\ncheck-rcpt = user@elsewhere.test\ncheck-from = probe@example.test\n");
     WAIT_FOR(has_value(&scene, "health", "down"), 5000);
     cr_assert(has_value(&scene, "reason", "RCPT: 554 5.7.1 <user@elsewhere.test>: Relay access denied"));
-    cr_assert(postfix_log_has(&postfix, "from=<probe@example.test>"));
+    WAIT_FOR(postfix_log_has(&postfix, "from=<probe@example.test>"), 5000);
     end(&scene, &postfix);
 }
 
@@ -128,16 +128,16 @@ Test(probes, a_gated_tier_offers_what_its_host_does_and_what_it_lacks_is_said_on
     postfix_begin(&scene, &primary, "pf1", false, "");
     postfix_begin(&scene, &strict, "pf2", false,
                   "smtpd_discard_ehlo_keywords = chunking\nsmtpd_authorized_xclient_hosts = 127.0.0.1\n");
-    postern_begin(&scene,
-                  "[tier primary]\ninter = 200ms\n[tier strict]\ngate = on\ninter = 200ms\n"
-                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf2]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  primary.port, strict.port);
+    postern_tier(&scene, "primary", "inter = 200ms\n");
+    postern_backend(&scene, "pf1", primary.port, "");
+    postern_tier(&scene, "strict", "gate = on\ninter = 200ms\n");
+    postern_backend(&scene, "pf2", strict.port, "");
+    postern_start(&scene);
     WAIT_FOR(offers(&scene, "PIPELINING"), 5000);
     cr_assert(offers(&scene, "SIZE 10240000") && offers(&scene, "SMTPUTF8"));
     cr_assert(!offers(&scene, "CHUNKING") && !offers(&scene, "XCLIENT"));
     WAIT_FOR(log_has(&scene, "tier strict offers less than other tiers do: it lacks CHUNKING (tier primary)"), 5000);
-    cr_assert(log_has(&scene, "server pf2 offers XCLIENT to postern"));
+    WAIT_FOR(log_has(&scene, "server pf2 offers XCLIENT to postern"), 5000);
     WAIT_FOR(postfix_log_count(&strict, "disconnect from") >= 5, 5000);
     cr_assert_eq(log_lines(&scene, "offers less than other tiers do"), 1);
     cr_assert_eq(log_lines(&scene, "XCLIENT to postern"), 1);
@@ -160,8 +160,9 @@ Test(probes, a_backend_that_greets_late_is_up_when_the_timeout_allows_it) {
     struct test_sink sink;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "pf1", "--greeting-delay 1500");
-    postern_begin(&scene, "[tier primary]\ncheck-timeout = 4s\n[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sink.port);
+    postern_tier(&scene, "primary", "check-timeout = 4s\n");
+    postern_backend(&scene, "pf1", sink.port, "");
+    postern_start(&scene);
     WAIT_FOR(has_value(&scene, "health", "up"), 5000);
     cr_assert_not(log_has(&scene, "going-down"));
     scene_end(&scene);
@@ -172,9 +173,9 @@ Test(probes, by_proxy_version_1_a_real_postfix_is_up) {
     struct test_postfix postfix;
     scene_begin(&scene, false);
     postfix_begin(&scene, &postfix, "pf1", true, "");
-    postern_begin(&scene,
-                  "[tier primary]\nproxy = v1\ninter = 200ms\n[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  postfix.port);
+    postern_tier(&scene, "primary", "proxy = v1\ninter = 200ms\n");
+    postern_backend(&scene, "pf1", postfix.port, "");
+    postern_start(&scene);
     WAIT_FOR(has_value(&scene, "health", "up"), 10000);
     WAIT_FOR(postfix_log_count(&postfix, "disconnect from localhost[127.0.0.1]") >= 2, 5000);
     end(&scene, &postfix);
@@ -221,9 +222,9 @@ Test(probes, a_stop_waits_not_for_long_for_a_backend_that_says_nothing) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     sink_fault(&sink, "hang");
-    postern_begin(&scene,
-                  "[tier primary]\ncheck-timeout = 10m\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sink.port);
+    postern_tier(&scene, "primary", "check-timeout = 10m\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     WAIT_FOR(sink_figure(&sink, "current") > 0, 5000);
     kill_child(&scene, scene.postern, SIGTERM);
     scene.postern = 0;

@@ -7,8 +7,10 @@
 static void begin(struct scene *scene, struct test_sink *sink, const char *tier) {
     scene_begin(scene, false);
     sink_begin(scene, sink, "vm1", "--greeting-delay 20");
-    postern_begin(scene, "[tier primary]\ncheck = none\n%s[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  tier, sink->port);
+    postern_tier(scene, "primary", "");
+    postern_lines(scene, "check = none\n%s", tier);
+    postern_backend(scene, "vm1", sink->port, "");
+    postern_start(scene);
 }
 
 Test(queue, more_clients_than_slots_wait_and_are_all_served) {
@@ -59,11 +61,11 @@ Test(queue, a_full_queue_answers_421_at_once_and_never_overflows_into_the_next_t
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     sink_begin(&scene, &bastion, "bastion", "");
-    postern_begin(&scene,
-                  "[tier primary]\ncheck = none\nmax-sessions = 1\nqueue = 2\nqueue-timeout = 10s\n"
-                  "[tier strict]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  sink.port, bastion.port);
+    postern_tier(&scene, "primary", "check = none\nmax-sessions = 1\nqueue = 2\nqueue-timeout = 10s\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_tier(&scene, "strict", "check = none\n");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     pid_t held = load_begin(&scene, "held.json", "--sessions 1 --hold 2");
     WAIT_FOR(info_figure(&scene, "relayed_total") == 1, 5000);
     json_t *result = load_run(&scene, "--sessions 10 --concurrency 10");
@@ -81,11 +83,12 @@ Test(queue, vetted_clients_are_served_first_whoever_came_first_and_the_others_af
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     free(shell(NULL, "echo 127.0.53.0/24 > %s/allow", scene.dir));
-    postern_begin_with(&scene, "workers = 4\n", "",
-                       "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:1\n"
-                       "[tier primary]\ncheck = none\nmax-sessions = 1\n[backend vm1]\ntier = primary\n"
-                       "address = 127.0.0.1:%u\n",
-                       scene.dir, sink.port);
+    postern_global(&scene, "workers = 4\n");
+    postern_lines(&scene, "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:1\n",
+                  scene.dir);
+    postern_tier(&scene, "primary", "check = none\nmax-sessions = 1\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     pid_t held = load_begin(&scene, "held.json", "--sessions 1 --hold 2 --source 127.0.54.200");
     WAIT_FOR(info_figure(&scene, "relayed_total") == 1, 5000);
     pid_t strangers =

@@ -25,8 +25,8 @@ static void expect_bounce_to_die(struct reference_site *site, const char *sender
     WAIT_FOR(postfix_log_count(&site->host, text) == times, 20000);
     await_empty_queue(site);
     snprintf(text, sizeof text, "RCPT TO:<%s>", sender);
-    cr_assert_eq(inner_heard(&site->inner, text), 0);
-    cr_assert_eq(inner_mails(&site->inner), 0, "a notice reached the inner server");
+    cr_assert_eq(scripted_heard(&site->inner, text), 0);
+    cr_assert_eq(atomic_load(&site->inner.mails), 0, "a notice reached the inner server");
 }
 
 /* --- the variant, whose 250 comes first --- */
@@ -34,17 +34,17 @@ static void expect_bounce_to_die(struct reference_site *site, const char *sender
 Test(reference_bounces, what_the_inner_server_refuses_after_the_250_reaches_no_forged_sender, .timeout = 120) {
     struct reference_site site;
     site_begin(&site, "vm-queue", NULL, NULL);
-    inner_answer(&site.inner, ".", "550 5.7.1 not this one");
+    scripted_answer(&site.inner, ".", "550 5.7.1 not this one\r\n");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "250 2.0.0 Ok: queued as"));
     expect_bounce_to_die(&site, "a@sender.test", 1);
     /* A recipient that was taken at address verification, and is not now. */
-    inner_forget(&site.inner);
-    inner_answer(&site.inner, "RCPT TO:<user", "550 5.1.1 gone");
+    scripted_forget(&site.inner);
+    scripted_answer(&site.inner, "RCPT TO:<user", "550 5.1.1 gone\r\n");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "250 2.0.0 Ok: queued as"));
     expect_bounce_to_die(&site, "a@sender.test", 2);
-    inner_forget(&site.inner);
+    scripted_forget(&site.inner);
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "250 2.0.0 Ok: queued as"));
-    WAIT_FOR(inner_mails(&site.inner) == 1, 20000);
+    WAIT_FOR(atomic_load(&site.inner.mails) == 1, 20000);
     site_end(&site);
 }
 
@@ -61,7 +61,7 @@ Test(reference_bounces, mail_that_the_variant_has_taken_outlives_an_inner_server
     struct reference_site site;
     site_begin(&site, "vm-queue", NULL, NULL);
     cr_assert(site_hears(&site, SITE_FROM SITE_TO "QUIT", "\n250 2.1.5 "));
-    inner_answer(&site.inner, "connect", "421 4.3.2 later");
+    scripted_answer(&site.inner, "GREETING", "421 4.3.2 later\r\n");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "250 2.0.0 Ok: queued as"));
     WAIT_FOR(postfix_log_has(&site.host, "status=deferred"), 20000);
     /* It has waited for two hours. */
@@ -79,10 +79,10 @@ Test(reference_bounces, mail_that_the_variant_has_taken_outlives_an_inner_server
     postfix_start(&site.host);
     free(shell(NULL, "postqueue -c %s -f", site.host.dir));
     WAIT_FOR(postfix_log_count(&site.host, "status=deferred") >= 2, 20000);
-    inner_forget(&site.inner);
-    WAIT_FOR((free(shell(NULL, "postqueue -c %s -f", site.host.dir)), inner_mails(&site.inner) == 1), 30000);
+    scripted_forget(&site.inner);
+    WAIT_FOR((free(shell(NULL, "postqueue -c %s -f", site.host.dir)), atomic_load(&site.inner.mails) == 1), 30000);
     await_empty_queue(&site);
-    cr_assert_eq(inner_mails(&site.inner), 1);
+    cr_assert_eq(atomic_load(&site.inner.mails), 1);
     cr_assert_eq(postfix_log_count(&site.host, "status=bounced"), 0);
     site_end(&site);
 }
@@ -98,7 +98,7 @@ Test(reference_bounces, a_mail_from_the_sender_that_asks_for_the_filter_does_not
         &site, "EHLO mx.sender.test\nMAIL FROM:<check@filter.invalid>\n" SITE_TO "BDAT 3 LAST\\r\\nhi\\n\nQUIT",
         "\n550 5.7.1 "));
     /* However it came in: a bounce to it has nowhere to go. */
-    inner_answer(&site.inner, ".", "550 5.7.1 not this one");
+    scripted_answer(&site.inner, ".", "550 5.7.1 not this one\r\n");
     sendmail(&site, "check@filter.invalid", "user@example.test");
     expect_bounce_to_die(&site, "check@filter.invalid", 1);
     cr_assert_eq(postfix_log_count(&site.host, "hop count"), 0);
@@ -111,19 +111,19 @@ static void expect_nothing_to_leave(const char *reference) {
     struct reference_site site;
     site_begin(&site, reference, NULL, NULL);
     sendmail(&site, "a@sender.test", "b@sender.test");
-    inner_answer(&site.inner, ".", "550 5.7.1 not this one");
+    scripted_answer(&site.inner, ".", "550 5.7.1 not this one\r\n");
     sendmail(&site, "a@sender.test", "user@example.test");
     expect_bounce_to_die(&site, "a@sender.test", 2);
     cr_assert_eq(postfix_log_count(&site.host, "to=<b@sender.test>, relay=none"), 1);
     /* Mail still flows. */
-    inner_forget(&site.inner);
+    scripted_forget(&site.inner);
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "250 2.0.0 "));
-    WAIT_FOR(inner_mails(&site.inner) == 1, 20000);
-    cr_assert(postfix_log_has(&site.host, "client=mx.sender.test[" SITE_CLIENT "]:40000"));
+    WAIT_FOR(atomic_load(&site.inner.mails) == 1, 20000);
+    WAIT_FOR(postfix_log_has(&site.host, "client=mx.sender.test[" SITE_CLIENT "]:40000"), 5000);
     /* What remains, as the header says: a sender forged in our own domains. */
-    inner_answer(&site.inner, "RCPT TO:<user", "550 5.1.1 gone");
+    scripted_answer(&site.inner, "RCPT TO:<user", "550 5.1.1 gone\r\n");
     sendmail(&site, "forged@example.test", "user@example.test");
-    WAIT_FOR(inner_heard(&site.inner, "RCPT TO:<forged@example.test>") == 1, 20000);
+    WAIT_FOR(scripted_heard(&site.inner, "RCPT TO:<forged@example.test>") == 1, 20000);
     await_empty_queue(&site);
     site_end(&site);
 }
@@ -145,19 +145,19 @@ static void expect_no_notices(const char *reference) {
     struct reference_site site;
     site_begin(&site, reference, NULL, "smtpd_proxy_timeout=2s");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO "QUIT", "\n250 2.1.5 "));
-    inner_answer(&site.inner, "EHLO", "554 5.3.0 no");
+    scripted_answer(&site.inner, "EHLO", "554 5.3.0 no\r\n");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "\n451 4.3.0 "));
-    inner_forget(&site.inner);
-    inner_answer(&site.inner, "DATA", "");
+    scripted_forget(&site.inner);
+    scripted_answer(&site.inner, "DATA", "");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO SITE_MAIL, "\n451 4.3.0 "));
-    inner_forget(&site.inner);
+    scripted_forget(&site.inner);
     cr_assert(site_hears(&site, "BOGUS\nEHLO mx.sender.test\nMAIL FROM:<\nQUIT", "\n50"));
     /* What was written at the end of a session is ahead of this. */
     WAIT_FOR(postfix_log_count(&site.host, "disconnect from") == 4, 10000);
     sendmail(&site, "root@example.test", "user@example.test");
-    WAIT_FOR(inner_mails(&site.inner) == 1, 20000);
+    WAIT_FOR(atomic_load(&site.inner.mails) == 1, 20000);
     await_empty_queue(&site);
-    cr_assert_eq(inner_mails(&site.inner), 1);
+    cr_assert_eq(atomic_load(&site.inner.mails), 1);
     cr_assert_eq(postfix_log_count(&site.host, "double-bounce"), 0);
     site_end(&site);
 }

@@ -23,10 +23,13 @@
 static void begin_postern(struct reference_site *site) {
     char *readme = shell(NULL, "sed -n 's/^ *\\(check-timeout = [0-9]*s\\) .*/\\1/p' conf/postfix/README.md");
     cr_assert_eq(strncmp(readme, "check-timeout = ", 16), 0, "README.md has no check-timeout: %s", readme);
-    postern_begin(&site->scene,
-                  "[tier primary]\ncheck = mail\ncheck-from = check@filter.invalid\ncheck-rcpt = "
-                  "postmaster@example.test\nproxy = v2\n%s\n[backend vm]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  readme, site->host.port);
+    postern_tier(&site->scene, "primary", "");
+    postern_lines(
+        &site->scene,
+        "check = mail\ncheck-from = check@filter.invalid\ncheck-rcpt = postmaster@example.test\nproxy = v2\n%s\n",
+        readme);
+    postern_backend(&site->scene, "vm", site->host.port, "");
+    postern_start(&site->scene);
     free(readme);
 }
 
@@ -40,22 +43,18 @@ static bool is_up(struct reference_site *site) {
 static void expect_mail_in_spite_of_pause(const char *reference, unsigned pause) {
     struct reference_site site;
     site_begin(&site, reference, NULL, NULL);
-    inner_pause(&site.inner, pause);
+    atomic_store(&site.inner.greeting_ms, pause);
     begin_postern(&site);
     WAIT_FOR(is_up(&site), 80000);
     struct talk talk;
     talk_begin(&talk, NULL, site.scene.port);
-    const char *const steps[] = {"EHLO mx.sender.test\r\n", "MAIL FROM:<a@sender.test>\r\n",
-                                 "RCPT TO:<user@example.test>\r\n", "DATA\r\n", "Subject: hello\r\n\r\nhello\r\n.\r\n"};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        const char *reply = talk_hear(&talk, HEAR_MS);
-        cr_assert(reply[0] == '2' || reply[0] == '3', "%s before %s", reply, steps[i]);
-        talk_say(&talk, steps[i], strlen(steps[i]));
-    }
-    const char *reply = talk_hear(&talk, HEAR_MS);
-    cr_assert_eq(strncmp(reply, "250 2.0.0 inner queued", 22), 0, "%s", reply);
+    talk.patience_ms = HEAR_MS;
+    talk_steps(&talk, reference,
+               (const char *const[]){"2", "EHLO mx.sender.test\r\n", "2", "MAIL FROM:<a@sender.test>\r\n", "2",
+                                     "RCPT TO:<user@example.test>\r\n", "2", "DATA\r\n", "3",
+                                     "Subject: hello\r\n\r\nhello\r\n.\r\n", "250 2.0.0 queued", NULL});
     talk_end(&talk);
-    cr_assert_eq(inner_mails(&site.inner), 1);
+    cr_assert_eq(atomic_load(&site.inner.mails), 1);
     site_end(&site);
 }
 
@@ -73,18 +72,12 @@ Test(reference_limits, an_inner_server_that_pauses_20_s_gets_its_mail_from_the_s
 
 /* A client from `source` (NULL: any address) asks postern for user@example.test; the answer must begin with `code`. */
 static void expect_at_rcpt(struct reference_site *site, const char *source, const char *code) {
-    static const char *const dialog[] = {
-        "220", "EHLO mx.sender.test\r\n",         "250", "MAIL FROM:<a@sender.test>\r\n",
-        "250", "RCPT TO:<user@example.test>\r\n", NULL};
     struct talk talk;
     talk_begin(&talk, source, site->scene.port);
-    for (size_t i = 0; dialog[i] != NULL; i += 2) {
-        const char *reply = talk_hear(&talk, HEAR_MS);
-        cr_assert_eq(strncmp(reply, dialog[i], 3), 0, "%s before %s", reply, dialog[i + 1]);
-        talk_say(&talk, dialog[i + 1], strlen(dialog[i + 1]));
-    }
-    const char *reply = talk_hear(&talk, HEAR_MS);
-    cr_assert_eq(strncmp(reply, code, strlen(code)), 0, "%s", reply);
+    talk.patience_ms = HEAR_MS;
+    talk_steps(&talk, code,
+               (const char *const[]){"220", "EHLO mx.sender.test\r\n", "250", "MAIL FROM:<a@sender.test>\r\n", "250",
+                                     "RCPT TO:<user@example.test>\r\n", code, NULL});
     talk_end(&talk);
 }
 
@@ -92,16 +85,15 @@ static void expect_at_rcpt(struct reference_site *site, const char *source, cons
 static void expect_450_of_hanging(const char *reference, const char *stage) {
     struct reference_site site;
     site_begin(&site, reference, NULL, NULL);
-    inner_answer(&site.inner, stage, "");
-    postern_begin(&site.scene,
-                  "[tier primary]\ncheck = ehlo\nproxy = v2\n[backend vm]\ntier = primary\naddress = "
-                  "127.0.0.1:%u\n",
-                  site.host.port);
+    scripted_answer(&site.inner, stage, "");
+    postern_tier(&site.scene, "primary", "check = ehlo\nproxy = v2\n");
+    postern_backend(&site.scene, "vm", site.host.port, "");
+    postern_start(&site.scene);
     expect_at_rcpt(&site, NULL, "450 4.1.1 ");
     WAIT_FOR(postfix_log_has(&site.host, "status=undeliverable"), 40000);
-    unsigned questions = inner_heard(&site.inner, "MAIL FROM");
+    unsigned questions = scripted_heard(&site.inner, "MAIL FROM");
     cr_assert(site_hears(&site, SITE_FROM SITE_TO "QUIT", "\n450 4.1.1 "));
-    cr_assert_eq(inner_heard(&site.inner, "MAIL FROM"), questions);
+    cr_assert_eq(scripted_heard(&site.inner, "MAIL FROM"), questions);
     site_end(&site);
 }
 
@@ -110,7 +102,7 @@ Test(reference_limits, an_inner_server_that_hangs_at_rcpt_is_a_450_and_no_lost_s
 }
 
 Test(reference_limits, an_inner_server_that_never_greets_is_a_450_and_no_lost_session, .timeout = 240) {
-    expect_450_of_hanging("vm", "connect");
+    expect_450_of_hanging("vm", "GREETING");
 }
 
 /* --- a resolver that says nothing --- */
@@ -138,8 +130,9 @@ Test(reference_limits, a_resolver_that_is_silent_is_a_450_and_no_lost_session, .
     cr_assert_not_null(strstr(said, "\noptions "), "%s", said);
     free(said);
     postfix_start(&site.host);
-    postern_begin(&site.scene, "[tier primary]\nproxy = v2\n[backend vm]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  site.host.port);
+    postern_tier(&site.scene, "primary", "proxy = v2\n");
+    postern_backend(&site.scene, "vm", site.host.port, "");
+    postern_start(&site.scene);
     expect_at_rcpt(&site, "127.0.0.9", "450 4.1.8 "); /* whose name is asked for */
     site_end(&site);
 }
@@ -149,21 +142,21 @@ Test(reference_limits, a_resolver_that_is_silent_is_a_450_and_no_lost_session, .
 /* Users are known from relay_recipients: a refusal is meant for the question, or for now. */
 static void expect_450_at_rcpt(const char *reference) {
     static const char *const noes[][2] = {
-        {"MAIL FROM:<>", "550 5.7.1 no null senders"},
-        {"MAIL FROM:<>", "421 4.7.0 too many"},
-        {"RCPT TO:<", "550 5.1.1 unknown user"},
-        {"RCPT TO:<", "552 5.2.2 mailbox full"},
-        {"EHLO", "554 5.7.1 go away"},
-        {"connect", "554 5.7.1 go away"},
+        {"MAIL FROM:<>", "550 5.7.1 no null senders\r\n"},
+        {"MAIL FROM:<>", "421 4.7.0 too many\r\n"},
+        {"RCPT TO:<", "550 5.1.1 unknown user\r\n"},
+        {"RCPT TO:<", "552 5.2.2 mailbox full\r\n"},
+        {"EHLO", "554 5.7.1 go away\r\n"},
+        {"GREETING", "554 5.7.1 go away\r\n"},
     };
     struct reference_site site;
     site_begin(&site, reference, NULL, NULL);
     for (size_t i = 0; i < sizeof noes / sizeof *noes; i++) {
         char script[200];
-        inner_forget(&site.inner);
-        inner_answer(&site.inner, noes[i][0], noes[i][1]);
+        scripted_forget(&site.inner);
+        scripted_answer(&site.inner, noes[i][0], noes[i][1]);
         if (strcmp(noes[i][0], "EHLO") == 0)
-            inner_answer(&site.inner, "HELO", noes[i][1]);
+            scripted_answer(&site.inner, "HELO", noes[i][1]);
         snprintf(script, sizeof script, SITE_FROM "RCPT TO:<user+%zu@example.test>\nQUIT", i);
         cr_assert(site_hears(&site, script, "\n450 4.1.1 "), "%s", noes[i][1]);
     }
@@ -188,7 +181,7 @@ Test(reference_limits, what_the_inner_server_holds_against_the_question_bounces_
 Test(reference_limits, a_site_without_a_list_refuses_unknown_users_by_the_inner_servers_word, .timeout = 120) {
     struct reference_site site;
     site_begin(&site, "vm", NULL, "relay_recipient_maps= unverified_recipient_reject_code=550");
-    inner_answer(&site.inner, "RCPT TO:<nobody", "550 5.1.1 unknown user");
+    scripted_answer(&site.inner, "RCPT TO:<nobody", "550 5.1.1 unknown user\r\n");
     cr_assert(site_hears(&site, SITE_FROM "RCPT TO:<nobody@example.test>\nQUIT", "\n550 5.1.1 "));
     cr_assert(site_hears(&site, SITE_FROM "RCPT TO:<anybody@example.test>\nQUIT", "\n250 2.1.5 "));
     site_end(&site);
@@ -212,8 +205,8 @@ static void expect_list_to_be_delivered(const char *reference, bool is_stressed)
     }
     snprintf(script + length, sizeof script - length, SITE_MAIL);
     site_begin(&site, reference, recipients, is_stressed ? "stress=yes" : NULL);
-    cr_assert(site_hears(&site, script, "\n250 2.0.0 inner queued\n"));
-    cr_assert_eq(inner_mails(&site.inner), 1);
+    cr_assert(site_hears(&site, script, "\n250 2.0.0 queued\n"));
+    cr_assert_eq(atomic_load(&site.inner.mails), 1);
     cr_assert_eq(postfix_log_count(&site.host, "550 5.1.1 <stale"), 5);
     site_end(&site);
 }
@@ -279,14 +272,12 @@ static void expect_recovery_from_full_disk(const char *reference, const char *ma
     postfix_start(&site.host);
     struct talk talk;
     talk_begin(&talk, NULL, site.host.port);
-    const char *const steps[] = {"PROXY TCP4 203.0.113.5 127.0.0.1 40000 25\r\n", "EHLO mx.sender.test\r\n",
-                                 "MAIL FROM:<a@sender.test>\r\n"};
-    for (size_t i = 0; i < 3; i++) {
-        talk_say(&talk, steps[i], strlen(steps[i]));
-        cr_assert_eq(talk_hear(&talk, HEAR_MS)[0], '2');
-    }
+    talk.patience_ms = HEAR_MS;
+    talk_exchange(&talk, "PROXY TCP4 203.0.113.5 127.0.0.1 40000 25\r\n", "2");
+    talk_exchange(&talk, "EHLO mx.sender.test\r\n", "2");
+    talk_exchange(&talk, "MAIL FROM:<a@sender.test>\r\n", "2");
     fill_queue(&site);
-    talk_say(&talk, "RCPT TO:<postmaster@example.test>\r\n", 35);
+    talk_tell(&talk, "RCPT TO:<postmaster@example.test>\r\n");
     WAIT_FOR(postfix_log_has(&site.host, "No space left on device"), 20000);
     cr_assert(site_hears(&site, SITE_FROM "QUIT", "\n452 4.3.1 "));
     free_queue(&site);
@@ -296,7 +287,7 @@ static void expect_recovery_from_full_disk(const char *reference, const char *ma
     talk_end(&talk);
     free(said);
     cr_assert(site_hears(&site, SITE_FROM "RCPT TO:<postmaster@example.test>\nQUIT", "\n250 2.1.5 "));
-    cr_assert_eq(inner_mails(&site.inner), 0, "a full disk was written about");
+    cr_assert_eq(atomic_load(&site.inner.mails), 0, "a full disk was written about");
     unmount_queue(&site);
     site_end(&site);
 }
@@ -339,12 +330,11 @@ Test(reference_limits, what_all_sessions_send_at_once_fits_the_queue, .timeout =
     site_build(&site, "vm", NULL, "message_size_limit=983040");
     mount_queue(&site, "28M");
     postfix_start(&site.host);
-    postern_begin(&site.scene,
-                  "[tier primary]\nproxy = v2\nmax-sessions = 24\n[backend vm]\ntier = primary\naddress = "
-                  "127.0.0.1:%u\n",
-                  site.host.port);
+    postern_tier(&site.scene, "primary", "proxy = v2\nmax-sessions = 24\n");
+    postern_backend(&site.scene, "vm", site.host.port, "");
+    postern_start(&site.scene);
     cr_assert(site_hears(&site, SITE_FROM SITE_TO "RCPT TO:<postmaster@example.test>\nQUIT", "\n250 2.1.5 "));
-    inner_pause(&site.inner, 20000);
+    atomic_store(&site.inner.greeting_ms, 20000);
     pid_t load = load_begin(&site.scene, "load", "--sessions 24 --concurrency 24 --size 980000 --patience 100");
     snprintf(path, sizeof path, "%s/../queue", site.host.dir);
     WAIT_FOR(statvfs(path, &space) == 0 && (space.f_blocks - space.f_bavail) * space.f_bsize > 24 * 980000, 15000);
@@ -353,7 +343,7 @@ Test(reference_limits, what_all_sessions_send_at_once_fits_the_queue, .timeout =
     json_t *result = load_end(&site.scene, load, "load");
     ASSERT_ALL_ACCEPTED(result);
     json_decref(result);
-    cr_assert_eq(inner_mails(&site.inner), 24);
+    cr_assert_eq(atomic_load(&site.inner.mails), 24);
     unmount_queue(&site);
     site_end(&site);
 }

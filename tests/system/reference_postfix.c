@@ -2,7 +2,7 @@
  * promise. */
 #include "amavis.h"
 #include "postfix.h"
-#include "speak.h"
+#include "talk.h"
 #include "unbound.h"
 
 #include <signal.h>
@@ -58,7 +58,7 @@ static void site_end(struct site *site) {
 }
 
 static bool hears(struct site *site, const char *client, const char *script, const char *reply) {
-    char *heard = speak(site->host.port, client, script);
+    char *heard = talk_lines(site->host.port, client, script);
     bool does = strstr(heard, reply) != NULL;
     if (!does)
         fprintf(stderr, "%s\nwas answered\n%s\nwithout: %s\n", script, heard, reply);
@@ -67,7 +67,7 @@ static bool hears(struct site *site, const char *client, const char *script, con
 }
 
 static bool takes_user(struct site *site) {
-    char *heard = speak(site->host.port, CLIENT, HELLO "QUIT");
+    char *heard = talk_lines(site->host.port, CLIENT, HELLO "QUIT");
     bool does = strstr(heard, "\n250 2.1.5 ") != NULL;
     free(heard);
     return does;
@@ -75,11 +75,11 @@ static bool takes_user(struct site *site) {
 
 /* Postern before the host, with the probe that README tells operators to configure. */
 static void begin_postern(struct site *site) {
-    postern_begin(&site->scene,
-                  "[tier primary]\ncheck = mail\ncheck-from = check@filter.invalid\ncheck-rcpt = "
-                  "postmaster@example.test\nproxy = v2\ninter = 500ms\nfastinter = 300ms\n[backend vm]\ntier = "
-                  "primary\naddress = 127.0.0.1:%u\n",
-                  site->host.port);
+    postern_tier(&site->scene, "primary",
+                 "check = mail\ncheck-from = check@filter.invalid\ncheck-rcpt = postmaster@example.test\nproxy = "
+                 "v2\ninter = 500ms\nfastinter = 300ms\n");
+    postern_backend(&site->scene, "vm", site->host.port, "");
+    postern_start(&site->scene);
 }
 
 static bool health_is(struct site *site, const char *health) {
@@ -142,7 +142,7 @@ static void expect_250_only_from_the_inner_server(const char *reference) {
     site_begin(&site, reference, "60-postern");
     cr_assert(hears(&site, CLIENT, HELLO "DATA\n" HEADER "hello\\r\\n.\nQUIT", "250 2.0.0 inner queued"));
     cr_assert_eq(sink_figure(&site.inner, "mails"), 1);
-    cr_assert(postfix_log_has(&site.host, "client=mx.sender.test[" CLIENT "]"));
+    WAIT_FOR(postfix_log_has(&site.host, "client=mx.sender.test[" CLIENT "]"), 5000);
     /* The inner server's no is the client's no. */
     sink_fault(&site.inner, "dot_550");
     cr_assert(hears(&site, CLIENT, HELLO "DATA\n" HEADER "hello\\r\\n.\nQUIT", "\n550 "));
@@ -184,7 +184,7 @@ Test(reference_postfix, a_vm_whose_inner_server_is_down_says_450_at_rcpt_and_the
     sink_fault(&site.inner, "refuse");
     /* What was good counts for 30 s. */
     WAIT_FOR(health_is(&site, "down"), 50000);
-    cr_assert(log_has(&site.scene, "450 4.1.1 <postmaster@example.test>"));
+    WAIT_FOR(log_has(&site.scene, "450 4.1.1 <postmaster@example.test>"), 5000);
     WAIT_FOR(!takes_user(&site), 50000);
     cr_assert(
         hears(&site, CLIENT, HELLO "QUIT", "\n450 4.1.1 <user@example.test>: Recipient address rejected: unverified"));
@@ -204,7 +204,8 @@ Test(reference_postfix, a_vm_whose_filter_is_dead_is_taken_out, .timeout = 120) 
     site.amavis.pid = 0;
     begin_postern(&site);
     WAIT_FOR(health_is(&site, "down"), 20000);
-    cr_assert(log_has(&site.scene, "450 4.1.7 <check@filter.invalid>: Sender address rejected: unverified address"));
+    WAIT_FOR(log_has(&site.scene, "450 4.1.7 <check@filter.invalid>: Sender address rejected: unverified address"),
+             5000);
     amavis_begin(&site.scene, &site.amavis, "60-postern", site.inner.port);
     WAIT_FOR(health_is(&site, "up"), 60000);
     site_end(&site);
@@ -222,7 +223,7 @@ Test(reference_postfix, the_variant_says_250_first_and_throws_spam_away_without_
     WAIT_FOR(postfix_queue_count(&site.host) == 0, 20000);
     cr_assert_eq(sink_figure(&site.inner, "mails"), 1, "neither spam nor a notice of it may leave");
     cr_assert_eq(postfix_log_count(&site.host, "status=bounced"), 0);
-    cr_assert(postfix_log_has(&site.host, "postfix/10025/smtpd"));
+    WAIT_FOR(postfix_log_has(&site.host, "postfix/10025/smtpd"), 5000);
     site_end(&site);
 }
 
@@ -255,7 +256,7 @@ Test(reference_postfix, the_strict_host_relays_for_nobody, .timeout = 120) {
                     {FROM "<elsewhere.test!user@example.test>\nQUIT", "\n554 5.7.1 "},
                     {FROM "<\"user@elsewhere.test\"@example.test>\nQUIT", "\n554 5.7.1 "},
                     {FROM "<@example.test:user@elsewhere.test>\nQUIT", "\n554 5.7.1 "});
-    char *heard = speak(site.host.plain_port, NULL, FROM "<a@elsewhere.test>\nQUIT");
+    char *heard = talk_lines(site.host.plain_port, NULL, FROM "<a@elsewhere.test>\nQUIT");
     cr_assert_not_null(strstr(heard, "\n554 5.7.1 "), "without a PROXY header: %s", heard);
     free(heard);
     site_end(&site);

@@ -1,7 +1,7 @@
 /* Everything on ports and in folders of the test's own. */
 #include "reference_site.h"
 
-#include "speak.h"
+#include "talk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ void site_build(struct reference_site *site, const char *reference, const char *
     struct reference_options options = {.back_port = free_port(), .recipients = recipients, .main_cf = main_cf};
     memset(site, 0, sizeof *site);
     scene_begin(&site->scene, true);
-    inner_begin(&site->inner);
+    scripted_begin(&site->inner);
     unbound_begin_as_system(&site->scene, &site->unbound, dns);
     options.resolver = site->unbound.address;
     options.inner_port = site->inner.port;
@@ -35,7 +35,7 @@ void site_end(struct reference_site *site) {
 }
 
 bool site_hears(struct reference_site *site, const char *script, const char *reply) {
-    char *heard = speak(site->host.port, SITE_CLIENT, script);
+    char *heard = talk_lines(site->host.port, SITE_CLIENT, script);
     bool does = strstr(heard, reply) != NULL;
     if (!does)
         fprintf(stderr, "%s\nwas answered\n%s\nwithout: %s\n", script, heard, reply);

@@ -3,8 +3,8 @@
 #ifndef POSTERN_TESTS_REFERENCE_SITE_H
 #define POSTERN_TESTS_REFERENCE_SITE_H
 
-#include "inner.h"
 #include "postfix.h"
+#include "scripted.h"
 #include "unbound.h"
 
 #define SITE_CLIENT "203.0.113.5"
@@ -17,7 +17,7 @@
 struct reference_site {
     struct scene scene;
     struct test_unbound unbound;
-    struct inner inner;
+    struct scripted inner;
     struct test_postfix host;
 };
 
@@ -26,7 +26,8 @@ void site_begin(struct reference_site *site, const char *reference, const char *
 /* The same without starting the host. */
 void site_build(struct reference_site *site, const char *reference, const char *recipients, const char *main_cf);
 void site_end(struct reference_site *site);
-/* SITE_CLIENT speaks `script` (speak.h) to the host; true when `reply` is among what it hears, else all of it is shown.
+/* SITE_CLIENT speaks `script` (talk_lines()) to the host; true when `reply` is among what it hears, else all of it is
+ * shown.
  */
 bool site_hears(struct reference_site *site, const char *script, const char *reply);
 

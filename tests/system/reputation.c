@@ -16,14 +16,15 @@ static void begin(struct site *site, const char *reputation) {
     scene_begin(scene, false);
     sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
     sink_begin(scene, &site->bastion, "bastion", "");
-    postern_begin(scene,
-                  "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\n%s"
-                  "[dns]\nservers = 127.0.0.1:1\n"
-                  "[tier primary]\ninter = 200ms\nfastinter = 100ms\nfall = 2\n"
-                  "[tier strict]\nadmit = vetted\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  reputation, site->vm.port, site->bastion.port);
+    postern_lines(
+        scene,
+        "[reputation]\nmin-score = 30\nmin-days = 0\nmin-age = 0\nmax-entries = 1000\n%s[dns]\nservers = 127.0.0.1:1\n",
+        reputation);
+    postern_tier(scene, "primary", "inter = 200ms\nfastinter = 100ms\nfall = 2\n");
+    postern_backend(scene, "vm1", site->vm.port, "");
+    postern_tier(scene, "strict", "admit = vetted\n");
+    postern_backend(scene, "bastion", site->bastion.port, "");
+    postern_start(scene);
     WAIT_FOR(log_has(scene, "server vm1 health starting -> up") &&
                  log_has(scene, "server bastion health starting -> up"),
              5000);

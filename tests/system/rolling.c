@@ -12,12 +12,11 @@ Test(rolling, a_restart_of_all_three_postfix_under_load_loses_and_tempfails_noth
     scene_begin(&scene, false);
     for (unsigned i = 0; i < 3; i++)
         postfix_begin(&scene, &postfixes[i], names[i], true, "");
-    postern_begin(&scene,
-                  "[tier primary]\nproxy = v2\ninter = 300ms\nfastinter = 200ms\ndowninter = 300ms\n"
-                  "[backend pf1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf2]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend pf3]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  postfixes[0].port, postfixes[1].port, postfixes[2].port);
+    postern_tier(&scene, "primary", "proxy = v2\ninter = 300ms\nfastinter = 200ms\ndowninter = 300ms\n");
+    postern_backend(&scene, "pf1", postfixes[0].port, "");
+    postern_backend(&scene, "pf2", postfixes[1].port, "");
+    postern_backend(&scene, "pf3", postfixes[2].port, "");
+    postern_start(&scene);
     pid_t load = load_begin(&scene, "load.json", "--rate 50 --sessions 700 --mails 2 --patience 30");
     for (unsigned i = 0; i < 3; i++) {
         WAIT_FOR(postfix_log_count(&postfixes[i], "status=sent") > 20, 10000);
@@ -47,11 +46,10 @@ Test(rolling, wait_drained_answers_when_the_last_session_has_ended_and_not_befor
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     sink_begin(&scene, &other, "vm2", "");
-    postern_begin(&scene,
-                  "[tier primary]\nbalance = roundrobin\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sink.port, other.port);
+    postern_tier(&scene, "primary", "balance = roundrobin\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_backend(&scene, "vm2", other.port, "");
+    postern_start(&scene);
     char *said = ctl(&scene, &status, "wait drained vm1");
     cr_assert(status == 1 && strstr(said, "error: server vm1 is ready") != NULL, "%s", said);
     free(said);
@@ -79,11 +77,11 @@ Test(rolling, an_operator_can_force_a_tier_and_give_it_back) {
     scene_begin(&scene, false);
     sink_begin(&scene, &vm, "vm1", "");
     sink_begin(&scene, &bastion, "bastion", "");
-    postern_begin(&scene,
-                  "[tier primary]\n[tier strict]\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  vm.port, bastion.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_tier(&scene, "strict", "");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 5000);
     char *said = ctl(&scene, &status, "set tier nowhere");
     cr_assert(status == 1 && strstr(said, "allowed: auto, primary, strict") != NULL, "%s", said);

@@ -15,8 +15,10 @@ struct site {
 
 static const char *const names[] = {"vm1", "vm2", "vm3"};
 
-/* `options`: of each sink, beside --ids; `global`: lines of [global]; `ini`: before the backends. */
-static void begin(struct site *site, const char *const options[3], const char *global, const char *ini) {
+/* `options`: of each sink, beside --ids; `global`: lines of [global]; `timeouts`: that section;
+ * `tier`: lines of the tier's. */
+static void begin(struct site *site, const char *const options[3], const char *global, const char *timeouts,
+                  const char *tier) {
     struct scene *scene = &site->scene;
     scene_begin(scene, false);
     for (unsigned i = 0; i < 3; i++) {
@@ -24,11 +26,11 @@ static void begin(struct site *site, const char *const options[3], const char *g
         snprintf(words, sizeof words, "--ids %s/%s.ids %s", scene->dir, names[i], options[i]);
         sink_begin(scene, &site->sinks[i], names[i], words);
     }
-    postern_begin_with(scene, global, "",
-                       "%s[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                       ini, site->sinks[0].port, site->sinks[1].port, site->sinks[2].port);
+    postern_global(scene, global);
+    postern_lines(scene, "%s", timeouts);
+    postern_tier(scene, "primary", tier);
+    postern_sinks(scene, site->sinks, 3);
+    postern_start(scene);
     WAIT_FOR(log_has(scene, "vm1 health starting -> up") && log_has(scene, "vm2 health starting -> up") &&
                  log_has(scene, "vm3 health starting -> up"),
              5000);
@@ -67,11 +69,9 @@ static pid_t begin_rude(struct scene *scene, unsigned seconds) {
                                        "--seconds", words, NULL});
 }
 
-static const char rude_ini[] = "[timeouts]\nclient = 3s\nreply = 3s\n[tier primary]\ncheck = ehlo\ninter = 500ms\n";
-
 Test(rude, clients_of_every_bad_kind_eject_no_healthy_backend_and_cost_no_good_mail, .timeout = 120) {
     struct site site;
-    begin(&site, manners, "", rude_ini);
+    begin(&site, manners, "", "[timeouts]\nclient = 3s\nreply = 3s\n", "check = ehlo\ninter = 500ms\n");
     pid_t rude = begin_rude(&site.scene, 10);
     pid_t load = load_begin(&site.scene, "good.json", "--rate 20 --sessions 200 --source 127.61.0.0/24");
     json_t *good = load_end(&site.scene, load, "good.json");
@@ -98,7 +98,7 @@ static unsigned met_before_ejection(struct site *site) {
 /* Bots among the rude ones say EHLO and QUIT to it, and are served well. */
 static void expect_out_soon(const char *fault) {
     struct site site;
-    begin(&site, manners, "", rude_ini);
+    begin(&site, manners, "", "[timeouts]\nclient = 3s\nreply = 3s\n", "check = ehlo\ninter = 500ms\n");
     pid_t rude = begin_rude(&site.scene, 20);
     sink_fault(&site.sinks[0], fault);
     pid_t load = load_begin(&site.scene, "good.json", "--rate 20 --sessions 100 --source 127.61.0.0/24");
@@ -127,7 +127,7 @@ Test(rude, a_backend_that_is_silent_at_rcpt_is_out_soon_all_the_same, .timeout =
 
 Test(rude, sessions_in_tls_are_no_failures_and_the_log_does_not_call_them_such) {
     struct site site;
-    begin(&site, manners, "", "[tier primary]\nbalance = roundrobin\n");
+    begin(&site, manners, "", "", "balance = roundrobin\n");
     json_t *result = load_run(&site.scene, "--concurrency 4 --sessions 60 --starttls 100 --source 127.0.11.0/24");
     ASSERT_ALL_ACCEPTED(result);
     json_decref(result);
@@ -143,7 +143,7 @@ Test(rude, sessions_in_tls_are_no_failures_and_the_log_does_not_call_them_such) 
 
 Test(rude, a_backend_that_loses_all_content_while_the_others_take_theirs_is_ejected) {
     struct site site;
-    begin(&site, plain, "", "[tier primary]\nbalance = roundrobin\n");
+    begin(&site, plain, "", "", "balance = roundrobin\n");
     sink_fault(&site.sinks[0], "dot-close");
     json_t *result = load_run(&site.scene, "--rate 50 --sessions 60 --source 127.0.12.0/24");
     cr_assert(is_ejected(&site, 0));
@@ -156,7 +156,7 @@ Test(rude, a_backend_that_loses_all_content_while_the_others_take_theirs_is_ejec
 /* A mail that breaks every filter says nothing about one of them. */
 Test(rude, content_that_all_backends_lose_ejects_none) {
     struct site site;
-    begin(&site, plain, "", "[tier primary]\nbalance = roundrobin\n");
+    begin(&site, plain, "", "", "balance = roundrobin\n");
     for (unsigned i = 0; i < 3; i++)
         sink_fault(&site.sinks[i], "dot-close");
     json_t *result = load_run(&site.scene, "--rate 50 --sessions 60 --source 127.0.13.0/24");
@@ -184,7 +184,7 @@ static unsigned descriptors_of(pid_t pid) {
 Test(rude, without_descriptors_of_our_own_clients_hear_421_and_no_backend_is_blamed) {
     struct site site;
     struct rlimit before, none;
-    begin(&site, plain, "", "[tier primary]\ncheck = ehlo\ninter = 200ms\nfastinter = 100ms\nfall = 2\n");
+    begin(&site, plain, "", "", "check = ehlo\ninter = 200ms\nfastinter = 100ms\nfall = 2\n");
     cr_assert_eq(prlimit(site.scene.postern, RLIMIT_NOFILE, NULL, &before), 0);
     none = before;
     none.rlim_cur = descriptors_of(site.scene.postern) / 2;
@@ -209,7 +209,7 @@ Test(rude, without_descriptors_of_our_own_clients_hear_421_and_no_backend_is_bla
 Test(rude, clients_that_connect_and_leave_do_not_use_up_what_good_ones_need) {
     struct site site;
     static const char *const slow[3] = {"--greeting-delay 4000", "--greeting-delay 4000", "--greeting-delay 4000"};
-    begin(&site, slow, "workers = 1\n", "[timeouts]\nhedge-after = 0\n[tier primary]\ncheck = tcp\n");
+    begin(&site, slow, "workers = 1\n", "[timeouts]\nhedge-after = 0\n", "check = tcp\n");
     json_int_t held = 0;
     uint64_t until = now_ms() + 3000;
     for (unsigned i = 0; i < 600 && now_ms() < until; i++) {

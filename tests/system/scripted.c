@@ -1,6 +1,8 @@
 /* Blocking sockets; its threads end with the test's process. */
 #include "scripted.h"
 
+#include "talk.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -17,11 +19,14 @@ struct connection {
     int fd;
     FILE *input;
     bool in_content;
+    bool has_recipient; /* a client that pipelines says DATA though all were refused */
+    bool is_silent;
 };
 
 static const struct scripted_rule usual[] = {
     {"GREETING", "220 scripted ESMTP\r\n", GOES_ON, 0},
-    {"EHLO", "250-scripted\r\n250-PIPELINING\r\n250 8BITMIME\r\n", GOES_ON, 0},
+    {"EHLO", "250-scripted\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n", GOES_ON, 0},
+    {"HELO", "250 scripted\r\n", GOES_ON, 0},
     {"MAIL", "250 2.1.0 Ok\r\n", GOES_ON, 0},
     {"RCPT", "250 2.1.5 Ok\r\n", GOES_ON, 0},
     {"DATA", "354 go\r\n", GOES_ON, 0},
@@ -33,6 +38,8 @@ static const struct scripted_rule usual[] = {
     {"", "500 5.5.2 what?\r\n", GOES_ON, 0},
     {NULL, NULL, GOES_ON, 0},
 };
+
+static const struct scripted_rule no_recipients = {"DATA", "554 5.5.1 no valid recipients\r\n", GOES_ON, 0};
 
 static const struct scripted_rule *find(const struct scripted_rule *rules, const char *line, bool is_unasked) {
     for (; rules->line != NULL; rules++)
@@ -52,33 +59,60 @@ static void say(struct connection *connection, const char *reply) {
             return;
         said += piece;
     }
+    atomic_fetch_add(&scripted->replies, 1);
+}
+
+/* The test's rule for the line, if there is one. */
+static bool find_given(struct connection *connection, const char *line, bool is_unasked,
+                       struct scripted_rule *ret_rule) {
+    struct scripted *scripted = connection->scripted;
+    pthread_mutex_lock(&scripted->lock);
+    const struct scripted_rule *rule = find(scripted->rules, line, is_unasked);
+    if (rule != NULL)
+        *ret_rule = *rule;
+    pthread_mutex_unlock(&scripted->lock);
+    return rule != NULL;
 }
 
 /* Returns false when the connection is over. */
 static bool do_rule(struct connection *connection, const struct scripted_rule *rule) {
-    say(connection, rule->reply);
+    connection->is_silent |= rule->end == FALLS_SILENT;
+    if (!connection->is_silent)
+        say(connection, rule->reply);
     if (rule->end == RESETS)
         setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-    return rule->end == GOES_ON;
+    return rule->end == GOES_ON || rule->end == FALLS_SILENT;
 }
 
 static bool answer(struct connection *connection, const char *line) {
-    struct scripted *scripted = connection->scripted;
-    const struct scripted_rule *rule = find(scripted->rules, line, false);
-    if (rule == NULL)
-        rule = find(usual, line, false);
-    connection->in_content = strncmp(rule->reply, "354", 3) == 0;
-    if (line[0] == '.')
-        atomic_fetch_add(&scripted->mails, 1);
-    return do_rule(connection, rule);
+    struct scripted_rule rule;
+    if (!find_given(connection, line, false, &rule))
+        rule = *find(usual, line, false);
+    bool is_data = strncasecmp(line, "DATA", 4) == 0, is_taken = rule.reply[0] == '2' && !connection->is_silent;
+    if (is_data && rule.reply[0] == '3' && !connection->has_recipient)
+        rule = no_recipients;
+    if (strncasecmp(line, "MAIL", 4) == 0)
+        connection->has_recipient = false;
+    connection->has_recipient |= strncasecmp(line, "RCPT", 4) == 0 && is_taken;
+    connection->in_content = strncmp(rule.reply, "354", 3) == 0;
+    if (line[0] == '.' && is_taken)
+        atomic_fetch_add(&connection->scripted->mails, 1);
+    return do_rule(connection, &rule);
 }
 
-static void note(struct scripted *scripted, const char *line) {
-    size_t at = atomic_load(&scripted->told_length), length = strlen(line);
-    if (at + length >= sizeof scripted->told)
-        return;
-    memcpy(scripted->told + at, line, length + 1);
-    atomic_store(&scripted->told_length, at + length);
+static void note(struct connection *connection, const char *line) {
+    struct scripted *scripted = connection->scripted;
+    size_t length = strlen(line), at = atomic_load(&scripted->told_length);
+    pthread_mutex_lock(&scripted->lock);
+    if (at + length < sizeof scripted->told) {
+        memcpy(scripted->told + at, line, length + 1);
+        atomic_store(&scripted->told_length, at + length);
+    }
+    if (!connection->in_content && scripted->commands_length + length < sizeof scripted->commands) {
+        memcpy(scripted->commands + scripted->commands_length, line, length + 1);
+        scripted->commands_length += length;
+    }
+    pthread_mutex_unlock(&scripted->lock);
 }
 
 static bool is_quiet_for(const struct connection *connection, unsigned ms) {
@@ -89,17 +123,18 @@ static bool is_quiet_for(const struct connection *connection, unsigned ms) {
 static void *serve(void *argument) {
     struct connection *connection = argument;
     char line[2048] = "GREETING";
+    pause_ms(atomic_load(&connection->scripted->greeting_ms));
     bool goes_on = answer(connection, line);
     while (goes_on) {
-        const struct scripted_rule *unasked = find(connection->scripted->rules, line, true);
-        if (unasked != NULL && is_quiet_for(connection, unasked->quiet_ms)) {
-            goes_on = do_rule(connection, unasked);
+        struct scripted_rule unasked;
+        if (find_given(connection, line, true, &unasked) && is_quiet_for(connection, unasked.quiet_ms)) {
+            goes_on = do_rule(connection, &unasked);
             continue;
         }
         if (fgets(line, sizeof line, connection->input) == NULL)
             snprintf(line, sizeof line, "EOF");
         else
-            note(connection->scripted, line);
+            note(connection, line);
         bool is_text = connection->in_content && strcmp(line, ".\r\n") != 0 && strcmp(line, "EOF") != 0;
         goes_on = is_text || answer(connection, line);
         if (strcmp(line, "EOF") == 0)
@@ -130,14 +165,9 @@ static void *listen_on(void *argument) {
 
 void scripted_begin(struct scripted *scripted) {
     pthread_t thread;
-    int on = 1;
     memset(scripted, 0, sizeof *scripted);
-    scripted->port = free_port();
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)scripted->port)};
-    scripted->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(scripted->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    cr_assert(bind(scripted->fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(scripted->fd, 64) == 0);
+    pthread_mutex_init(&scripted->lock, NULL);
+    scripted->fd = talk_listen(&scripted->port);
     cr_assert_eq(pthread_create(&thread, NULL, listen_on, scripted), 0);
     pthread_detach(thread);
 }
@@ -145,4 +175,43 @@ void scripted_begin(struct scripted *scripted) {
 void scripted_end(struct scripted *scripted) {
     shutdown(scripted->fd, SHUT_RDWR);
     close(scripted->fd);
+}
+
+/* --- what the test says and asks meanwhile --- */
+
+void scripted_answer(struct scripted *scripted, const char *line, const char *reply) {
+    bool is_last = strncmp(reply, "421", 3) == 0 || strncmp(reply, "221", 3) == 0;
+    enum scripted_end end = reply[0] == '\0' ? FALLS_SILENT : is_last ? HANGS_UP : GOES_ON;
+    pthread_mutex_lock(&scripted->lock);
+    cr_assert(scripted->rules[SCRIPTED_RULES_MAX - 1].line == NULL, "too many rules");
+    memmove(scripted->rules + 1, scripted->rules, (SCRIPTED_RULES_MAX - 1) * sizeof scripted->rules[0]);
+    scripted->rules[0] = (struct scripted_rule){line, reply, end, 0};
+    pthread_mutex_unlock(&scripted->lock);
+}
+
+void scripted_forget(struct scripted *scripted) {
+    pthread_mutex_lock(&scripted->lock);
+    memset(scripted->rules, 0, sizeof scripted->rules);
+    pthread_mutex_unlock(&scripted->lock);
+}
+
+unsigned scripted_heard(struct scripted *scripted, const char *text) {
+    unsigned count = 0;
+    pthread_mutex_lock(&scripted->lock);
+    for (const char *at = scripted->commands; (at = strstr(at, text)) != NULL; at++)
+        count++;
+    pthread_mutex_unlock(&scripted->lock);
+    return count;
+}
+
+void scripted_begin_anew(struct scripted *scripted) {
+    atomic_store(&scripted->told_length, 0);
+    scripted->told[0] = '\0';
+}
+
+void scripted_expect_told(struct scripted *scripted, const char *wanted, const char *what) {
+    uint64_t limit = now_ms() + TALK_MS;
+    while (strlen(scripted->told) < strlen(wanted) && now_ms() < limit)
+        pause_ms(5);
+    cr_assert_str_eq(scripted->told, wanted, "%s: the host was told \"%s\"", what, scripted->told);
 }

@@ -9,33 +9,22 @@
 static struct scene scene;
 static struct test_sink vm, bastion;
 
+static bool is_logged(const char *pattern) {
+    int status;
+    free(shell(&status, "grep -q '%s' %s/postern.log", pattern, scene.dir));
+    return status == 0;
+}
+
 /* Speaks from `source` up to the end of the stream; then a line tells of so many octets and of this code. */
 static void expect_logged(const char *source, const char *const *steps, const char *code) {
     struct talk talk;
     char pattern[200];
-    const char *reply = "";
     talk_begin(&talk, source, scene.port);
-    for (unsigned i = 0; steps[i] != NULL; i++) {
-        if (i % 2 == 1)
-            talk_say(&talk, steps[i], strlen(steps[i]));
-        else if (steps[i][0] != '\0') {
-            reply = talk_hear(&talk, 15000);
-            cr_assert(strncmp(reply, steps[i], strlen(steps[i])) == 0, "%s: \"%s\" for %s", source, reply, steps[i]);
-        }
-    }
-    cr_assert_str_eq(talk_hear(&talk, 15000), "closed");
+    talk_steps(&talk, source, steps);
+    talk_expect(&talk, "closed");
     snprintf(pattern, sizeof pattern, "session id=.* client=%s:.* out=%zu mails=[0-9]* code=%s ", source, talk.length,
              code);
-    for (uint64_t until = now_ms() + 5000;;) {
-        int status;
-        free(shell(&status, "grep -q '%s' %s/postern.log", pattern, scene.dir));
-        if (status == 0)
-            break;
-        char *line = shell(NULL, "grep 'session id=.* client=%s:' %s/postern.log", source, scene.dir);
-        cr_assert(now_ms() < until, "heard: %s\nnot logged: %s\nlogged: %s", talk.heard, pattern, line);
-        free(line);
-        pause_ms(20);
-    }
+    WAIT_FOR(is_logged(pattern), 5000);
     talk_end(&talk);
 }
 
@@ -45,9 +34,10 @@ static void expect_logged(const char *source, const char *const *steps, const ch
 static void begin_plain(const char *timeouts) {
     scene_begin(&scene, false);
     sink_begin(&scene, &vm, "vm1", "");
-    postern_begin(&scene,
-                  "[timeouts]\n%s[tier primary]\noutlier = 0\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  timeouts, vm.port);
+    postern_lines(&scene, "[timeouts]\n%s", timeouts);
+    postern_tier(&scene, "primary", "outlier = 0\n");
+    postern_backend(&scene, "vm1", vm.port, "");
+    postern_start(&scene);
 }
 
 Test(session_log, of_a_mail_that_was_taken_it_names_the_221) {
@@ -86,11 +76,13 @@ static void begin_strict(const char *refuse) {
     scene_begin(&scene, false);
     sink_begin(&scene, &bastion, "bastion", "");
     free(shell(NULL, "echo 127.0.62.0/24 > %s/allow; echo 127.0.62.9 > %s/deny", scene.dir, scene.dir));
-    postern_begin(&scene,
-                  "[reputation]\nallow-file = %s/allow\ndeny-file = %s/deny\n[dns]\nservers = 127.0.0.1:1\n"
-                  "[gate]\nrefuse = %s\npregreet-wait = 0\nsender-domain = off\n[tier strict]\nadmit = vetted\n"
-                  "gate = on\n[backend bastion]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                  scene.dir, scene.dir, refuse, bastion.port);
+    postern_lines(&scene,
+                  "[reputation]\nallow-file = %s/allow\ndeny-file = %s/deny\n[dns]\nservers = "
+                  "127.0.0.1:1\n[gate]\nrefuse = %s\npregreet-wait = 0\nsender-domain = off\n",
+                  scene.dir, scene.dir, refuse);
+    postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
+    postern_backend(&scene, "bastion", bastion.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
 }
 
@@ -104,8 +96,7 @@ Test(session_log, of_a_session_in_the_gate_it_names_the_gates_last_reply) {
     struct talk talk;
     talk_begin(&talk, "127.0.62.4", scene.port);
     talk_hear(&talk, 15000);
-    talk_say(&talk, "MAIL FROM:<a@client.test>\r\n", 27);
-    cr_assert_eq(strncmp(talk_hear(&talk, 15000), "503", 3), 0);
+    talk_exchange(&talk, "MAIL FROM:<a@client.test>\r\n", "503");
     talk_end(&talk); /* without QUIT */
     WAIT_FOR(log_has(&scene, " code=503 "), 5000);
     scene_end(&scene);
@@ -120,9 +111,8 @@ Test(session_log, of_a_session_refused_at_its_recipients_it_names_the_last_reply
     struct talk talk;
     talk_begin(&talk, "127.0.63.2", scene.port);
     talk_hear(&talk, 15000);
-    talk_say(&talk, "MAIL FROM:<a@client.test>\r\nRCPT TO:<b@example.test>\r\n", 53);
-    cr_assert_eq(strncmp(talk_hear(&talk, 15000), "250", 3), 0);
-    cr_assert_eq(strncmp(talk_hear(&talk, 15000), "450", 3), 0);
+    talk_exchange(&talk, "MAIL FROM:<a@client.test>\r\nRCPT TO:<b@example.test>\r\n", "250");
+    talk_expect(&talk, "450");
     talk_end(&talk);
     WAIT_FOR(log_has(&scene, " code=450 "), 5000);
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
@@ -134,12 +124,6 @@ Test(session_log, of_a_session_refused_at_its_recipients_it_names_the_last_reply
 /* --- inside TLS, where all that is known is who spoke last --- */
 
 static struct hand hand;
-
-static void reset(int *fd) {
-    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
-    close(*fd);
-    *fd = -1;
-}
 
 static void expect_end(const char *line) {
     WAIT_FOR(log_has(&hand.scene, "session id="), 10000);
@@ -154,49 +138,47 @@ static void begin_in_tls(const char *clients_last) {
     hand_session(&hand, HAND_TLS);
     if (clients_last[0] == '\0')
         return;
-    hand_client_says(&hand, clients_last);
-    hand_await(&hand, clients_last);
+    talk_tell(&hand.client, clients_last);
+    talk_await(&hand.host, clients_last);
 }
 
 Test(session_log, a_client_that_closes_inside_tls_with_the_last_octets_unread_has_finished) {
     begin_in_tls("");
     hand_say(&hand, "\x17"
                     "221 and close_notify\r\n");
-    hand_client_hears(&hand, "\x17");
-    reset(&hand.client.fd);
+    talk_expect(&hand.client, "\x17");
+    talk_reset(&hand.client);
     expect_end("end=-- ");
 }
 
 Test(session_log, a_client_that_resets_inside_tls_behind_its_farewell_has_finished) {
     begin_in_tls("\x15\x03\x03"
                  "bye");
-    reset(&hand.client.fd);
+    talk_reset(&hand.client);
     expect_end("end=-- ");
 }
 
 Test(session_log, a_client_that_resets_inside_tls_while_it_speaks_has_not_finished) {
     begin_in_tls("\x17the beginning of content, which is longer than any alert");
-    reset(&hand.client.fd);
+    talk_reset(&hand.client);
     expect_end("end=CR reason=\"the client reset");
 }
 
 Test(session_log, a_backend_that_dies_inside_tls_while_the_client_awaits_it_has_not_finished) {
     begin_in_tls("\x17the end of content, which is longer than any alert");
-    close(hand.fd);
-    hand.fd = -1;
+    talk_end(&hand.host);
     expect_end("end=SR reason=\"the backend ended inside TLS");
 }
 
 Test(session_log, a_backend_that_closes_with_the_clients_farewell_unread_has_finished) {
     begin_in_tls("\x15\x03\x03"
                  "bye");
-    reset(&hand.fd);
+    talk_reset(&hand.host);
     expect_end("end=-- ");
 }
 
 Test(session_log, a_backend_that_closes_inside_tls_behind_its_own_last_word_has_finished) {
     begin_in_tls("");
-    close(hand.fd);
-    hand.fd = -1;
+    talk_end(&hand.host);
     expect_end("end=-- ");
 }

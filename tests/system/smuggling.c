@@ -69,7 +69,7 @@ static unsigned port_of(unsigned backend) {
 
 /* With the first `count` backends, all in one tier. */
 static void begin(const char *tier, unsigned count) {
-    char backends[400] = "", text[200];
+    char text[200];
     backends_count = count;
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, kinds[SINK].name, "");
@@ -77,15 +77,14 @@ static void begin(const char *tier, unsigned count) {
         snprintf(text, sizeof text, "smtpd_forbid_bare_newline_exclusions =\n%s", kinds[i].main_cf);
         if (i != SINK)
             postfix_begin(&scene, &postfixes[i], kinds[i].name, false, text);
-        size_t length = strlen(backends);
-        snprintf(backends + length, sizeof backends - length, "[backend %s]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                 kinds[i].name, port_of(i));
     }
     free(shell(NULL, "echo example.test > %s/domains", scene.dir));
-    postern_begin(&scene,
-                  "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n"
-                  "[tier strict]\n%s%s",
-                  scene.dir, tier, backends);
+    postern_lines(&scene, "[gate]\npregreet-wait = 20ms\nrelay-domains-file = %s/domains\nsender-domain = off\n",
+                  scene.dir);
+    postern_tier(&scene, "strict", tier);
+    for (unsigned i = 0; i < count; i++)
+        postern_backend(&scene, kinds[i].name, port_of(i), "");
+    postern_start(&scene);
     for (unsigned i = 0; i < count; i++) {
         snprintf(text, sizeof text, "server %s health starting -> up", kinds[i].name);
         WAIT_FOR(log_has(&scene, text), 10000);
@@ -151,12 +150,6 @@ static void say_split(struct talk *talk, const struct text *content, const struc
     say(talk, content, behind, content->length);
 }
 
-static void expect(struct talk *talk, const char *line, const char *wanted) {
-    talk_say(talk, line, strlen(line));
-    const char *reply = talk_hear(talk, 15000);
-    cr_assert(strncmp(reply, wanted, strlen(wanted)) == 0, "%s: %s", line, talk->heard);
-}
-
 /* `envelope`: MAIL and RCPT, which a group holds too. */
 static void say_body(struct talk *talk, const struct text *content, const struct vector *vector, enum body body,
                      const struct text *envelope) {
@@ -164,17 +157,17 @@ static void say_body(struct talk *talk, const struct text *content, const struct
     size_t cut = VECTOR_AT + vector->length / 2;
     switch (body) {
     case IN_DATA:
-        expect(talk, "DATA\r\n", "354");
+        talk_exchange(talk, "DATA\r\n", "354");
         say(talk, content, 0, content->length);
         break;
     case IN_DATA_SPLIT:
-        expect(talk, "DATA\r\n", "354");
+        talk_exchange(talk, "DATA\r\n", "354");
         say_split(talk, content, vector);
         break;
     case IN_DATA_LATE:
-        expect(talk, "DATA\r\n", "354");
+        talk_exchange(talk, "DATA\r\n", "354");
         for (unsigned i = 0; i < LATE_LINES; i++)
-            talk_say(talk, LATE_LINE, sizeof LATE_LINE - 1);
+            talk_tell(talk, LATE_LINE);
         say(talk, content, 0, content->length);
         break;
     case IN_CHUNK_SPLIT:
@@ -188,7 +181,7 @@ static void say_body(struct talk *talk, const struct text *content, const struct
         put_line(&text, "BDAT %zu LAST\r\n", content->length - cut);
         put(&text, content->octets + cut, content->length - cut);
         say(talk, &text, 0, text.length);
-        expect(talk, "", "");
+        talk_expect(talk, "");
         break;
     case IN_GROUP:
         text = *envelope;
@@ -213,21 +206,21 @@ static void hold_dialog(unsigned port, const struct vector *vector, enum body bo
     ret_outcome->id = last_id;
     put_line(&envelope, "MAIL FROM:<%u@client.test>\r\nRCPT TO:<%s>\r\n", last_id, recipient);
     talk_begin(&talk, NULL, port);
-    expect(&talk, "", "220");
-    expect(&talk, "EHLO client.example.test\r\n", "250");
+    talk_expect(&talk, "220");
+    talk_exchange(&talk, "EHLO client.example.test\r\n", "250");
     if (body == IN_GROUP)
         say_body(&talk, &content, vector, body, &envelope);
     else
         say(&talk, &envelope, 0, envelope.length);
-    expect(&talk, "", "250");
-    expect(&talk, "", heard);
+    talk_expect(&talk, "250");
+    talk_expect(&talk, heard);
     if (body != IN_GROUP)
         say_body(&talk, &content, vector, body, &envelope);
     snprintf(ret_outcome->reply, sizeof ret_outcome->reply, "%s", talk_hear(&talk, 15000));
-    talk_say(&talk, "QUIT\r\n", 6);
+    talk_tell(&talk, "QUIT\r\n");
     do
         reply = talk_hear(&talk, 15000);
-    while (strcmp(reply, "closed") != 0 && strcmp(reply, "reset") != 0 && strcmp(reply, "silent") != 0);
+    while (talk_is_reply(reply));
     cr_assert_str_neq(reply, "silent", "%s in %s: %s", vector->name, body_names[body], talk.heard);
     talk_end(&talk);
 }
@@ -257,12 +250,12 @@ static void settle(struct test_postfix *postfix) {
     WAIT_FOR(postfix_log_count(postfix, "]: connect from") == postfix_log_count(postfix, ": disconnect from"), 10000);
     WAIT_FOR(has_empty_queue(postfix), 10000);
     talk_begin(&talk, NULL, postfix->port);
-    expect(&talk, "", "220");
-    expect(&talk, "HELO client.example.test\r\n", "250");
-    expect(&talk, "MAIL FROM:<last@client.test>\r\n", "250");
-    expect(&talk, "RCPT TO:<user@example.test>\r\n", "250");
-    expect(&talk, "DATA\r\n", "354");
-    expect(&talk, ".\r\n", "250");
+    talk_expect(&talk, "220");
+    talk_exchange(&talk, "HELO client.example.test\r\n", "250");
+    talk_exchange(&talk, "MAIL FROM:<last@client.test>\r\n", "250");
+    talk_exchange(&talk, "RCPT TO:<user@example.test>\r\n", "250");
+    talk_exchange(&talk, "DATA\r\n", "354");
+    talk_exchange(&talk, ".\r\n", "250");
     talk_end(&talk);
     WAIT_FOR(postfix_log_has(postfix, "from=<last@client.test>"), 10000);
 }
@@ -427,10 +420,10 @@ static const struct {
 static void say_odd(unsigned port, unsigned which, char ret_code[4]) {
     struct talk talk;
     talk_begin(&talk, NULL, port);
-    expect(&talk, "", "220");
-    expect(&talk, "EHLO client.example.test\r\n", "250");
-    expect(&talk, "MAIL FROM:<odd@client.test>\r\n", "250");
-    expect(&talk, "RCPT TO:<user@example.test>\r\n", "250");
+    talk_expect(&talk, "220");
+    talk_exchange(&talk, "EHLO client.example.test\r\n", "250");
+    talk_exchange(&talk, "MAIL FROM:<odd@client.test>\r\n", "250");
+    talk_exchange(&talk, "RCPT TO:<user@example.test>\r\n", "250");
     talk_say(&talk, odd[which].octets, odd[which].length);
     snprintf(ret_code, 4, "%.3s", talk_hear(&talk, 15000));
     talk_end(&talk);

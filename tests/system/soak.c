@@ -1,5 +1,5 @@
 /* Faults, drains, stops and new servers at random, while mail flows: whatever happens, nobody is dropped, and no mail
- * is doubled or lost. */
+ * is doubled or lost. What is done follows from the seed that is printed; POSTERN_SOAK_SEED=N gives it again. */
 #include "harness.h"
 
 #include <signal.h>
@@ -53,21 +53,20 @@ Test(soak, whatever_happens_nobody_is_dropped_and_no_mail_is_doubled_or_lost) {
     struct scene scene;
     struct test_sink sinks[3];
     scene_begin(&scene, false);
-    state = (uint64_t)now_ms();
-    fprintf(stderr, "soak: seed %llu\n", (unsigned long long)state);
+    state = test_seed("soak");
     for (unsigned i = 0; i < 3; i++) {
         char options[120];
         snprintf(options, sizeof options, "--reply-delay 15 --ids %s/vm%u.ids", scene.dir, i + 1);
         sink_begin(&scene, &sinks[i], names[i], options);
     }
-    postern_begin(&scene,
-                  "[timeouts]\nreply = 2s\nserver = 3s\ngreeting = 2s\nhedge-after = 300ms\n"
-                  "[tier primary]\nbalance = roundrobin\ninter = 300ms\nfastinter = 100ms\ndowninter = 200ms\n"
-                  "check-timeout = 1s\nslowstart = 1s\nqueue-timeout = 8s\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\nmax-sessions = 20\n"
-                  "[backend vm3]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sinks[0].port, sinks[1].port, sinks[2].port);
+    postern_lines(&scene, "[timeouts]\nreply = 2s\nserver = 3s\ngreeting = 2s\nhedge-after = 300ms\n");
+    postern_tier(&scene, "primary",
+                 "balance = roundrobin\ninter = 300ms\nfastinter = 100ms\ndowninter = 200ms\ncheck-timeout = "
+                 "1s\nslowstart = 1s\nqueue-timeout = 8s\n");
+    postern_backend(&scene, "vm1", sinks[0].port, "");
+    postern_backend(&scene, "vm2", sinks[1].port, "max-sessions = 20\n");
+    postern_backend(&scene, "vm3", sinks[2].port, "");
+    postern_start(&scene);
     pid_t load =
         load_begin(&scene, "load.json",
                    "--rate 100 --sessions 700 --mails 2 --size 20000 --source 127.0.0.0/16 --patience 20 --ids "

@@ -1,16 +1,11 @@
-/* Blocking sockets with a bound on every wait; nothing here asserts, since it runs on threads of its own. */
+/* Nothing here asserts, since it runs on threads of its own. */
 #include "speaker.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define HEAR_MS 20000
 
@@ -42,7 +37,7 @@ static void tell(struct speaker *speaker, const char *mark, const char *octets, 
 void speaker_init(struct speaker *speaker, unsigned number, uint64_t seed) {
     memset(speaker, 0, sizeof *speaker);
     speaker->random = seed * 64 + number;
-    speaker->fd = -1;
+    speaker->talk.fd = -1;
     snprintf(speaker->name, sizeof speaker->name, "%u", number);
     snprintf(speaker->clean_source, sizeof speaker->clean_source, "127.60.1.%u", number + 1);
     snprintf(speaker->junk_source, sizeof speaker->junk_source, "127.60.2.%u", number + 1);
@@ -55,34 +50,19 @@ unsigned speaker_draw(struct speaker *speaker, unsigned below) {
     return (unsigned)(speaker->random >> 33) % below;
 }
 
-static struct sockaddr_in loopback(const char *host, unsigned port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &address.sin_addr);
-    return address;
-}
-
 bool speaker_begin(struct speaker *speaker, unsigned port) {
-    int on = 1;
-    struct sockaddr_in local = loopback(speaker->is_clean ? speaker->clean_source : speaker->junk_source, 0);
-    struct sockaddr_in remote = loopback("127.0.0.1", port);
     speaker->has_left = speaker->is_over = false;
     speaker->leaves_after = -1;
-    speaker->output_length = speaker->input_length = speaker->told_length = 0;
+    speaker->output_length = speaker->told_length = 0;
     speaker->code = 0;
-    speaker->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(speaker->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(speaker->fd, (struct sockaddr *)&local, sizeof local) == 0 &&
-        connect(speaker->fd, (struct sockaddr *)&remote, sizeof remote) == 0)
-        return true;
-    close(speaker->fd);
-    return false;
+    return talk_prepare(&speaker->talk, speaker->is_clean ? speaker->clean_source : speaker->junk_source) == 0 &&
+           talk_connect(&speaker->talk, "127.0.0.1", port) == 0;
 }
 
 void speaker_end(struct speaker *speaker) {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
     if (!speaker->is_clean && speaker_draw(speaker, 4) == 0)
-        setsockopt(speaker->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close(speaker->fd);
+        talk_reset(&speaker->talk);
+    talk_end(&speaker->talk);
 }
 
 void speaker_leave_after(struct speaker *speaker, unsigned octets) {
@@ -116,7 +96,7 @@ size_t speaker_take_back(struct speaker *speaker, char ret_octets[SPEAKER_OUTPUT
 }
 
 void speaker_half_close(struct speaker *speaker) {
-    shutdown(speaker->fd, SHUT_WR);
+    shutdown(speaker->talk.fd, SHUT_WR);
     tell(speaker, "half-close ", "", 0);
 }
 
@@ -126,7 +106,7 @@ static void leave(struct speaker *speaker) {
     unsigned way = speaker_draw(speaker, 3);
     speaker->has_left = true;
     if (way == 0)
-        setsockopt(speaker->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        setsockopt(speaker->talk.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     if (way == 2)
         speaker_half_close(speaker);
     speaker->is_over = way != 2;
@@ -148,7 +128,7 @@ void speaker_say(struct speaker *speaker) {
         size_t piece = piece_of(speaker, manner, speaker->output_length - said);
         if (speaker->leaves_after >= 0 && (long)piece > speaker->leaves_after)
             piece = (size_t)speaker->leaves_after;
-        if (piece > 0 && send(speaker->fd, speaker->output + said, piece, MSG_NOSIGNAL) < 0)
+        if (!talk_say(&speaker->talk, speaker->output + said, piece))
             break; /* what it was told before is still heard */
         said += piece;
         if (speaker->leaves_after >= 0 && (speaker->leaves_after -= (long)piece) == 0)
@@ -161,42 +141,25 @@ void speaker_say(struct speaker *speaker) {
 
 /* --- hearing --- */
 
-/* The length of the complete reply that has come, 0 when there is none yet. */
-static size_t reply_length(const struct speaker *speaker) {
-    size_t at = 0;
-    while (at < speaker->input_length) {
-        const char *lf = memchr(speaker->input + at, '\n', speaker->input_length - at);
-        if (lf == NULL)
-            return 0;
-        bool is_last = lf - (speaker->input + at) < 4 || speaker->input[at + 3] != '-';
-        at = (size_t)(lf - speaker->input) + 1;
-        if (is_last)
-            return at;
-    }
-    return 0;
+static unsigned code_of(const char *reply) {
+    return (unsigned)((reply[0] - '0') * 100 + (reply[1] - '0') * 10 + (reply[2] - '0'));
 }
 
-/* Returns the length of the next reply in `input`; 0 at the end, with a reason that is no peaceful one in *ret_what. */
-static size_t await_reply(struct speaker *speaker, const char **ret_what) {
-    uint64_t until = now_ms() + HEAR_MS;
-    size_t length;
+/* The next reply; NULL at the end, with a reason that is no peaceful one in *ret_what. */
+static const char *await_reply(struct speaker *speaker, const char **ret_what) {
+    const char *heard = talk_hear(&speaker->talk, HEAR_MS);
+    bool is_cut = speaker->talk.length > speaker->talk.from;
     *ret_what = NULL;
-    while ((length = reply_length(speaker)) == 0) {
-        struct pollfd poll_fd = {.fd = speaker->fd, .events = POLLIN};
-        uint64_t now = now_ms();
-        if (now >= until || poll(&poll_fd, 1, (int)(until - now)) <= 0) {
-            *ret_what = "silence";
-            return 0;
-        }
-        ssize_t got =
-            recv(speaker->fd, speaker->input + speaker->input_length, sizeof speaker->input - speaker->input_length, 0);
-        if (got <= 0) {
-            *ret_what = got < 0 ? "a reset" : speaker->input_length > 0 ? "a reply without its end" : NULL;
-            return 0;
-        }
-        speaker->input_length += (size_t)got;
+    if (talk_is_reply(heard)) {
+        tell(speaker, "< ", heard, strlen(heard));
+        speaker->code = code_of(heard);
+        return heard;
     }
-    return length;
+    if (strcmp(heard, "closed") != 0)
+        *ret_what = heard;
+    else if (is_cut)
+        *ret_what = "a reply without its end";
+    return NULL;
 }
 
 static bool is_allowed(const char *reply, const char *allowed) {
@@ -209,32 +172,20 @@ static bool is_allowed(const char *reply, const char *allowed) {
     return false;
 }
 
-static void drop_reply(struct speaker *speaker, size_t length) {
-    speaker->input_length -= length;
-    memmove(speaker->input, speaker->input + length, speaker->input_length);
-}
-
-static unsigned code_of(const char *reply) {
-    return (unsigned)((reply[0] - '0') * 100 + (reply[1] - '0') * 10 + (reply[2] - '0'));
-}
-
 /* Behind a 421 or 221 there is nothing but the end; before it, for junk, replies to the rest of a group. */
 void speaker_hear_end(struct speaker *speaker) {
     const char *what;
-    size_t length;
+    unsigned before = speaker->code;
     if (speaker->is_over)
         return;
-    while ((length = await_reply(speaker, &what)) > 0) {
-        bool has_ended = speaker->code == 421 || speaker->code == 521 || speaker->code == 221;
-        tell(speaker, "< ", speaker->input, length);
-        speaker->code = code_of(speaker->input);
+    for (; await_reply(speaker, &what) != NULL; before = speaker->code) {
+        bool has_ended = before == 421 || before == 521 || before == 221;
         if (has_ended || (speaker->is_clean && speaker->code != 421 && !speaker->has_left)) {
             fail(speaker, "more is said", "the end");
             return;
         }
-        drop_reply(speaker, length);
     }
-    if (what != NULL && (speaker->is_clean || strcmp(what, "silence") == 0) && !speaker->has_left)
+    if (what != NULL && (speaker->is_clean || strcmp(what, "silent") == 0) && !speaker->has_left)
         fail(speaker, what, "the end");
     speaker->is_over = true;
 }
@@ -243,19 +194,14 @@ bool speaker_hear(struct speaker *speaker, const char *allowed) {
     const char *what;
     if (speaker->is_over)
         return false;
-    size_t length = await_reply(speaker, &what);
-    if (length == 0) {
-        bool is_stuck = what != NULL && strcmp(what, "silence") == 0;
+    const char *reply = await_reply(speaker, &what);
+    if (reply == NULL) {
+        bool is_stuck = what != NULL && strcmp(what, "silent") == 0;
         if (is_stuck || !speaker->has_left)
             fail(speaker, what != NULL ? what : "the end without a word", allowed);
         speaker->is_over = true;
         return false;
     }
-    char reply[200];
-    snprintf(reply, sizeof reply, "%.*s", (int)(length < 199 ? length : 199), speaker->input);
-    tell(speaker, "< ", speaker->input, length);
-    speaker->code = code_of(reply);
-    drop_reply(speaker, length);
     bool ends =
         is_allowed(reply, "421|220-mx.example.test ESMTP\r\n421") || (!speaker->is_clean && speaker->code == 521);
     bool blames = speaker->is_clean && !speaker->has_left &&

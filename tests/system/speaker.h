@@ -1,10 +1,10 @@
-/* A client for many at once, each on its own thread: it says what was written in segments of random sizes, and holds
- * each reply against what may be said in its place. It fails no test by itself: the first thing that was wrong is kept.
- */
+/* A client (talk.h) for many at once, each on its own thread: it says what was written in segments of random sizes, and
+ * holds each reply against what may be said in its place. It fails no test by itself: the first thing that was wrong is
+ * kept. */
 #ifndef POSTERN_TESTS_SPEAKER_H
 #define POSTERN_TESTS_SPEAKER_H
 
-#include "harness.h"
+#include "talk.h"
 
 #include <stdatomic.h>
 
@@ -18,13 +18,11 @@ struct speaker {
     bool is_clean; /* keeps to the protocol: it is never told that it is at fault */
     bool has_left;
     bool is_over; /* what it hears is judged no more */
-    int fd;
+    struct talk talk;
     long leaves_after; /* octets; < 0: it stays */
     unsigned code;     /* of the last reply */
     char output[SPEAKER_OUTPUT_MAX];
     size_t output_length;
-    char input[16384];
-    size_t input_length;
     char told[8192]; /* the dialog so far, for a failure */
     size_t told_length;
 };

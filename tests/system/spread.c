@@ -26,12 +26,11 @@ Test(spread, twenty_thousand_mails_are_accepted_by_weight_and_nothing_is_left) {
     scene_begin(&scene, true);
     sink_begin(&scene, &sinks[0], "vm1", "");
     sink_begin(&scene, &sinks[1], "vm2", "");
-    postern_begin(&scene,
-                  /* leastconn would give a sink that has to wait for a core less than its weight, and rightly so */
-                  "[tier primary]\nbalance = roundrobin\n"
-                  "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 50\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\nweight = 150\n",
-                  sinks[0].port, sinks[1].port);
+    /* leastconn would give a sink that has to wait for a core less than its weight, and rightly so */
+    postern_tier(&scene, "primary", "balance = roundrobin\n");
+    postern_backend(&scene, "vm1", sinks[0].port, "weight = 50\n");
+    postern_backend(&scene, "vm2", sinks[1].port, "weight = 150\n");
+    postern_start(&scene);
     WAIT_FOR(is_kept(&scene), 10000);
     json_int_t descriptors = info_figure(&scene, "descriptors");
     free(shell(&status, "smtp-source -s 100 -m %u -l 1000 127.0.0.1:%u 2>&1", MAILS, scene.port));
@@ -56,10 +55,10 @@ static void expect_spread(const char *balance, unsigned sessions, bool exact) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sinks[0], "vm1", "");
     sink_begin(&scene, &sinks[1], "vm2", "");
-    postern_begin(&scene,
-                  "[tier primary]\nbalance = %s\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  balance, sinks[0].port, sinks[1].port);
+    postern_tier(&scene, "primary", "");
+    postern_lines(&scene, "balance = %s\n", balance);
+    postern_sinks(&scene, sinks, 2);
+    postern_start(&scene);
     json_t *result = load_run(&scene, "--concurrency 10 --sessions %u --source 127.0.0.0/16", sessions);
     ASSERT_ALL_ACCEPTED(result);
     if (exact)
@@ -87,10 +86,9 @@ Test(spread, source_keeps_one_client_on_one_backend) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sinks[0], "vm1", "");
     sink_begin(&scene, &sinks[1], "vm2", "");
-    postern_begin(&scene,
-                  "[tier primary]\nbalance = source\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                  "[backend vm2]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                  sinks[0].port, sinks[1].port);
+    postern_tier(&scene, "primary", "balance = source\n");
+    postern_sinks(&scene, sinks, 2);
+    postern_start(&scene);
     json_t *result = load_run(&scene, "--concurrency 4 --sessions 100 --source 127.0.7.7");
     ASSERT_ALL_ACCEPTED(result);
     cr_assert(sink_figure(&sinks[0], "mails") == 0 || sink_figure(&sinks[1], "mails") == 0);

@@ -18,9 +18,10 @@ static struct test_sink sink;
 static void begin(const char *global) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin_with(&scene, global, "",
-                       "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                       sink.port);
+    postern_global(&scene, global);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
 }
 
 /* Whatever the memory is short of: an exit status and a message, no signal, and no socket. */
@@ -135,7 +136,9 @@ Test(start, a_service_manager_hears_ready_and_stopping_once_each) {
     int fd = open_notify_socket(path);
     setenv("NOTIFY_SOCKET", path, 1);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin(&scene, "[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", sink.port);
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     unsetenv("NOTIFY_SOCKET");
     expect_notice(fd, "READY=1");
     kill(scene.postern, SIGTERM);
@@ -194,9 +197,10 @@ static void begin_with_log_file(void) {
     snprintf(log, sizeof log, "log = %s/logs/mail.log\n", scene.dir);
     free(shell(NULL, "mkdir %s/logs", scene.dir));
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin_with(&scene, log, "",
-                       "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                       sink.port);
+    postern_global(&scene, log);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
 }
 
 Test(start, a_rotated_log_loses_no_line_while_mail_flows) {

@@ -20,9 +20,12 @@ static struct hand hand;
 static void begin(const char *listen, const char *sections, const char *tier) {
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin_with(&scene, "stop-timeout = 60s\n", listen,
-                       "%s[tier strict]\n%s[backend vm1]\ntier = strict\naddress = 127.0.0.1:%u\n", sections, tier,
-                       sink.port);
+    postern_global(&scene, "stop-timeout = 60s\n");
+    postern_listen(&scene, listen);
+    postern_lines(&scene, "%s", sections);
+    postern_tier(&scene, "strict", tier);
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
 }
 
@@ -30,17 +33,12 @@ static void begin(const char *listen, const char *sections, const char *tier) {
 static void expect_421(const char *const *steps, const char *last) {
     struct talk talk;
     talk_begin(&talk, NULL, scene.port);
-    for (unsigned i = 0; steps[i] != NULL; i++) {
-        if (i % 2 == 0 && steps[i][0] != '\0')
-            cr_assert_eq(strncmp(talk_hear(&talk, 15000), steps[i], strlen(steps[i])), 0);
-        else if (i % 2 == 1)
-            talk_say(&talk, steps[i], strlen(steps[i]));
-    }
+    talk_steps(&talk, last, steps);
     WAIT_FOR(info_figure(&scene, "sessions") == 1, 5000);
     kill(scene.postern, SIGTERM);
     const char *reply = talk_hear(&talk, 15000);
     cr_assert(strstr(reply, last) != NULL, "\"%s\" instead of %s", reply, last);
-    cr_assert_str_eq(talk_hear(&talk, 15000), "closed");
+    talk_expect(&talk, "closed");
     talk_end(&talk);
     scene_end(&scene);
 }
@@ -54,17 +52,16 @@ Test(stop_states, in_the_gates_dialog_a_client_hears_421) {
 
 /* Says so many EHLO and QUIT, and reads none of the answers. */
 static int begin_deaf(unsigned hellos) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)scene.port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 1, segment = 300;
-    struct talk talk = {.fd = fd};
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int small = 1, segment = 300;
+    struct talk talk;
+    cr_assert_eq(talk_prepare(&talk, NULL), 0);
+    setsockopt(talk.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(talk.fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    cr_assert_eq(talk_connect(&talk, "127.0.0.1", scene.port), 0);
     char *said = shell(NULL, "yes 'EHLO client.test\r' | head -n %u; printf 'QUIT\\r\\n'", hellos);
-    talk_say(&talk, said, strlen(said));
+    talk_tell(&talk, said);
     free(said);
-    return fd;
+    return talk.fd;
 }
 
 static unsigned count_lines(const char *pattern) {
@@ -84,10 +81,11 @@ Test(stop_states, a_client_in_the_gate_that_reads_nothing_is_cut_in_time_with_it
     snprintf(global, sizeof global, "stop-timeout = 500ms\nhostname = %s.%s.%s.test\n", label, label, label);
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    postern_begin_with(&scene, global, "",
-                       "[gate]\npregreet-wait = 0s\npipelining = off\n[tier strict]\ngate = on\n"
-                       "[backend vm1]\ntier = strict\naddress = 127.0.0.1:%u\n",
-                       sink.port);
+    postern_global(&scene, global);
+    postern_lines(&scene, "[gate]\npregreet-wait = 0s\npipelining = off\n");
+    postern_tier(&scene, "strict", "gate = on\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
     for (unsigned i = 0; i < count; i++)
         clients[i] = begin_deaf(9 * (i + 1));
@@ -117,22 +115,14 @@ Test(stop_states, before_the_proxy_header_421_is_said_too) {
     expect_421(SAYS(""), "421 4.3.2");
 }
 
-static bool client_is(const char *state) {
-    char *rows = ctl(&hand.scene, NULL, "show sessions");
-    bool is = strstr(rows, state) != NULL;
-    free(rows);
-    return is;
-}
-
 Test(stop_states, a_client_whose_backend_is_lost_hears_421) {
     hand_begin(&hand, "stop-timeout = 60s\n");
     hand_session(&hand, HAND_GREETED);
-    close(hand.fd);
-    hand.fd = -1;
-    WAIT_FOR(client_is("parked"), 5000);
+    talk_end(&hand.host);
+    WAIT_FOR(sessions_show(&hand.scene, "parked"), 5000);
     hand_stop(&hand);
-    hand_client_hears(&hand, "421 4.3.2");
-    hand_client_hears(&hand, "closed");
+    talk_expect(&hand.client, "421 4.3.2");
+    talk_expect(&hand.client, "closed");
     hand_expect_exit(&hand, 5000);
     hand_end(&hand);
 }
@@ -140,13 +130,11 @@ Test(stop_states, a_client_whose_backend_is_lost_hears_421) {
 Test(stop_states, a_client_whose_backend_is_lost_in_content_is_read_to_its_end) {
     hand_begin(&hand, "stop-timeout = 60s\n");
     hand_session(&hand, HAND_CONTENT);
-    close(hand.fd);
-    hand.fd = -1;
-    WAIT_FOR(client_is("swallowing"), 5000);
+    talk_end(&hand.host);
+    WAIT_FOR(sessions_show(&hand.scene, "swallowing"), 5000);
     hand_stop(&hand);
-    hand_client_says(&hand, "the rest\r\n.\r\n");
-    hand_client_hears(&hand, "421 4.4.2");
-    hand_client_hears(&hand, "closed");
+    talk_exchange(&hand.client, "the rest\r\n.\r\n", "421 4.4.2");
+    talk_expect(&hand.client, "closed");
     hand_expect_exit(&hand, 10000);
     hand_end(&hand);
 }
@@ -163,11 +151,11 @@ Test(stop_states, a_real_postfix_with_its_mail_at_the_dot_sends_it_once) {
         sender.dir);
     hand_take(&hand);
     hand_say(&hand, "220 vm1 ESMTP\r\n");
-    hand_await(&hand, "EHLO ");
+    talk_await(&hand.host, "EHLO ");
     hand_say(&hand, "250-vm1\r\n250 PIPELINING\r\n");
-    hand_await(&hand, "DATA\r\n");
+    talk_await(&hand.host, "DATA\r\n");
     hand_say(&hand, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go\r\n");
-    hand_await(&hand, "\r\n.\r\n");
+    talk_await(&hand.host, "\r\n.\r\n");
     hand_stop(&hand);
     hand_say(&hand, "250 2.0.0 queued as ONCE\r\n");
     hand_expect_exit(&hand, 10000);

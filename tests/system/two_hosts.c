@@ -18,11 +18,13 @@ void two_hosts_begin(struct two_hosts *site, const char *sections) {
     scene_begin(&site->scene, false);
     scripted_begin(&site->first);
     scripted_begin(&site->second);
-    postern_begin_with(&site->scene, "workers = 1\n", "",
-                       "%s[tier primary]\ncheck = none\noutlier = 0\n[tier second]\ncheck = none\n"
-                       "[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n"
-                       "[backend vm2]\ntier = second\naddress = 127.0.0.1:%u\n",
-                       sections, site->first.port, site->second.port);
+    postern_global(&site->scene, "workers = 1\n");
+    postern_lines(&site->scene, "%s", sections);
+    postern_tier(&site->scene, "primary", "check = none\noutlier = 0\n");
+    postern_backend(&site->scene, "vm1", site->first.port, "");
+    postern_tier(&site->scene, "second", "check = none\n");
+    postern_backend(&site->scene, "vm2", site->second.port, "");
+    postern_start(&site->scene);
 }
 
 /* Nothing is left of any session. */
@@ -43,29 +45,6 @@ void two_hosts_hold_turn(struct two_hosts *site) {
 
 void two_hosts_end_turn(struct two_hosts *site) {
     kill(site->scene.postern, SIGCONT);
-}
-
-void scripted_begin_anew(struct scripted *host) {
-    atomic_store(&host->told_length, 0);
-    host->told[0] = '\0';
-}
-
-void scripted_expect_told(struct scripted *host, const char *wanted, const char *what) {
-    uint64_t limit = now_ms() + HEAR_MS;
-    while (strlen(host->told) < strlen(wanted) && now_ms() < limit)
-        pause_ms(5);
-    cr_assert_str_eq(host->told, wanted, "%s: the host was told \"%s\"", what, host->told);
-}
-
-void talk_expect(struct talk *talk, const char *begins) {
-    const char *reply = talk_hear(talk, HEAR_MS);
-    cr_assert(strncmp(reply, begins, strlen(begins)) == 0, "\"%s\" instead of %s; heard: %s", reply, begins,
-              talk->heard);
-}
-
-void talk_expect_each(struct talk *talk, unsigned count, const char *begins) {
-    for (unsigned i = 0; i < count; i++)
-        talk_expect(talk, begins);
 }
 
 /* The host has the beginning of a session, and has not greeted it yet. */

@@ -5,9 +5,8 @@
 #include "scripted.h"
 #include "talk.h"
 
-#define HELLO    "EHLO client.test\r\n"
-#define ENVELOPE "MAIL FROM:<a@client.test>\r\nRCPT TO:<user@example.test>\r\n"
-#define HEAR_MS  10000u
+#define HELLO    TALK_HELLO
+#define ENVELOPE TALK_MAIL TALK_RCPT
 
 struct two_hosts {
     struct scene scene;
@@ -26,14 +25,5 @@ void two_hosts_hold_turn(struct two_hosts *site);
 void two_hosts_end_turn(struct two_hosts *site);
 /* A client of the first host, which has not greeted it yet, and what it said to postern so far. */
 void two_hosts_begin_held(struct two_hosts *site, struct talk *talk, const char *early, size_t length);
-
-/* Forgets what it was told. */
-void scripted_begin_anew(struct scripted *host);
-/* All that it was told is this; `what` for the failure's text. */
-void scripted_expect_told(struct scripted *host, const char *wanted, const char *what);
-
-/* The next reply begins so. */
-void talk_expect(struct talk *talk, const char *begins);
-void talk_expect_each(struct talk *talk, unsigned count, const char *begins);
 
 #endif

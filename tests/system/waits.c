@@ -14,14 +14,11 @@ Test(waits, a_client_that_talks_on_does_not_put_off_the_reply_that_it_is_owed) {
     two_hosts_begin(&site, "[timeouts]\nreply = 1s\n");
     site.first.rules[0] = (struct scripted_rule){"MAIL", "", GOES_ON, 0};
     site.first.rules[1] = (struct scripted_rule){"NOOP", "", GOES_ON, 0};
-    talk_begin(&talk, NULL, site.scene.port);
-    talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    talk_say(&talk, "MAIL FROM:<a@client.test>\r\n", 27);
+    talk_open(&talk, NULL, site.scene.port);
+    talk_tell(&talk, "MAIL FROM:<a@client.test>\r\n");
     const char *reply = "silent";
     for (unsigned i = 0; i < 100 && strcmp(reply, "silent") == 0; i++) {
-        talk_say(&talk, "NOOP\r\n", 6);
+        talk_tell(&talk, "NOOP\r\n");
         reply = talk_hear(&talk, 100);
     }
     cr_assert(strncmp(reply, "250 2.1.0", 9) == 0, "%s", reply);
@@ -36,12 +33,8 @@ Test(waits, a_reply_that_never_ends_is_not_awaited_for_ever) {
     two_hosts_begin(&site, "[timeouts]\nreply = 1s\n");
     site.first.rules[0] = (struct scripted_rule){"MAIL", "250-", GOES_ON, 0};
     site.first.rules[1] = (struct scripted_rule){"MAIL", "x", GOES_ON, 100};
-    talk_begin(&talk, NULL, site.scene.port);
-    talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    talk_say(&talk, "MAIL FROM:<a@client.test>\r\n", 27);
-    talk_expect(&talk, "250 2.1.0 Ok");
+    talk_open(&talk, NULL, site.scene.port);
+    talk_exchange(&talk, "MAIL FROM:<a@client.test>\r\n", "250 2.1.0 Ok");
     talk_end(&talk);
     two_hosts_end(&site);
 }
@@ -54,12 +47,8 @@ Test(waits, a_backend_that_drips_in_a_replay_is_not_awaited_for_ever) {
     site.first.rules[0] = (struct scripted_rule){"MAIL", "", HANGS_UP, 0};
     site.second.rules[0] = (struct scripted_rule){"EHLO", "250-", GOES_ON, 0};
     site.second.rules[1] = (struct scripted_rule){"EHLO", "x", GOES_ON, 100};
-    talk_begin(&talk, NULL, site.scene.port);
-    talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    talk_say(&talk, "MAIL FROM:<a@client.test>\r\n", 27);
-    talk_expect(&talk, "421 4.");
+    talk_open(&talk, NULL, site.scene.port);
+    talk_exchange(&talk, "MAIL FROM:<a@client.test>\r\n", "421 4.");
     talk_end(&talk);
     two_hosts_end(&site);
 }
@@ -71,10 +60,10 @@ Test(waits, words_that_nobody_asked_for_do_not_put_off_the_end_of_a_silent_clien
     site.first.rules[0] = (struct scripted_rule){"EHLO", "250 are you there?\r\n", GOES_ON, 200};
     talk_begin(&talk, NULL, site.scene.port);
     talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
+    talk_tell(&talk, HELLO);
     const char *reply = "";
     for (unsigned i = 0; i < 100 && strncmp(reply, "421", 3) != 0; i++)
-        reply = talk_hear(&talk, HEAR_MS);
+        reply = talk_hear(&talk, TALK_MS);
     cr_assert(strncmp(reply, "421 4.4.2", 9) == 0, "%s", reply);
     talk_end(&talk);
     two_hosts_end(&site);
@@ -83,6 +72,7 @@ Test(waits, words_that_nobody_asked_for_do_not_put_off_the_end_of_a_silent_clien
 /* It asks for ever more and reads nothing; neither is memory taken for it, nor is it the host's fault. */
 Test(waits, a_client_that_reads_nothing_ends_by_its_own_deadline) {
     static char help[100000];
+    static const char five_questions[] = "HELP\r\nHELP\r\nHELP\r\nHELP\r\nHELP\r\n";
     struct two_hosts site;
     struct talk talk;
     int octets = 2048;
@@ -94,10 +84,10 @@ Test(waits, a_client_that_reads_nothing_ends_by_its_own_deadline) {
     talk_begin(&talk, NULL, site.scene.port);
     setsockopt(talk.fd, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
     talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    for (uint64_t limit = now_ms() + 20000; !log_has(&site.scene, "end=") && now_ms() < limit; pause_ms(100))
-        send(talk.fd, "HELP\r\nHELP\r\nHELP\r\nHELP\r\nHELP\r\n", 30, MSG_NOSIGNAL | MSG_DONTWAIT);
+    talk_exchange(&talk, HELLO, "250");
+    WAIT_FOR((send(talk.fd, five_questions, sizeof five_questions - 1, MSG_NOSIGNAL | MSG_DONTWAIT),
+              log_has(&site.scene, "end=")),
+             20000);
     cr_assert(log_has(&site.scene, "end=cR reason=\"the client took nothing of what it was told for `client`\""));
     cr_assert_eq(server_figure(&site.scene, "vm1", "failures"), 0);
     talk_end(&talk);
@@ -140,17 +130,13 @@ Test(waits, a_host_that_loses_its_mind_in_content_is_answered_for_at_the_dot) {
     }
     cr_assert_eq(atomic_load(&site.second.mails), sizeof junk / sizeof junk[0]);
     site.first.rules[0] = (struct scripted_rule){"Subject", junk[0], GOES_ON, 50};
-    talk_begin(&talk, NULL, site.scene.port);
-    talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    talk_say(&talk, ENVELOPE "DATA\r\n", sizeof ENVELOPE - 1 + 6);
+    talk_open(&talk, NULL, site.scene.port);
+    talk_tell(&talk, ENVELOPE "DATA\r\n");
     talk_expect_each(&talk, 2, "250");
     talk_expect(&talk, "354");
-    talk_say(&talk, "Subject: x\r\n", 12);
+    talk_tell(&talk, "Subject: x\r\n");
     cr_assert_str_eq(talk_hear(&talk, 500), "silent");
-    talk_say(&talk, "text\r\n.\r\n", 9);
-    talk_expect(&talk, "421 4.3.0");
+    talk_exchange(&talk, "text\r\n.\r\n", "421 4.3.0");
     talk_expect(&talk, "closed");
     talk_end(&talk);
     two_hosts_end(&site);
@@ -170,7 +156,7 @@ Test(waits, a_host_that_waits_for_the_clients_end_behind_quit_is_given_it) {
         site.first.rules[0] = (struct scripted_rule){"QUIT", half_closes ? "" : "221 2.0.0 Bye\r\n", GOES_ON, 0};
         talk_begin(&talk, NULL, site.scene.port);
         talk_expect(&talk, "220 ");
-        talk_say(&talk, HELLO "QUIT\r\n", sizeof HELLO - 1 + 6);
+        talk_tell(&talk, HELLO "QUIT\r\n");
         if (half_closes)
             shutdown(talk.fd, SHUT_WR);
         talk_expect(&talk, "250");
@@ -190,15 +176,12 @@ Test(waits, a_client_that_says_all_and_half_closes_hears_all_replies) {
     struct two_hosts site;
     struct talk talk;
     two_hosts_begin(&site, "");
-    talk_begin(&talk, NULL, site.scene.port);
-    talk_expect(&talk, "220 ");
-    talk_say(&talk, HELLO, sizeof HELLO - 1);
-    talk_expect(&talk, "250");
-    talk_say(&talk, ENVELOPE "DATA\r\n", sizeof ENVELOPE - 1 + 6);
+    talk_open(&talk, NULL, site.scene.port);
+    talk_tell(&talk, ENVELOPE "DATA\r\n");
     talk_expect_each(&talk, 2, "250");
     talk_expect(&talk, "354");
     atomic_store(&site.first.is_held, true);
-    talk_say(&talk, "x\r\n.\r\nQUIT\r\n", 12);
+    talk_tell(&talk, "x\r\n.\r\nQUIT\r\n");
     shutdown(talk.fd, SHUT_WR);
     const char *reply = talk_hear(&talk, 3000); /* longer than anybody waits for the end of a session that is over */
     cr_assert_str_eq(reply, "silent");

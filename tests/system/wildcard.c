@@ -8,33 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A backend of the test's own, whose accepted connection shows the header. */
-static int listen_somewhere(unsigned *ret_port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    cr_assert_eq(listen(fd, 16), 0);
-    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 15}, sizeof(struct timeval));
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
 /* Connects to postern at `host`; the line that its backend is sent first. */
 static void expect_header(int listening, const char *host, unsigned port, const char *wanted) {
-    char line[120] = "";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    inet_pton(AF_INET, host, &address.sin_addr);
-    cr_assert_eq(connect(client, (struct sockaddr *)&address, sizeof address), 0);
-    int backend = accept(listening, NULL, NULL);
-    cr_assert(backend >= 0, "no backend was asked");
-    for (size_t at = 0; strchr(line, '\n') == NULL && at + 1 < sizeof line; at++)
-        cr_assert_eq(recv(backend, line + at, 1, 0), 1);
-    cr_assert(strncmp(line, wanted, strlen(wanted)) == 0, "%s instead of %s", line, wanted);
-    close(client);
-    close(backend);
+    struct talk client, backend;
+    cr_assert_eq(talk_prepare(&client, NULL), 0);
+    cr_assert_eq(talk_connect(&client, host, port), 0);
+    talk_take(&backend, listening);
+    talk_expect(&backend, wanted);
+    talk_end(&client);
+    talk_end(&backend);
 }
 
 Test(wildcard, a_server_added_with_proxy_is_told_the_address_that_the_client_came_to) {
@@ -42,17 +24,18 @@ Test(wildcard, a_server_added_with_proxy_is_told_the_address_that_the_client_cam
     struct test_sink sink;
     struct talk before;
     unsigned port;
-    int status, listening = listen_somewhere(&port);
+    int status, listening = talk_listen(&port);
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
     unsigned wildcard = free_port();
     char listen[80];
     snprintf(listen, sizeof listen, "[listen any]\naddress = 0.0.0.0:%u\n", wildcard);
-    postern_begin_with(&scene, "", listen,
-                       "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n",
-                       sink.port);
+    postern_listen(&scene, listen);
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
     talk_begin(&before, NULL, wildcard);
-    cr_assert_eq(strncmp(talk_hear(&before, 15000), "220", 3), 0);
+    talk_expect(&before, "220");
     free(ctl(&scene, &status, "add server own tier primary address 127.0.0.1:%u proxy v1", port));
     cr_assert_eq(status, 0);
     free(ctl(&scene, &status, "set server vm1 state drain"));
@@ -63,8 +46,7 @@ Test(wildcard, a_server_added_with_proxy_is_told_the_address_that_the_client_cam
         expect_header(listening, "127.0.0.1", scene.port, "PROXY TCP4 127.0.0.1 127.0.0.1 ");
     }
     /* One that was there before goes on where it is. */
-    talk_say(&before, "NOOP\r\n", 6);
-    cr_assert_eq(strncmp(talk_hear(&before, 15000), "250", 3), 0);
+    talk_exchange(&before, "NOOP\r\n", "250");
     talk_end(&before);
     close(listening);
     scene_end(&scene);
@@ -73,15 +55,15 @@ Test(wildcard, a_server_added_with_proxy_is_told_the_address_that_the_client_cam
 Test(wildcard, a_server_of_the_file_with_proxy_is_told_it_from_the_first_client_on) {
     struct scene scene;
     unsigned port;
-    int listening = listen_somewhere(&port);
+    int listening = talk_listen(&port);
     scene_begin(&scene, false);
     unsigned wildcard = free_port();
     char listen[80];
     snprintf(listen, sizeof listen, "[listen any]\naddress = 0.0.0.0:%u\n", wildcard);
-    postern_begin_with(&scene, "", listen,
-                       "[tier primary]\ncheck = none\nproxy = v1\n[backend own]\ntier = primary\naddress = "
-                       "127.0.0.1:%u\n",
-                       port);
+    postern_listen(&scene, listen);
+    postern_tier(&scene, "primary", "check = none\nproxy = v1\n");
+    postern_backend(&scene, "own", port, "");
+    postern_start(&scene);
     expect_header(listening, "127.0.0.7", wildcard, "PROXY TCP4 127.0.0.1 127.0.0.7 ");
     close(listening);
     scene_end(&scene);
@@ -93,17 +75,18 @@ Test(wildcard, a_probe_by_version_1_names_the_addresses_and_ports_that_it_has) {
     struct sockaddr_in peer;
     socklen_t length = sizeof peer;
     unsigned port;
-    char line[120] = "", wanted[120];
-    int listening = listen_somewhere(&port);
+    char wanted[120];
+    struct talk backend;
+    int listening = talk_listen(&port);
     scene_begin(&scene, false);
-    postern_begin(&scene, "[tier primary]\nproxy = v1\n[backend own]\ntier = primary\naddress = 127.0.0.1:%u\n", port);
-    int backend = accept(listening, (struct sockaddr *)&peer, &length);
-    cr_assert(backend >= 0);
-    for (size_t at = 0; strchr(line, '\n') == NULL && at + 1 < sizeof line; at++)
-        cr_assert_eq(recv(backend, line + at, 1, 0), 1);
+    postern_tier(&scene, "primary", "proxy = v1\n");
+    postern_backend(&scene, "own", port, "");
+    postern_start(&scene);
+    talk_take(&backend, listening);
+    cr_assert_eq(getpeername(backend.fd, (struct sockaddr *)&peer, &length), 0);
     snprintf(wanted, sizeof wanted, "PROXY TCP4 127.0.0.1 127.0.0.1 %u %u\r\n", ntohs(peer.sin_port), port);
-    cr_assert_str_eq(line, wanted);
-    close(backend);
+    cr_assert_str_eq(talk_hear(&backend, TALK_MS), wanted);
+    talk_end(&backend);
     close(listening);
     scene_end(&scene);
 }
