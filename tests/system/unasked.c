@@ -2,17 +2,13 @@
 #include "hand.h"
 #include "two_hosts.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 static struct hand hand;
 
 static void expect_421_at_the_end(const char *rest) {
     cr_assert_str_eq(talk_hear(&hand.client, 300), "silent");
-    hand_client_says(&hand, rest);
-    hand_client_hears(&hand, "421 4.3.0");
-    hand_client_hears(&hand, "closed");
+    talk_tell(&hand.client, rest);
+    talk_expect(&hand.client, "421 4.3.0");
+    talk_expect(&hand.client, "closed");
     WAIT_FOR(log_has(&hand.scene, "mail possibly doubled: "), 5000);
     WAIT_FOR(log_has(&hand.scene, "mails=0 code=421 "), 5000);
 }
@@ -33,24 +29,17 @@ Test(unasked, a_chunk_is_not_accepted_before_its_last_octet) {
     talk_begin(&hand.client, NULL, hand.scene.port);
     hand_take(&hand);
     hand_say(&hand, "220 vm1 ESMTP\r\n");
-    hand_client_hears(&hand, "220");
+    talk_expect(&hand.client, "220");
     hand_exchange(&hand, "EHLO client.test\r\n", "250-vm1\r\n250 CHUNKING\r\n");
     hand_exchange(&hand, "MAIL FROM:<ann@client.test>\r\n", "250 2.1.0 Ok\r\n");
     hand_exchange(&hand, "RCPT TO:<bob@example.test>\r\n", "250 2.1.5 Ok\r\n");
     hand_exchange(&hand, "BDAT 6\r\ntext\r\n", "250 2.0.0 Ok\r\n");
-    hand_client_says(&hand, "BDAT 12 LAST\r\nte");
-    hand_await(&hand, "LAST\r\nte");
+    talk_tell(&hand.client, "BDAT 12 LAST\r\nte");
+    talk_await(&hand.host, "LAST\r\nte");
     hand_say(&hand, "250 2.0.0 queued\r\n");
     expect_421_at_the_end("xt text\r\n.");
     cr_assert_eq(server_figure(&hand.scene, "vm1", "failures"), 0);
     hand_end(&hand);
-}
-
-static bool is_swallowing(void) {
-    char *rows = ctl(&hand.scene, NULL, "show sessions");
-    bool is = strstr(rows, "swallowing") != NULL;
-    free(rows);
-    return is;
 }
 
 /* Postfix and Exim say so behind so many octets, and read on, or hang up. */
@@ -58,12 +47,11 @@ Test(unasked, a_refusal_in_content_is_still_the_hosts_word) {
     hand_begin(&hand, "");
     hand_session(&hand, HAND_CONTENT);
     hand_say(&hand, "552 5.3.4 too large\r\n");
-    close(hand.fd);
-    hand.fd = -1;
-    hand_client_hears(&hand, "552 5.3.4");
-    WAIT_FOR(is_swallowing(), 5000);
-    hand_client_says(&hand, "the rest\r\n.\r\n");
-    hand_client_hears(&hand, "closed");
+    talk_end(&hand.host);
+    talk_expect(&hand.client, "552 5.3.4");
+    WAIT_FOR(sessions_show(&hand.scene, "swallowing"), 5000);
+    talk_tell(&hand.client, "the rest\r\n.\r\n");
+    talk_expect(&hand.client, "closed");
     hand_end(&hand);
 }
 
