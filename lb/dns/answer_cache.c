@@ -1,23 +1,23 @@
-/* A set-associative table: a key's hash chooses a set, its ways are looked through in a row. Pages that hold nothing
- * are never touched. */
+/* A bounded map, and arrays beside it. Pages that hold nothing are never touched. */
 #include "lb/dns/answer_cache.h"
+
+#include "lb/base/bounded_map.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SETS (ANSWER_CACHE_ENTRIES / ANSWER_CACHE_WAYS)
-
 struct entry {
-    uint64_t key;
-    uint64_t expires_ms; /* 0: unused */
+    uint64_t expires_ms;
     uint8_t result;
     bool has_name;
 };
 
 struct answer_cache {
     uint64_t seed[2];
+    struct bounded_map map;
+    /* By a key's place in the map. */
     struct entry *entries;
     char (*names)[ANSWER_NAME_MAX];
 };
@@ -29,7 +29,7 @@ int answer_cache_create(const uint8_t seed[16], struct answer_cache **ret_cache)
     memcpy(cache->seed, seed, sizeof cache->seed);
     cache->entries = calloc(ANSWER_CACHE_ENTRIES, sizeof *cache->entries);
     cache->names = calloc(ANSWER_CACHE_ENTRIES, sizeof *cache->names);
-    if (cache->entries == NULL || cache->names == NULL) {
+    if (bounded_map_init(&cache->map, ANSWER_CACHE_ENTRIES) < 0 || cache->entries == NULL || cache->names == NULL) {
         answer_cache_destroy(cache);
         return -ENOMEM;
     }
@@ -40,6 +40,7 @@ int answer_cache_create(const uint8_t seed[16], struct answer_cache **ret_cache)
 void answer_cache_destroy(struct answer_cache *cache) {
     if (cache == NULL)
         return;
+    bounded_map_finish(&cache->map);
     free(cache->entries);
     free(cache->names);
     free(cache);
@@ -89,48 +90,39 @@ uint64_t answer_cache_key(const struct answer_cache *cache, uint8_t kind, const 
     v[2] ^= 0xff;
     for (unsigned i = 0; i < 4; i++)
         sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    uint64_t key = v[0] ^ v[1] ^ v[2] ^ v[3];
+    return key != 0 ? key : 1;
 }
 
 /* --- the table --- */
 
-static size_t first_way(uint64_t key) {
-    return (size_t)(key % SETS) * ANSWER_CACHE_WAYS;
-}
-
 bool answer_cache_find(const struct answer_cache *cache, uint64_t key, uint64_t now_ms, uint8_t *ret_result,
                        const char **ret_name) {
-    size_t first = first_way(key);
-    for (size_t i = first; i < first + ANSWER_CACHE_WAYS; i++) {
-        const struct entry *entry = &cache->entries[i];
-        if (entry->key != key || entry->expires_ms <= now_ms)
-            continue;
-        *ret_result = entry->result;
-        *ret_name = entry->has_name ? cache->names[i] : "";
-        return true;
-    }
-    return false;
+    size_t place;
+    if (!bounded_map_find(&cache->map, key, &place) || cache->entries[place].expires_ms <= now_ms)
+        return false;
+    *ret_result = cache->entries[place].result;
+    *ret_name = cache->entries[place].has_name ? cache->names[place] : "";
+    return true;
 }
 
-/* An expired one expires before all others, and an unused one before those. */
-static size_t choose_way(const struct answer_cache *cache, uint64_t key) {
-    size_t first = first_way(key), chosen = first;
-    for (size_t i = first; i < first + ANSWER_CACHE_WAYS; i++) {
-        if (cache->entries[i].key == key && cache->entries[i].expires_ms != 0)
-            return i;
-        if (cache->entries[i].expires_ms < cache->entries[chosen].expires_ms)
-            chosen = i;
-    }
-    return chosen;
+/* An expired one expires before all others. */
+static bool expires_before(const void *context, size_t place, size_t other) {
+    const struct answer_cache *cache = context;
+    return cache->entries[place].expires_ms < cache->entries[other].expires_ms;
 }
 
 void answer_cache_put(struct answer_cache *cache, uint64_t key, uint8_t result, const char *name, uint64_t keep_ms,
                       uint64_t now_ms) {
-    size_t way = choose_way(cache, key);
-    cache->entries[way] =
-        (struct entry){.key = key, .expires_ms = now_ms + keep_ms, .result = result, .has_name = name[0] != '\0'};
+    static const struct bounded_map_order order = {NULL, expires_before};
+    size_t place = 0;
+    if (!bounded_map_find(&cache->map, key, &place))
+        bounded_map_choose(&cache->map, key, &order, cache, &place); /* each may go */
+    cache->entries[place] =
+        (struct entry){.expires_ms = now_ms + keep_ms, .result = result, .has_name = name[0] != '\0'};
     if (name[0] != '\0')
-        snprintf(cache->names[way], sizeof cache->names[way], "%s", name);
+        snprintf(cache->names[place], sizeof cache->names[place], "%s", name);
+    bounded_map_put(&cache->map, place, key);
 }
 
 uint64_t answer_keep_ms(uint32_t ttl_s, bool has_failed) {

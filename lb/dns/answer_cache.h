@@ -7,11 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 65,536 × 24 octets, and 65,536 × 256 of names that are touched only where there is a name. */
+/* 65,536 × 24 octets with their keys, and 65,536 × 256 of names that are touched only where there is a name. */
 #define ANSWER_CACHE_ENTRIES 65536u
-/* Places where one key may stand; a power of two. */
-#define ANSWER_CACHE_WAYS 8u
-#define ANSWER_NAME_MAX   256u
+#define ANSWER_NAME_MAX      256u
 
 /* How long an answer is kept: its TTL within these bounds. A failure is kept just so long that a burst of equal
  * questions asks once. */
@@ -27,7 +25,7 @@ int answer_cache_create(const uint8_t seed[16], struct answer_cache **ret_cache)
 void answer_cache_destroy(struct answer_cache *cache);
 
 /* The key of a question: SipHash-2-4 of it. Two that differ have the same one in 2^-64 of all cases. `kind` keeps
- * questions of different kinds apart. */
+ * questions of different kinds apart. Never 0. */
 uint64_t answer_cache_key(const struct answer_cache *cache, uint8_t kind, const void *question, size_t length);
 
 /* Returns false when nothing is known. *ret_name is valid until the next put. */

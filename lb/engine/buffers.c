@@ -2,11 +2,12 @@
  * out, so that the same warm ones go round and only as much memory is touched as is really in use. */
 #include "lb/engine/buffers.h"
 
+#include "lb/base/memory.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static void lend(struct buffers *buffers, unsigned id) {
     io_uring_buf_ring_add(buffers->ring, buffers_at(buffers, id), (unsigned)buffers->octets, (unsigned short)id,
@@ -19,16 +20,11 @@ static size_t ring_bytes(const struct buffers *buffers) {
     return buffers->lent_max * sizeof(struct io_uring_buf);
 }
 
-static void *map(size_t bytes, int flags) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 int buffers_init(struct buffers *buffers, struct io_uring *ring) {
     assert(buffers->count >= buffers->lent_max);
     buffers->free_stack = malloc(buffers->count * sizeof *buffers->free_stack);
-    buffers->memory = map(buffers->count * buffers->octets, MAP_NORESERVE);
-    buffers->ring = map(ring_bytes(buffers), MAP_POPULATE);
+    buffers->memory = memory_reserve(buffers->count * buffers->octets);
+    buffers->ring = memory_populate(ring_bytes(buffers));
     if (buffers->free_stack == NULL || buffers->memory == NULL || buffers->ring == NULL)
         return -ENOMEM;
     struct io_uring_buf_reg registration = {
@@ -48,10 +44,8 @@ int buffers_init(struct buffers *buffers, struct io_uring *ring) {
 }
 
 void buffers_finish(struct buffers *buffers) {
-    if (buffers->ring != NULL)
-        munmap(buffers->ring, ring_bytes(buffers));
-    if (buffers->memory != NULL)
-        munmap(buffers->memory, buffers->count * buffers->octets);
+    memory_release(buffers->ring, ring_bytes(buffers));
+    memory_release(buffers->memory, buffers->count * buffers->octets);
     free(buffers->free_stack);
 }
 

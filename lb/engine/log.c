@@ -3,6 +3,7 @@
  * empty, and after waking lets lines gather for a moment, so that a busy balancer costs it few wake-ups. */
 #include "lb/engine/log.h"
 
+#include "lb/base/memory.h"
 #include "lb/engine/limits.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <syslog.h>
 #include <time.h>
@@ -284,7 +284,7 @@ void log_finish(void) {
     own_ring = NULL;
     unsigned rings = atomic_exchange(&logger.rings_count, 0);
     for (unsigned i = 0; i < rings; i++)
-        munmap(atomic_exchange(&logger.rings[i], NULL), sizeof(struct ring));
+        memory_release(atomic_exchange(&logger.rings[i], NULL), sizeof(struct ring));
     if (logger.fd != STDERR_FILENO)
         close(logger.fd);
     logger.fd = STDERR_FILENO;
@@ -293,14 +293,13 @@ void log_finish(void) {
 }
 
 int log_join(void) {
-    struct ring *ring =
-        mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ring == MAP_FAILED)
+    struct ring *ring = memory_reserve(sizeof *ring);
+    if (ring == NULL)
         return -ENOMEM;
     unsigned index = atomic_fetch_add(&logger.rings_count, 1);
     if (index >= RINGS_MAX) {
         atomic_fetch_sub(&logger.rings_count, 1);
-        munmap(ring, sizeof *ring);
+        memory_release(ring, sizeof *ring);
         return -ENOMEM;
     }
     atomic_store(&logger.rings[index], ring);

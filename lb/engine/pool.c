@@ -1,27 +1,23 @@
 /* Fixed-size objects in one lazily touched mapping; a free object holds the link to the next in its first word. */
 #include "lb/engine/pool.h"
 
+#include "lb/base/memory.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 int pool_init(struct pool *pool, size_t object_bytes, unsigned capacity) {
     memset(pool, 0, sizeof *pool);
     /* malloc(3)'s alignment. Whole cache lines would cost an idle session 100 octets; one thread uses a pool. */
     pool->object_bytes = (object_bytes + 15) / 16 * 16;
     pool->capacity = capacity;
-    void *memory = mmap(NULL, pool->object_bytes * capacity, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return -ENOMEM;
-    pool->objects = memory;
-    return 0;
+    pool->objects = memory_reserve(pool->object_bytes * capacity);
+    return pool->objects != NULL ? 0 : -ENOMEM;
 }
 
 void pool_finish(struct pool *pool) {
-    if (pool->objects != NULL)
-        munmap(pool->objects, pool->object_bytes * pool->capacity);
+    memory_release(pool->objects, pool->object_bytes * pool->capacity);
     memset(pool, 0, sizeof *pool);
 }
 

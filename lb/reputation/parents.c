@@ -1,55 +1,49 @@
-/* Buckets of eight, like the table of clients. A full bucket drops whom no client belonged to in the last pass, else
+/* A bounded map, like the table of clients. A full bucket drops whom no client belonged to in the last pass, else
  * the one with the fewest children: a flood of addresses makes neighbourhoods of one. */
 #include "lb/reputation/parents.h"
 
 #include "lb/base/hash.h"
+#include "lb/base/memory.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#define WAYS 8u
 
 /* Domains have the highest bits set, as no client's network has (ff00::/8 is multicast; IPv4 stands there too, but with
  * all of its upper half set). */
 #define DOMAIN_BITS (UINT64_C(0xfe) << 56)
 
 struct parent {
-    uint64_t key;           /* 0: nobody */
     unsigned pass;          /* in which `next` was begun */
     struct parent_sums now; /* of the pass before it */
     struct parent_sums next;
     char name[PARENT_NAME_MAX + 1];
 };
 
+static size_t bytes_of(const struct parents *parents) {
+    return bounded_map_places(&parents->map) * sizeof *parents->places;
+}
+
 int parents_init(struct parents *parents, unsigned most) {
     memset(parents, 0, sizeof *parents);
-    parents->buckets = 1;
-    while (parents->buckets < UINT32_MAX / WAYS / 2 && parents->buckets * WAYS < most)
-        parents->buckets *= 2;
-    size_t bytes = (size_t)parents->buckets * WAYS * sizeof *parents->places;
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return -ENOMEM;
-    parents->places = memory;
+    int result = bounded_map_init(&parents->map, most);
+    parents->places = memory_reserve(bytes_of(parents));
     parents->pass = 1;
-    return 0;
+    if (result == 0 && parents->places != NULL)
+        return 0;
+    parents_finish(parents);
+    return -ENOMEM;
 }
 
 void parents_finish(struct parents *parents) {
-    if (parents->places != NULL)
-        munmap(parents->places, (size_t)parents->buckets * WAYS * sizeof *parents->places);
+    memory_release(parents->places, bytes_of(parents));
+    bounded_map_finish(&parents->map);
     memset(parents, 0, sizeof *parents);
 }
 
 void parents_turn(struct parents *parents) {
     parents->pass++;
-}
-
-static struct parent *bucket_of(const struct parents *parents, uint64_t key) {
-    return &parents->places[(hash_mix(key) & (parents->buckets - 1)) * WAYS];
 }
 
 /* The sums of the last whole pass. */
@@ -61,11 +55,8 @@ static const struct parent_sums *known(const struct parents *parents, const stru
 }
 
 static struct parent *find(const struct parents *parents, uint64_t key) {
-    struct parent *bucket = bucket_of(parents, key);
-    for (unsigned i = 0; i < WAYS; i++)
-        if (bucket[i].key == key)
-            return &bucket[i];
-    return NULL;
+    size_t place;
+    return bounded_map_find(&parents->map, key, &place) ? &parents->places[place] : NULL;
 }
 
 static uint32_t size_of(const struct parents *parents, const struct parent *parent) {
@@ -73,16 +64,20 @@ static uint32_t size_of(const struct parents *parents, const struct parent *pare
     return parent->pass == parents->pass && parent->next.children > children ? parent->next.children : children;
 }
 
+static bool is_smaller(const void *context, size_t place, size_t other) {
+    const struct parents *parents = context;
+    return size_of(parents, &parents->places[place]) < size_of(parents, &parents->places[other]);
+}
+
 static struct parent *obtain(struct parents *parents, uint64_t key) {
-    struct parent *bucket = bucket_of(parents, key), *victim = find(parents, key);
-    if (victim != NULL)
-        return victim;
-    victim = &bucket[0];
-    for (unsigned i = 0; i < WAYS && victim->key != 0; i++)
-        if (bucket[i].key == 0 || size_of(parents, &bucket[i]) < size_of(parents, victim))
-            victim = &bucket[i];
-    *victim = (struct parent){.key = key};
-    return victim;
+    static const struct bounded_map_order order = {NULL, is_smaller};
+    size_t place = 0;
+    if (bounded_map_find(&parents->map, key, &place))
+        return &parents->places[place];
+    bounded_map_choose(&parents->map, key, &order, parents, &place); /* each may go */
+    parents->places[place] = (struct parent){.pass = 0};
+    bounded_map_put(&parents->map, place, key);
+    return &parents->places[place];
 }
 
 static void begin_pass(const struct parents *parents, struct parent *parent) {

@@ -6,6 +6,8 @@
 #ifndef POSTERN_REPUTATION_PARENTS_H
 #define POSTERN_REPUTATION_PARENTS_H
 
+#include "lb/base/bounded_map.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,8 +32,8 @@ struct parent_sums {
 struct parent;
 
 struct parents {
-    struct parent *places; /* buckets of eight */
-    unsigned buckets;      /* a power of two */
+    struct bounded_map map;
+    struct parent *places; /* by their keys' places in the map */
     unsigned pass;
 };
 

@@ -1,14 +1,12 @@
-/* Buckets of eight keys: one cache line. A reader sees a key and then its verdict; while a place changes hands its
+/* A bounded map, and arrays beside it. A reader sees a key and then its verdict; while a place changes hands its
  * verdict is 0, so that the worst a race can do is to take a client for unknown once. */
 #include "lb/reputation/table.h"
 
-#include "lb/base/hash.h"
+#include "lb/base/memory.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define WAYS 8u
 /* What was seen on one day only, and nothing for this long, makes room for a newcomer even on several days. */
 #define STALE_DAYS 90u
 
@@ -56,27 +54,19 @@ struct address reputation_key_address(uint64_t key, uint64_t host) {
     return address;
 }
 
-static void *map(size_t bytes) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 static size_t dirty_bytes(const struct reputation_table *table) {
-    return ((size_t)table->buckets * WAYS + 63) / 64 * sizeof *table->dirty;
+    return (bounded_map_places(&table->map) + 63) / 64 * sizeof *table->dirty;
 }
 
 int reputation_table_init(struct reputation_table *table, unsigned entries_max) {
     memset(table, 0, sizeof *table);
-    table->buckets = 1;
-    while (table->buckets < UINT32_MAX / WAYS / 2 && table->buckets * WAYS < entries_max)
-        table->buckets *= 2;
-    size_t places = (size_t)table->buckets * WAYS;
-    table->keys = map(places * sizeof *table->keys);
-    table->verdicts = map(places);
-    table->hosts = map(places * CLIENT_HOSTS * sizeof *table->hosts);
-    table->clients = map(places * sizeof *table->clients);
-    table->dirty = map(dirty_bytes(table));
-    if (table->keys != NULL && table->verdicts != NULL && table->hosts != NULL && table->clients != NULL &&
+    int result = bounded_map_init(&table->map, entries_max);
+    size_t places = bounded_map_places(&table->map);
+    table->verdicts = memory_reserve(places);
+    table->hosts = memory_reserve(places * CLIENT_HOSTS * sizeof *table->hosts);
+    table->clients = memory_reserve(places * sizeof *table->clients);
+    table->dirty = memory_reserve(dirty_bytes(table));
+    if (result == 0 && table->verdicts != NULL && table->hosts != NULL && table->clients != NULL &&
         table->dirty != NULL)
         return 0;
     reputation_table_finish(table);
@@ -84,33 +74,13 @@ int reputation_table_init(struct reputation_table *table, unsigned entries_max) 
 }
 
 void reputation_table_finish(struct reputation_table *table) {
-    size_t places = (size_t)table->buckets * WAYS;
-    if (table->keys != NULL)
-        munmap((void *)table->keys, places * sizeof *table->keys);
-    if (table->verdicts != NULL)
-        munmap((void *)table->verdicts, places);
-    if (table->hosts != NULL)
-        munmap((void *)table->hosts, places * CLIENT_HOSTS * sizeof *table->hosts);
-    if (table->clients != NULL)
-        munmap(table->clients, places * sizeof *table->clients);
-    if (table->dirty != NULL)
-        munmap(table->dirty, dirty_bytes(table));
+    size_t places = bounded_map_places(&table->map);
+    memory_release((void *)table->verdicts, places);
+    memory_release((void *)table->hosts, places * CLIENT_HOSTS * sizeof *table->hosts);
+    memory_release(table->clients, places * sizeof *table->clients);
+    memory_release(table->dirty, dirty_bytes(table));
+    bounded_map_finish(&table->map);
     memset(table, 0, sizeof *table);
-}
-
-static size_t first_place(const struct reputation_table *table, uint64_t key) {
-    return (size_t)(hash_mix(key) & (table->buckets - 1)) * WAYS;
-}
-
-static bool find_place(const struct reputation_table *table, uint64_t key, size_t *ret_place) {
-    size_t first = first_place(table, key);
-    for (size_t place = first; place < first + WAYS; place++) {
-        if (atomic_load_explicit(&table->keys[place], memory_order_acquire) == key) {
-            *ret_place = place;
-            return true;
-        }
-    }
-    return false;
 }
 
 static _Atomic uint64_t *hosts_at(const struct reputation_table *table, size_t place) {
@@ -138,51 +108,55 @@ static unsigned read_verdict(const struct reputation_table *table, size_t place,
 bool reputation_table_is_vetted(const struct reputation_table *table, uint64_t key, uint64_t host) {
     size_t place;
     unsigned verdict;
-    if (table->keys == NULL || !find_place(table, key, &place))
+    if (table->map.keys == NULL || !bounded_map_find(&table->map, key, &place))
         return false;
     unsigned bit = read_verdict(table, place, host, &verdict);
-    return (verdict & bit) != 0 && atomic_load_explicit(&table->keys[place], memory_order_acquire) == key;
+    return (verdict & bit) != 0 && bounded_map_key(&table->map, place) == key;
 }
 
 struct client *reputation_table_find(const struct reputation_table *table, uint64_t key) {
     size_t place;
-    return find_place(table, key, &place) ? &table->clients[place] : NULL;
+    return bounded_map_find(&table->map, key, &place) ? &table->clients[place] : NULL;
 }
 
-static bool may_go(const struct reputation_table *table, size_t place, uint16_t today) {
+/* Who wants a place, and when. */
+struct newcomer {
+    const struct reputation_table *table;
+    uint16_t today;
+};
+
+static bool may_go(const void *context, size_t place) {
+    const struct newcomer *newcomer = context;
+    const struct reputation_table *table = newcomer->table;
     const struct evidence *evidence = &table->clients[place].evidence;
     if ((atomic_load_explicit(&table->verdicts[place], memory_order_relaxed) & VERDICT_VETTED) != 0 ||
         table->clients[place].decree != DECREE_NONE)
         return false;
-    return evidence->days <= 1 || (unsigned)(today - evidence->day) >= STALE_DAYS;
+    return evidence->days <= 1 || (unsigned)(newcomer->today - evidence->day) >= STALE_DAYS;
 }
 
-/* True when less is known of `a` than of `b`. */
-static bool is_less_known(const struct evidence *a, const struct evidence *b) {
+/* Less is known of the one at `place` than of the other. */
+static bool is_less_known(const void *context, size_t place, size_t other) {
+    const struct reputation_table *table = ((const struct newcomer *)context)->table;
+    const struct evidence *a = &table->clients[place].evidence, *b = &table->clients[other].evidence;
     return a->days != b->days ? a->days < b->days : a->day < b->day;
 }
 
 /* An empty place, else that of whom least is known of. */
 static bool make_place(struct reputation_table *table, uint64_t key, uint16_t today, size_t *ret_place) {
-    size_t first = first_place(table, key), victim = SIZE_MAX;
-    for (size_t place = first; place < first + WAYS; place++) {
-        if (atomic_load_explicit(&table->keys[place], memory_order_relaxed) == 0) {
-            table->count++;
-            *ret_place = place;
-            return true;
-        }
-        if (may_go(table, place, today) &&
-            (victim == SIZE_MAX || is_less_known(&table->clients[place].evidence, &table->clients[victim].evidence)))
-            victim = place;
-    }
-    if (victim == SIZE_MAX) {
+    static const struct bounded_map_order order = {may_go, is_less_known};
+    if (!bounded_map_choose(&table->map, key, &order, &(struct newcomer){table, today}, ret_place)) {
         table->refused++;
         return false;
     }
+    uint64_t dropped = bounded_map_key(&table->map, *ret_place);
+    if (dropped == 0) {
+        table->count++;
+        return true;
+    }
     table->dropped++;
     if (table->on_dropped != NULL)
-        table->on_dropped(table->on_dropped_context, atomic_load_explicit(&table->keys[victim], memory_order_relaxed));
-    *ret_place = victim;
+        table->on_dropped(table->on_dropped_context, dropped);
     return true;
 }
 
@@ -190,12 +164,12 @@ static void clear_place(struct reputation_table *table, size_t place, uint64_t k
     atomic_store_explicit(&table->verdicts[place], 0, memory_order_release);
     table->clients[place] = (struct client){0};
     table->dirty[place / 64] &= ~(UINT64_C(1) << place % 64);
-    atomic_store_explicit(&table->keys[place], key, memory_order_release);
+    bounded_map_put(&table->map, place, key);
 }
 
 struct client *reputation_table_obtain(struct reputation_table *table, uint64_t key, uint16_t today) {
     size_t place;
-    if (find_place(table, key, &place))
+    if (bounded_map_find(&table->map, key, &place))
         return &table->clients[place];
     if (!make_place(table, key, today, &place))
         return NULL;
@@ -225,11 +199,11 @@ void reputation_table_set_verdict(struct reputation_table *table, const struct c
 }
 
 unsigned reputation_table_places(const struct reputation_table *table) {
-    return table->buckets * WAYS;
+    return (unsigned)bounded_map_places(&table->map);
 }
 
 struct client *reputation_table_at(const struct reputation_table *table, unsigned index, uint64_t *ret_key) {
-    *ret_key = atomic_load_explicit(&table->keys[index], memory_order_relaxed);
+    *ret_key = bounded_map_key(&table->map, index);
     return *ret_key == 0 ? NULL : &table->clients[index];
 }
 

@@ -7,6 +7,7 @@
 #define POSTERN_REPUTATION_TABLE_H
 
 #include "lb/base/address.h"
+#include "lb/base/bounded_map.h"
 #include "lb/reputation/score.h"
 
 #include <stdatomic.h>
@@ -60,8 +61,8 @@ uint64_t reputation_host(const struct address *client);
 struct address reputation_key_address(uint64_t key, uint64_t host);
 
 struct reputation_table {
-    unsigned buckets; /* a power of two */
-    _Atomic uint64_t *keys;
+    struct bounded_map map;
+    /* By a client's place in the map. */
     _Atomic uint8_t *verdicts;
     _Atomic uint64_t *hosts; /* CLIENT_HOSTS a place, of those that the verdict knows */
     struct client *clients;

@@ -84,7 +84,7 @@ Test(reputation_table, who_gave_no_sign_for_a_quarter_makes_room_even_when_known
 }
 
 Test(reputation_table, a_bucket_of_vetted_clients_takes_nobody_else_and_says_so) {
-    cr_assert_eq(table.buckets, 8);
+    cr_assert_eq(table.map.buckets, 8);
     for (uint64_t key = 1; key < 1000; key++) {
         struct client *client = reputation_table_obtain(&table, key, 1);
         if (client != NULL)
