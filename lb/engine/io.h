@@ -98,7 +98,13 @@ void io_cancel_recv(struct io *io, struct op *op, struct recv_op *target);
  * one: then it is in flight no more and never completes. Else it is the kernel's, to be cancelled and awaited. */
 bool io_recv_give_up(struct io *io, struct recv_op *op);
 void io_close(struct io *io, struct op *op, int slot);
-/* For eventfd and signalfd: a read of a normal descriptor. */
+/* What wakes a ring from another thread: a descriptor to be read by io_read_fd(), eight octets. Returns it or -errno.
+ */
+int io_event_open(void);
+/* From any thread. */
+void io_event_raise(int fd);
+void io_event_close(int fd);
+/* For those and signalfd: a read of a normal descriptor. */
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length);
 /* Completes with 0 in a later turn. */
 void io_nop(struct io *io, struct op *op);

@@ -1,9 +1,10 @@
-/* Sockets to connect with, before they stand in the ring's table: a few system calls that never wait. Beside
- * io_uring.c, since they do not depend on the kind of ring. */
+/* Sockets to connect with, before they stand in the ring's table, and what wakes a ring: a few system calls that never
+ * wait. Beside io_uring.c, since they do not depend on the kind of ring. */
 #include "lb/engine/io.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* Without IP_BIND_ADDRESS_NO_PORT the kernel would reserve a port at bind(2), for all destinations at once: 28,000
@@ -68,4 +69,19 @@ int io_socket_named(struct io *io, const struct address *destination, struct add
     }
     *source = bound;
     return fd;
+}
+
+int io_event_open(void) {
+    int fd = eventfd(0, EFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+void io_event_raise(int fd) {
+    uint64_t one = 1;
+    ssize_t written = write(fd, &one, sizeof one);
+    (void)written; /* EAGAIN at 2^64 - 1: it is awake by then */
+}
+
+void io_event_close(int fd) {
+    close(fd);
 }

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 static void mailbox_on_wake(struct op *op, int result, unsigned flags);
 static void mailbox_on_turn(struct op *op, int result, unsigned flags);
@@ -64,8 +62,8 @@ int mailbox_init(struct mailbox *mailbox, struct io *io, void *receiver, void (*
     mailbox->receiver = receiver;
     mailbox->on_wake = on_wake;
     mailbox->turn_max = MESSAGES_PER_TURN;
-    mailbox->eventfd = eventfd(0, EFD_CLOEXEC);
-    return mailbox->eventfd < 0 ? -errno : 0;
+    mailbox->eventfd = io_event_open();
+    return mailbox->eventfd < 0 ? mailbox->eventfd : 0;
 }
 
 void mailbox_start(struct mailbox *mailbox) {
@@ -74,14 +72,12 @@ void mailbox_start(struct mailbox *mailbox) {
 
 void mailbox_finish(struct mailbox *mailbox) {
     if (mailbox->eventfd >= 0)
-        close(mailbox->eventfd);
+        io_event_close(mailbox->eventfd);
     mailbox->eventfd = -1;
 }
 
 void mailbox_wake(struct mailbox *mailbox) {
-    uint64_t one = 1;
-    ssize_t written = write(mailbox->eventfd, &one, sizeof one);
-    (void)written; /* EAGAIN at 2^64 - 1: it is awake by then */
+    io_event_raise(mailbox->eventfd);
 }
 
 void mailbox_post(struct mailbox *mailbox, struct message *message) {
