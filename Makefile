@@ -148,7 +148,7 @@ test-fuzz:
 	@$(MAKE) --no-print-directory fuzz TIME=2
 
 test-sim:
-	@$(MAKE) --no-print-directory SAN=address,undefined SEEDS=60 sim
+	@$(MAKE) --no-print-directory SAN=address,undefined SEEDS=300 sim
 
 # Seeds of the simulator, from which, and how many sessions each.
 SEEDS    = 1000

@@ -1,12 +1,5 @@
-/* What is drawn. One stream of numbers for the whole world, so that a seed gives the same world again. */
+/* What the whole simulator draws from, and the clock that all of it reads. */
 #include "tests/sim/sim.h"
 
 struct chance sim_chance;
-
-unsigned sim_below(unsigned limit) {
-    return (unsigned)((chance_bits(&sim_chance) >> 32) * limit >> 32);
-}
-
-bool sim_once_in(unsigned times) {
-    return sim_below(times) == 0;
-}
+uint64_t sim_clock_ms;

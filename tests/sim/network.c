@@ -1,5 +1,9 @@
 /* Connections. What is under way is bounded by the reader's room, so that writers meet short sends; an RST keeps what
- * had come in before it (as Linux does), or eats it (as others do). */
+ * had come in before it (as Linux does), or eats it (as others do). Whoever waits for a connection is roused by what
+ * the other side does with it. */
+#include "tests/sim/network.h"
+
+#include "tests/sim/ring.h"
 #include "tests/sim/sim.h"
 
 #include <errno.h>
@@ -14,7 +18,7 @@ static struct wire *free_wires;
 /* No kernel's is so small that a reply of our own would not fit beside one of a backend. */
 static void begin_half(struct half *half, unsigned room_min) {
     half->room = room_min + sim_below(sim_once_in(4) ? 600 : WIRE_OCTETS_MAX - room_min);
-    half->length = 0;
+    half->at = half->length = 0;
     half->has_end = false;
 }
 
@@ -32,9 +36,8 @@ struct wire *wire_open(void) {
     else
         return NULL;
     in_use++;
+    memset(wire, 0, offsetof(struct wire, to_us));
     wire->we_hold = wire->they_hold = true;
-    wire->is_to_backend = false;
-    wire->we_are_reset = wire->they_are_reset = wire->reset_was_told = false;
     begin_half(&wire->to_us, 1);
     begin_half(&wire->to_them, 1500);
     return wire;
@@ -42,6 +45,11 @@ struct wire *wire_open(void) {
 
 unsigned wires_open(void) {
     return in_use;
+}
+
+static void rouse_us(struct wire *wire) {
+    flight_rouse(&wire->reader);
+    flight_rouse(&wire->writer);
 }
 
 static void let_go(struct wire *wire, bool *hold) {
@@ -61,17 +69,23 @@ static void reset(bool *is_reset, struct half *unread) {
 }
 
 static int put(struct half *half, const void *data, size_t length) {
-    unsigned left = half->room - half->length;
+    unsigned left = half->room > half->length ? half->room - half->length : 0;
     unsigned taken = length < left ? (unsigned)length : left;
-    memcpy(half->data + half->length, data, taken);
+    if (half->length == 0)
+        half->at = 0;
+    if (half->at + half->length + taken > WIRE_OCTETS_MAX) {
+        memmove(half->data, half->data + half->at, half->length);
+        half->at = 0;
+    }
+    memcpy(half->data + half->at + half->length, data, taken);
     half->length += taken;
     return (int)taken;
 }
 
 static int take(struct half *half, void *data, size_t length) {
     unsigned taken = length < half->length ? (unsigned)length : half->length;
-    memcpy(data, half->data, taken);
-    memmove(half->data, half->data + taken, half->length - taken);
+    memcpy(data, half->data + half->at, taken);
+    half->at += taken;
     half->length -= taken;
     return (int)taken;
 }
@@ -83,12 +97,15 @@ int wire_they_write(struct wire *wire, const void *data, size_t length) {
         reset(&wire->they_are_reset, &wire->to_them);
         return (int)length;
     }
+    flight_rouse(&wire->reader);
     return put(&wire->to_us, data, length);
 }
 
 int wire_they_read(struct wire *wire, void *data, size_t length) {
-    if (wire->to_them.length > 0)
+    if (wire->to_them.length > 0) {
+        flight_rouse(&wire->writer);
         return take(&wire->to_them, data, length);
+    }
     if (wire->they_are_reset)
         return -ECONNRESET;
     return wire->to_them.has_end ? 0 : -EAGAIN;
@@ -96,6 +113,7 @@ int wire_they_read(struct wire *wire, void *data, size_t length) {
 
 void wire_they_shut(struct wire *wire) {
     wire->to_us.has_end = true;
+    flight_rouse(&wire->reader);
 }
 
 void wire_they_close(struct wire *wire) {
@@ -103,11 +121,15 @@ void wire_they_close(struct wire *wire) {
         reset(&wire->we_are_reset, &wire->to_us);
     else
         wire->to_us.has_end = true;
+    wire->them = NULL;
+    rouse_us(wire);
     let_go(wire, &wire->they_hold);
 }
 
 void wire_they_reset(struct wire *wire) {
     reset(&wire->we_are_reset, &wire->to_us);
+    wire->them = NULL;
+    rouse_us(wire);
     let_go(wire, &wire->they_hold);
 }
 
@@ -116,14 +138,18 @@ int wire_we_write(struct wire *wire, const void *data, size_t length) {
         return wire->reset_was_told ? -EPIPE : (wire->reset_was_told = true, -ECONNRESET);
     if (!wire->they_hold) {
         reset(&wire->we_are_reset, &wire->to_us);
+        flight_rouse(&wire->reader);
         return (int)length;
     }
+    agent_rouse(wire->them);
     return put(&wire->to_them, data, length);
 }
 
 int wire_we_read(struct wire *wire, void *data, size_t length) {
-    if (wire->to_us.length > 0)
+    if (wire->to_us.length > 0) {
+        agent_rouse(wire->them);
         return take(&wire->to_us, data, length);
+    }
     if (wire->we_are_reset && !wire->reset_was_told) {
         wire->reset_was_told = true;
         return -ECONNRESET;
@@ -133,6 +159,7 @@ int wire_we_read(struct wire *wire, void *data, size_t length) {
 
 void wire_we_shut(struct wire *wire) {
     wire->to_them.has_end = true;
+    agent_rouse(wire->them);
 }
 
 void wire_we_close(struct wire *wire) {
@@ -140,5 +167,6 @@ void wire_we_close(struct wire *wire) {
         reset(&wire->they_are_reset, &wire->to_them);
     else
         wire->to_them.has_end = true;
+    agent_rouse(wire->them);
     let_go(wire, &wire->we_hold);
 }

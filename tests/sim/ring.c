@@ -1,9 +1,10 @@
-/* The simulated ring: io.h without a kernel. Between two turns the "kernel" looks at what is in flight in an order that
- * is drawn, and completes what can be, or leaves it for later; what it has completed is delivered in the next turn, so
- * that a cancel can come too late, a close can meet octets that were received already, and descriptors and buffers are
- * used again at once. Time moves only when the world says so. */
+/* The simulated ring: io.h without a kernel. What is asked for here is in flight until kernel.c completes it between
+ * two turns; what has completed is delivered in the next turn, so that a cancel can come too late, a close can meet
+ * octets that were received already, and descriptors and buffers are used again at once. */
 #include "tests/sim/ring.h"
+
 #include "lb/engine/io.h"
+#include "tests/sim/sim.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,55 +12,54 @@
 #include <string.h>
 
 unsigned sim_buffers_max;
-
-static uint64_t clock_now_ms;
-static unsigned last_completions;
-
-uint64_t sim_now_ms(void) {
-    return clock_now_ms;
-}
-
-void sim_set_now_ms(uint64_t now_ms) {
-    clock_now_ms = now_ms;
-}
-
-unsigned sim_completions(void) {
-    return last_completions;
-}
+unsigned sim_no_socket_once_in;
 
 unsigned sim_in_flight(const struct io *io) {
     unsigned count = io->completions_count;
-    for (unsigned i = 0; i < io->flights_count; i++)
-        count += io->flights[i].kind != ACCEPT && io->flights[i].kind != READ_FD;
+    for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+        count += io->flights[i].op != NULL && io->flights[i].kind != ACCEPT && io->flights[i].kind != READ_FD;
     return count;
+}
+
+bool sim_is_busy(const struct io *io) {
+    return io->ready_count > 0 || io->completions_count > 0 || io->is_hurried;
 }
 
 /* --- making and ending --- */
 
-int io_create(const struct io_options *options, struct io **ret_io, char *ret_error, size_t error_size) {
-    (void)ret_error;
-    (void)error_size;
-    struct io *io = calloc(1, sizeof *io);
-    io->now_ms = clock_now_ms;
-    timers_init(&io->timers, io->now_ms);
-    io->slots.count = options->slots;
-    io->slots.wires = calloc(options->slots, sizeof *io->slots.wires);
-    io->slots.is_taken = calloc(options->slots, sizeof *io->slots.is_taken);
+static void make_buffers(struct io *io, const struct io_options *options) {
     io->buffers_count = options->buffers < IO_BULK_FIRST ? options->buffers : IO_BULK_FIRST;
     if (sim_buffers_max != 0 && io->buffers_count > sim_buffers_max)
         io->buffers_count = sim_buffers_max;
     io->free_buffers = calloc(io->buffers_count, sizeof *io->free_buffers);
+    io->is_lent = calloc(io->buffers_count + BULK_COUNT, sizeof *io->is_lent);
     io->memory = calloc(io->buffers_count, IO_BUFFER_SIZE);
     io->bulk_memory = calloc(BULK_COUNT, IO_BULK_SIZE);
-    assert(io->memory != NULL && io->bulk_memory != NULL && io->free_buffers != NULL && io->slots.is_taken != NULL);
+    assert(io->memory != NULL && io->bulk_memory != NULL && io->free_buffers != NULL && io->is_lent != NULL);
     while (io->free_count < io->buffers_count) {
         io->free_buffers[io->free_count] = (uint16_t)(io->buffers_count - 1 - io->free_count);
         io->free_count++;
     }
     for (; options->has_bulk && io->bulk_free_count < BULK_COUNT; io->bulk_free_count++)
         io->bulk_free[io->bulk_free_count] = (uint16_t)(IO_BULK_FIRST + io->bulk_free_count);
+}
+
+int io_create(const struct io_options *options, struct io **ret_io, char *ret_error, size_t error_size) {
+    (void)ret_error;
+    (void)error_size;
+    struct io *io = calloc(1, sizeof *io);
+    assert(io != NULL);
+    io->now_ms = sim_now_ms();
+    timers_init(&io->timers, io->now_ms);
+    io->slots_count = options->slots;
+    io->slots = calloc(options->slots, sizeof *io->slots);
+    io->flights = calloc(FLIGHTS_MAX, sizeof *io->flights);
+    io->map = calloc(FLIGHTS_MAP, sizeof *io->map);
+    assert(io->slots != NULL && io->flights != NULL && io->map != NULL);
+    for (; io->free_flights_count < FLIGHTS_MAX; io->free_flights_count++)
+        io->free_flights[io->free_flights_count] = &io->flights[FLIGHTS_MAX - 1 - io->free_flights_count];
+    make_buffers(io, options);
     io->starved_end = &io->starved;
-    kernel_begin();
     *ret_io = io;
     return 0;
 }
@@ -67,16 +67,18 @@ int io_create(const struct io_options *options, struct io **ret_io, char *ret_er
 void io_destroy(struct io *io) {
     if (io == NULL)
         return;
-    free(io->slots.wires);
-    free(io->slots.is_taken);
+    free(io->slots);
     free(io->free_buffers);
+    free(io->is_lent);
     free(io->memory);
     free(io->bulk_memory);
+    free(io->flights);
+    free(io->map);
     free(io);
 }
 
 int io_start(struct io *io) {
-    io->now_ms = clock_now_ms;
+    io->now_ms = sim_now_ms();
     timers_advance(&io->timers, io->now_ms);
     return 0;
 }
@@ -105,8 +107,12 @@ size_t io_buffer_size(unsigned id) {
     return id < IO_BULK_FIRST ? IO_BUFFER_SIZE : IO_BULK_SIZE;
 }
 
+static bool *lent(struct io *io, unsigned id) {
+    return &io->is_lent[id < IO_BULK_FIRST ? id : io->buffers_count + id - IO_BULK_FIRST];
+}
+
 void sim_lend(struct io *io, unsigned id) {
-    io->is_lent[id] = true;
+    *lent(io, id) = true;
     io->in_use++;
 }
 
@@ -120,34 +126,103 @@ bool io_buffer_take(struct io *io, unsigned *ret_id) {
 
 /* What was in it is gone, so that whoever reads on is found out. */
 void io_buffer_release(struct io *io, unsigned id) {
-    if (!io->is_lent[id]) {
+    if (!*lent(io, id)) {
         sim_broken("buffer %u is given back twice", id);
         return;
     }
-    io->is_lent[id] = false;
+    *lent(io, id) = false;
     io->in_use--;
     memset(io_buffer(io, id), 0xDB, 64);
-    if (id >= IO_BULK_FIRST) {
+    if (id >= IO_BULK_FIRST)
         io->bulk_free[io->bulk_free_count++] = (uint16_t)id;
-        return;
+    else
+        io->free_buffers[io->free_count++] = (uint16_t)id;
+}
+
+/* --- operations by their owners' address --- */
+
+static unsigned home(const struct op *op) {
+    return (unsigned)(((uintptr_t)op >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 40) & (FLIGHTS_MAP - 1);
+}
+
+struct flight *flight_find(const struct io *io, const struct op *op) {
+    unsigned at = home(op);
+    while (io->map[at] != NULL && io->map[at]->op != op)
+        at = (at + 1) & (FLIGHTS_MAP - 1);
+    return io->map[at];
+}
+
+static void put_on_map(struct io *io, struct flight *flight) {
+    unsigned at = home(flight->op);
+    while (io->map[at] != NULL)
+        at = (at + 1) & (FLIGHTS_MAP - 1);
+    io->map[at] = flight;
+}
+
+/* Those behind it that a gap would hide are put in anew. */
+static void take_off_map(struct io *io, const struct flight *flight) {
+    unsigned at = home(flight->op);
+    while (io->map[at] != flight)
+        at = (at + 1) & (FLIGHTS_MAP - 1);
+    io->map[at] = NULL;
+    for (at = (at + 1) & (FLIGHTS_MAP - 1); io->map[at] != NULL; at = (at + 1) & (FLIGHTS_MAP - 1)) {
+        struct flight *moved = io->map[at];
+        io->map[at] = NULL;
+        put_on_map(io, moved);
     }
-    io->free_buffers[io->free_count++] = (uint16_t)id;
+}
+
+void flight_make_ready(struct flight *flight) {
+    if (flight->waits_at != NULL)
+        *flight->waits_at = flight->next_waiting;
+    if (flight->next_waiting != NULL)
+        flight->next_waiting->waits_at = flight->waits_at;
+    flight->waits_at = NULL;
+    flight->next_waiting = NULL;
+    if (flight->is_ready)
+        return;
+    flight->is_ready = true;
+    flight->place = flight->io->ready_count;
+    flight->io->ready[flight->io->ready_count++] = flight;
+}
+
+static struct flight *fly(struct io *io, struct op *op, enum kind kind, int slot) {
+    const struct flight *other = flight_find(io, op);
+    if (other != NULL)
+        sim_broken("an operation is armed twice: kind %d, then %d", other->kind, kind);
+    assert(io->free_flights_count > 0);
+    struct flight *flight = io->free_flights[--io->free_flights_count];
+    memset(flight, 0, sizeof *flight);
+    flight->op = op;
+    flight->io = io;
+    flight->kind = kind;
+    flight->slot = slot;
+    put_on_map(io, flight);
+    flight_make_ready(flight);
+    return flight;
+}
+
+static void count_on_slot(struct flight *flight, int by) {
+    struct slot *slot = &flight->io->slots[flight->slot];
+    uint8_t *count = flight->kind == RECV ? &slot->receives : &slot->sends;
+    *count = (uint8_t)(*count + by);
+    if (*count > 1)
+        sim_broken("slot %d: %s twice at a time", flight->slot, flight->kind == RECV ? "receives" : "sends");
+}
+
+void flight_end(struct flight *flight) {
+    struct io *io = flight->io;
+    flight_make_ready(flight);
+    io->ready[flight->place] = io->ready[--io->ready_count];
+    io->ready[flight->place]->place = flight->place;
+    if (flight->kind == RECV || flight->kind == SEND)
+        count_on_slot(flight, -1);
+    take_off_map(io, flight);
+    flight->op = NULL;
+    io->free_flights[io->free_flights_count++] = flight;
 }
 
 /* --- what is asked for --- */
-
-static struct flight *fly(struct io *io, struct op *op, enum kind kind, int slot) {
-    assert(io->flights_count < FLIGHTS_MAX);
-    for (unsigned i = 0; i < io->flights_count; i++)
-        if (io->flights[i].op == op)
-            sim_broken("an operation is armed twice: kind %d, then %d", io->flights[i].kind, kind);
-    struct flight *flight = &io->flights[io->flights_count++];
-    memset(flight, 0, sizeof *flight);
-    flight->op = op;
-    flight->kind = kind;
-    flight->slot = slot;
-    return flight;
-}
 
 void io_accept(struct io *io, struct op *op, int listener_fd, bool direct, struct address *peer,
                socklen_t *peer_length) {
@@ -162,7 +237,7 @@ int io_socket(struct io *io, int family, const struct address *source) {
     (void)io;
     (void)family;
     (void)source;
-    return SIM_LISTENER + 1;
+    return sim_no_socket_once_in != 0 && sim_once_in(sim_no_socket_once_in) ? -EMFILE : SIM_LISTENER - 1;
 }
 
 int io_socket_named(struct io *io, const struct address *destination, struct address *source) {
@@ -199,27 +274,31 @@ bool io_recv_give_up(struct io *io, struct recv_op *op) {
     return true;
 }
 
+static void receive(struct io *io, struct recv_op *op, int slot) {
+    op->is_unwanted = false;
+    op->slot = slot;
+    count_on_slot(fly(io, &op->op, RECV, slot), 1);
+}
+
 void io_recv(struct io *io, struct recv_op *op, int slot, unsigned octets_max, bool data_expected) {
     (void)data_expected;
     assert(octets_max >= 1 && octets_max <= IO_BUFFER_SIZE);
-    op->is_bulk = op->is_unwanted = false;
+    op->is_bulk = false;
     op->octets_max = octets_max;
-    op->slot = slot;
-    fly(io, &op->op, RECV, slot);
+    receive(io, op, slot);
 }
 
 void io_recv_bulk(struct io *io, struct recv_op *op, int slot) {
     op->is_bulk = io->bulk_free_count > 0;
-    op->is_unwanted = false;
     op->octets_max = IO_BULK_SIZE;
-    op->slot = slot;
-    fly(io, &op->op, RECV, slot);
+    receive(io, op, slot);
 }
 
 void io_send(struct io *io, struct op *op, int slot, const void *data, size_t length) {
     struct flight *flight = fly(io, op, SEND, slot);
     flight->data = data;
     flight->length = length;
+    count_on_slot(flight, 1);
 }
 
 void io_shutdown_write(struct io *io, struct op *op, int slot) {
@@ -244,8 +323,8 @@ void io_close(struct io *io, struct op *op, int slot) {
 
 void io_read_fd(struct io *io, struct op *op, int fd, void *data, size_t length) {
     struct flight *flight = fly(io, op, READ_FD, fd);
+    assert(length == sizeof(uint64_t));
     flight->into = data;
-    flight->length = length;
 }
 
 void io_nop(struct io *io, struct op *op) {
@@ -287,17 +366,12 @@ bool io_may_begin_work(const struct io *io) {
     return io->may_begin_work;
 }
 
-bool sim_is_hurried(const struct io *io) {
-    return io->is_hurried;
-}
-
 void io_dispatch(struct io *io) {
     unsigned count = io->completions_count;
-    io->now_ms = clock_now_ms;
+    io->now_ms = sim_now_ms();
     io->turns++;
     io->is_hurried = false;
     io->may_begin_work = !sim_once_in(4);
-    last_completions = count;
     for (unsigned i = 0; i < count; i++) {
         struct completion done = io->completions[i];
         struct recv_op *recv_op = done.is_recv ? container_of(done.op, struct recv_op, op) : NULL;

@@ -1,7 +1,9 @@
 /* What a client says, one item after the other. */
 #include "tests/sim/script.h"
 
-bool sim_has_chunks;
+#include "tests/sim/mails.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/world.h"
 
 static unsigned next_tag;
 
@@ -22,7 +24,7 @@ static struct item *add(struct script *script, enum item_kind kind, unsigned tag
 
 static void add_mail(struct script *script) {
     unsigned lines = sim_once_in(8) ? 1 + sim_below(1500) : 1 + sim_below(30);
-    bool is_chunked = sim_has_chunks && sim_once_in(2);
+    bool is_chunked = sim_world.has_chunks && sim_once_in(2);
     add(script, MAIL, ++next_tag);
     for (unsigned i = sim_below(3) + 1; i > 0; i--)
         add(script, RCPT, ++next_tag)->is_unknown = i > 1 && sim_once_in(3);
@@ -31,9 +33,14 @@ static void add_mail(struct script *script) {
     add(script, CONTENT, mail_new(lines))->is_chunked = is_chunked;
 }
 
-unsigned script_write(struct item items[static ITEMS_MAX]) {
+/* Nothing is said in clear behind STARTTLS: its reply ends the script. */
+unsigned script_write(struct item items[static ITEMS_MAX], bool goes_tls) {
     struct script script = {.items = items};
     add(&script, HELLO, 0);
+    if (goes_tls) {
+        add(&script, STARTTLS, 0);
+        return script.count;
+    }
     for (unsigned mails = sim_once_in(6) ? 0 : 1 + sim_below(3); mails > 0; mails--) {
         if (sim_once_in(5))
             add(&script, NOOP, ++next_tag);

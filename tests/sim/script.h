@@ -2,11 +2,11 @@
 #ifndef POSTERN_TESTS_SIM_SCRIPT_H
 #define POSTERN_TESTS_SIM_SCRIPT_H
 
-#include "tests/sim/sim.h"
+#include <stdbool.h>
 
 #define ITEMS_MAX 64u
 
-enum item_kind { HELLO, NOOP, RESET, MAIL, RCPT, DATA, CONTENT, QUIT, GREETING, CHUNK };
+enum item_kind { HELLO, NOOP, RESET, MAIL, RCPT, DATA, CONTENT, QUIT, GREETING, CHUNK, STARTTLS };
 
 struct item {
     enum item_kind kind;
@@ -18,6 +18,6 @@ struct item {
 /* Tags count from 1 again. */
 void scripts_begin(void);
 /* Draws a script; returns how many items it has. */
-unsigned script_write(struct item items[static ITEMS_MAX]);
+unsigned script_write(struct item items[static ITEMS_MAX], bool goes_tls);
 
 #endif
