@@ -116,12 +116,12 @@ void session_on_last_words_sent(struct session *session, int result) {
 }
 
 /* In the middle of a reply, behind the client's unfinished content or inside its TLS nothing of ours would be
- * understood (DESIGN §5); behind the 221 nothing is to be said. */
+ * understood (DESIGN §5); behind the 221, or a 421 of the backend's, nothing is to be said. */
 static bool may_speak(const struct session *session) {
     bool has_said_221 = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
     if (session->has_last_words)
         return true;
-    if (has_said_221)
+    if (has_said_221 || session->dialog.has_heard_421)
         return false;
     if (reasons[session->reason].reply[0] == '\0')
         return false;

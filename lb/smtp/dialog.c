@@ -14,8 +14,7 @@ void dialog_init(struct dialog *dialog) {
     memset(dialog, 0, sizeof *dialog);
     dialog_forget_partial_reply(dialog);
     dialog->runs[0].verb = AWAITED_GREETING;
-    dialog->runs[0].count = 1;
-    dialog->runs_count = 1;
+    dialog->runs[0].count = dialog->runs_count = 1;
 }
 
 void dialog_guard(struct dialog *dialog) {
@@ -415,6 +414,7 @@ size_t dialog_feed_server(struct dialog *dialog, const uint8_t *data, size_t len
 void dialog_accept_421(struct dialog *dialog) {
     struct dialog_event event;
     uint8_t verb;
+    dialog->has_heard_421 = true;
     if (take_awaited(dialog, &verb))
         on_reply_to(dialog, verb, 421, &event);
 }

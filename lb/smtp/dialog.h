@@ -108,6 +108,7 @@ struct dialog {
     bool is_guarded : 1;
     bool takes_chunks : 1;             /* the server's last EHLO offered CHUNKING */
     bool answers_each : 1;             /* the same for PRDR */
+    bool has_heard_421 : 1;            /* the client, from the server: nothing is said behind that (RFC 5321 §3.8) */
     bool hides_acceptance : 1;         /* interpreting stopped at what may be the server's acceptance of a mail */
     uint8_t prefix[DIALOG_PREFIX_MAX]; /* the beginning of the client's line */
 };

@@ -156,8 +156,10 @@ Test(dialog, a_421_at_any_time_is_seen_as_unsolicited) {
 Test(dialog, a_421_answers_a_command_only_when_it_goes_on_to_the_client) {
     assert_trace(SCRIPT(GREETED, "CMAIL FROM:<a>\r\n", "S421 4.3.2 no\r\n"), "R220 C R250 C R421 ", PHASE_EHLO);
     cr_assert(dialog_owes_reply(&dialog) && dialog_is_repeatable(&dialog));
+    cr_assert_not(dialog.has_heard_421);
     dialog_accept_421(&dialog);
     cr_assert_not(dialog_owes_reply(&dialog));
+    cr_assert(dialog.has_heard_421);
     assert_trace(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n", "S421 4.3.2 no\r\n"), "R220 C R250 C R250 C R250 C R421 ",
                  PHASE_DATA);
     dialog_accept_421(&dialog);
