@@ -96,7 +96,7 @@ static void session_on_deadline(struct timer *timer) {
     struct session *session = container_of(timer, struct session, deadline);
     switch (session->state) {
     case SESSION_PROXY_IN:
-        session_close(session, CLOSE_PROXY_MISSING);
+        session_close(session, conn_waits_for_buffer(&session->client_conn) ? CLOSE_NO_MEMORY : CLOSE_PROXY_MISSING);
         break;
     case SESSION_QUEUED:
         session_close(session, CLOSE_QUEUE_TIMEOUT);

@@ -129,10 +129,11 @@ void site_draw(void) {
     world->sessions_max = sim_once_in(6) ? 1 + sim_below(20) : 0;
     world->places = sim_once_in(8) ? 2 + sim_below(40) : PLACES_MANY;
     world->queue_max = sim_once_in(2) ? 1000 : sim_below(20);
+    world->queue_s = sim_once_in(2) ? 60 : 1 + sim_below(60); /* 60: longer than any first probe takes */
     world->has_operator = sim_once_in(4);
     world->is_to_be_stopped = sim_once_in(6);
     world->asks_dns = sim_once_in(2);
-    bool has_hurdles = world->queue_max < 1000 || (world->asks_dns && world->may_answer_itself);
+    bool has_hurdles = world->queue_max < 1000 || world->queue_s < 60 || (world->asks_dns && world->may_answer_itself);
     if (world->has_operator || world->is_to_be_stopped || has_hurdles)
         world->is_polite_served = false;
     draw_shortages();
@@ -150,7 +151,7 @@ static void say_tier(FILE *out, const char *name, bool is_strict) {
     fprintf(out, "inter = %us\nfastinter = %ums\ndowninter = %us\n", 2 + sim_below(40), 200 + sim_below(3000),
             2 + sim_below(30));
     fprintf(out, "queue = %u\nqueue-timeout = %us\nmax-sessions = %u\nproxy = %s\n", sim_world.queue_max,
-            1 + sim_below(60), sim_world.sessions_max, proxies[sim_world.proxy]);
+            sim_world.queue_s, sim_world.sessions_max, proxies[sim_world.proxy]);
     fprintf(out, "gate = %s\nadmit = %s\n", is_gated ? "on" : "off", is_strict ? "vetted" : "all");
     if (sim_once_in(3))
         fprintf(out, "slowstart = %us\nfailback-delay = %us\n", sim_below(60), sim_below(30));

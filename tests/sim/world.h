@@ -29,6 +29,7 @@ struct sim_world {
     enum sim_probes probes;
     unsigned places;                  /* max-sessions */
     unsigned queue_max, sessions_max; /* of a backend; 0: no limit */
+    unsigned queue_s;                 /* queue-timeout */
     enum sim_pool scarce;
     unsigned scarce_count;
     /* True while nothing but backends' faults can have cost a mail: each mail of a polite client must be taken then. */
