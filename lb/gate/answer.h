@@ -9,6 +9,19 @@
 /* That to EHLO is the longest. */
 #define GATE_REPLY_MAX 2048u
 
+/* What the caller is to do. */
+enum gate_next {
+    GATE_REPLIES,      /* the answer holds the reply */
+    GATE_SKIPS,        /* content that nobody takes: there is no reply to that */
+    GATE_WAITS,        /* a fact is awaited: gate_resume() when it is known */
+    GATE_HANDS_OVER,   /* the host behind answers this command */
+    GATE_QUITS,        /* it said QUIT */
+    GATE_CUTS_BARE,    /* a bare CR or LF */
+    GATE_CUTS_LINE,    /* the line is too long */
+    GATE_CUTS_FOREIGN, /* it is not SMTP: HTTP, TLS or a mail's header */
+    GATE_CUTS_TALKER,  /* too many commands or errors */
+};
+
 struct gate_answer {
     char text[GATE_REPLY_MAX]; /* complete, each line with its CRLF */
     size_t length;
@@ -23,11 +36,11 @@ struct gate_words {
     const char *text;
 };
 
-/* "code text". */
-void answer_say(struct gate_answer *ret_answer, unsigned code, const char *text);
-/* "code enhanced hostname text". */
-void answer_say_named(struct gate_answer *ret_answer, unsigned code, const char *enhanced, const char *hostname,
-                      const char *text);
+/* "code text". Returns GATE_REPLIES. */
+enum gate_next answer_say(struct gate_answer *ret_answer, unsigned code, const char *text);
+/* "code enhanced hostname text". Likewise. */
+enum gate_next answer_say_named(struct gate_answer *ret_answer, unsigned code, const char *enhanced,
+                                const char *hostname, const char *text);
 /* "code-text" and "code text" of many lines, which a caller has written: `length` octets stand in ret_answer->text. */
 void answer_finish(struct gate_answer *ret_answer, unsigned code, size_t length);
 

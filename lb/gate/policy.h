@@ -32,6 +32,10 @@ struct gate_policy {
     bool is_stressed;            /* many sessions: be short with them */
 };
 
+static inline bool gate_admits(const struct gate_policy *policy) {
+    return policy->standing == STANDING_ADMITTED;
+}
+
 /* A host that offers this takes no larger mails; 0: it does not say. */
 uint64_t gate_offered_size(const char *offer);
 /* How long a client has to keep silent before the greeting. */

@@ -2,6 +2,7 @@
 #include "lb/gate/report.h"
 
 #include "lb/engine/log.h"
+#include "lb/gate/rules.h"
 #include "lb/smtp/reply.h"
 
 #include <stdio.h>

@@ -2,7 +2,8 @@
 #ifndef POSTERN_GATE_REPORT_H
 #define POSTERN_GATE_REPORT_H
 
-#include "lb/gate/gate.h"
+#include "lb/gate/answer.h"
+#include "lb/gate/state.h"
 
 /* A log's line, of which the rest stands before it. */
 #define GATE_REPORT_MAX 1600u

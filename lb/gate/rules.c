@@ -1,6 +1,6 @@
 /* Each rule is a question about what the client has said: violated or not. Which are asked, in which order, and what is
  * answered stands in rules.def. */
-#include "lb/gate/gate.h"
+#include "lb/gate/rules.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -197,6 +197,12 @@ struct rule {
 #include "lb/gate/rules.def"
 #undef RULE
 
+/* A sender that is refused for want of vetting may come back; so may whoever a check stands for. */
+#define RULE(name, judges, is_on, stage, asks, code, reply, postfix)                                                   \
+    _Static_assert(STANDING_##judges == STANDING_ADMITTED || (code) / 100 == 4, #name " bounces mail");
+#include "lb/gate/rules.def"
+#undef RULE
+
 static const struct rule rules[GATE_RULES_COUNT] = {
     [GATE_NO_RULE] = {.name = "protocol"},
 #define RULE(name, judges, is_on, stage, asks, code, reply, postfix)                                                   \
@@ -279,4 +285,10 @@ enum gate_rule_id gate_try_rules(const struct gate *gate, const struct gate_poli
         }
     }
     return GATE_NO_RULE;
+}
+
+enum gate_next gate_say_error(struct gate *gate, struct gate_answer *ret_answer, unsigned code, const char *text) {
+    gate->errors++;
+    gate->rule = GATE_NO_RULE;
+    return answer_say(ret_answer, code, text);
 }

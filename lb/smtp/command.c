@@ -1,6 +1,7 @@
 /* What a command line says, as far as a balancer must know. */
 #include "lb/smtp/command.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -80,4 +81,17 @@ bool command_is_foreign(const uint8_t *line, size_t length) {
     while (name < length && line[name] > ' ' && line[name] < 127 && line[name] != ':')
         name++;
     return name > 0 && name < length && line[name] == ':';
+}
+
+const char *command_argument(const uint8_t *line, size_t length, size_t *ret_length) {
+    const char *text = (const char *)line;
+    size_t from = 0, to = length < 2 ? 0 : length - 2; /* CRLF */
+    while (from < to && !isspace((unsigned char)text[from]))
+        from++;
+    while (from < to && isspace((unsigned char)text[from]))
+        from++;
+    while (to > from && isspace((unsigned char)text[to - 1]))
+        to--;
+    *ret_length = to - from;
+    return text + from;
 }

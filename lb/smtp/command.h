@@ -41,4 +41,7 @@ bool command_parse_bdat(const uint8_t *line, size_t length, uint64_t *ret_size, 
  * them (postscreen_forbidden_commands, postscreen_non_smtp_command_enable). */
 bool command_is_foreign(const uint8_t *line, size_t length);
 
+/* What stands behind the verb of a line that ends with CRLF, without the blanks around it. */
+const char *command_argument(const uint8_t *line, size_t length, size_t *ret_length);
+
 #endif

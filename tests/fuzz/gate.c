@@ -49,7 +49,8 @@ static void answer_facts(struct gate *gate, uint8_t by) {
     }
 }
 
-static void take_line(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length) {
+/* Returns false when the session ends here. */
+static bool take_line(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length) {
     struct gate_answer answer = {.length = 0};
     enum gate_next next = gate_take(gate, policy, line, length, &answer);
     if (next == GATE_WAITS) {
@@ -67,6 +68,7 @@ static void take_line(struct gate *gate, const struct gate_policy *policy, const
     }
     if (next == GATE_REPLIES)
         check_reply(&answer);
+    return next == GATE_HANDS_OVER || (next == GATE_REPLIES && !answer.closes);
 }
 
 /* Of whom no mail is taken: each hears well-formed replies, no recipient a 2xx or a 5xx that could bounce its mail, and
@@ -121,8 +123,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < length; i++)
             line[i] = data[i] == '\r' ? ' ' : data[i];
         memcpy(line + length, "\r\n", 2);
-        take_line(&gate, &policy, line, length + 2);
+        bool goes_on = take_line(&gate, &policy, line, length + 2);
         free(line);
+        if (!goes_on)
+            break;
         data += taken;
         size -= taken;
     }

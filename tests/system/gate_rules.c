@@ -1,7 +1,7 @@
 /* Rule by rule: a dialog that breaks it and its neighbour that does not, before real Postfix with the reference
  * configuration of the strict host (conf/postfix/strict). Postern's answer is the gate's, and Postfix' log knows
  * nothing of that client; the same dialog said to that Postfix itself is refused as well, since behind STARTTLS the
- * gate sees nothing. Both answers stand in lb/gate/README.md, which is held to what was heard here. */
+ * gate sees nothing. Both answers stand in lb/gate/RULES.md, which is held to what was heard here. */
 #include "postfix.h"
 #include "talk.h"
 #include "unbound.h"
@@ -20,7 +20,7 @@
 
 /* Each line is said when the reply to the one before has come; all of these but the last must be 2xx. */
 struct rule_case {
-    const char *rule; /* the first column of the README's table */
+    const char *rule; /* the first column of RULES.md's table */
     const char *gate; /* the gate's answer to the last line */
     const char *postfix;
     const char *violation[LINES_MAX];
@@ -201,13 +201,13 @@ static void expect(const struct rule_case *rule, const char *who, const char *re
               code);
 }
 
-/* The README's row; what is there must have been heard. */
+/* RULES.md's row; what is there must have been heard. */
 static void expect_row(const struct rule_case *rule) {
     char row[200];
     int status;
     snprintf(row, sizeof row, "| %s | `%s` | `%s` |", rule->rule, rule->gate, rule->postfix);
-    free(shell(&status, "grep -qF '%s' lb/gate/README.md", row));
-    cr_assert_eq(status, 0, "lb/gate/README.md has no row: %s", row);
+    free(shell(&status, "grep -qF '%s' lb/gate/RULES.md", row));
+    cr_assert_eq(status, 0, "lb/gate/RULES.md has no row: %s", row);
 }
 
 Test(gate_rules, what_breaks_a_rule_is_refused_by_the_gate_and_the_host_knows_nothing_of_it) {

@@ -75,3 +75,18 @@ Test(command, a_bdat_count_is_read_exactly_or_not_at_all) {
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_assert_not(parse(wrong[i], &size, &last), "taken: %s", wrong[i]);
 }
+
+Test(command, what_stands_behind_a_verb_has_no_blanks_around_it) {
+    static const struct {
+        const char *line, *argument;
+    } cases[] = {{"EHLO  a b \r\n", "a b"},
+                 {"EHLO\r\n", ""},
+                 {"EHLO \t\r\n", ""},
+                 {"\r\n", ""},
+                 {"MAIL FROM:<>\r\n", "FROM:<>"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t length;
+        const char *argument = command_argument((const uint8_t *)cases[i].line, strlen(cases[i].line), &length);
+        cr_assert(length == strlen(cases[i].argument) && memcmp(argument, cases[i].argument, length) == 0, "%zu", i);
+    }
+}
