@@ -25,6 +25,7 @@ enum moment {
     MOMENT_CONTENT,       /* behind its content */
     MOMENT_FINAL_REPLY,   /* behind the reply to it */
     MOMENT_LAST_WORDS,    /* in the gate: when its client has taken the last that it is told */
+    MOMENT_CONTENT_READ,  /* its backend is lost: behind its content, which is read to its end, it hears so */
     MOMENT_BY_ITSELF,     /* it is about to end, or does not exist yet */
 };
 
@@ -67,9 +68,10 @@ static enum moment moment_of(const struct session *session) {
     case SESSION_PARKED:
     case SESSION_REPLAY:
         return MOMENT_NOW;
+    case SESSION_SWALLOWING:
+        return MOMENT_CONTENT_READ;
     case SESSION_FREE:
     case SESSION_ACCEPTED:
-    case SESSION_SWALLOWING:
     case SESSION_REFUSING:
     case SESSION_LINGERING:
     case SESSION_CLOSING:
@@ -81,6 +83,7 @@ static enum moment moment_of(const struct session *session) {
 static enum wait wait_for(enum moment moment) {
     switch (moment) {
     case MOMENT_CONTENT:
+    case MOMENT_CONTENT_READ:
         return WAIT_CONTENT;
     case MOMENT_FINAL_REPLY:
         return WAIT_FINAL_REPLY;
@@ -121,6 +124,7 @@ static bool may_end(const struct session *session, enum moment moment) {
                is_quiet_for(session, COMMAND_QUIET_MS);
     case MOMENT_FINAL_REPLY:
     case MOMENT_LAST_WORDS:
+    case MOMENT_CONTENT_READ:
     case MOMENT_BY_ITSELF:
         break;
     }
@@ -203,7 +207,8 @@ static void end(struct session *session, enum moment moment) {
 
 /* Its time is over. Who is in the middle of content would hear the 421 behind it; a stop does not wait for that. */
 static void cut(struct session *session, enum moment moment) {
-    end(session, moment);
+    if (moment != MOMENT_CONTENT_READ)
+        end(session, moment);
     if (session->state == SESSION_SWALLOWING && is_stopping(session->worker))
         session_refuse(session);
 }
@@ -365,7 +370,7 @@ static bool searches_at(const struct session *session, const struct backend *bac
 static bool tell(struct session *session, struct sessions_shutdown *request) {
     struct worker *worker = session->worker;
     enum moment moment = moment_of(session);
-    if (moment == MOMENT_BY_ITSELF || moment == MOMENT_LAST_WORDS)
+    if (moment == MOMENT_BY_ITSELF || moment == MOMENT_LAST_WORDS || moment == MOMENT_CONTENT_READ)
         return false;
     request->count++;
     request->later += moment != MOMENT_NOW;

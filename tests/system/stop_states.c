@@ -139,6 +139,27 @@ Test(stop_states, a_client_whose_backend_is_lost_in_content_is_read_to_its_end) 
     hand_end(&hand);
 }
 
+/* The content does not end: `stop-timeout`, or a second signal, does. */
+static void expect_421_in_content(const char *global, bool is_hurried) {
+    hand_begin(&hand, global);
+    hand_session(&hand, HAND_CONTENT);
+    talk_end(&hand.host);
+    WAIT_FOR(sessions_show(&hand.scene, "swallowing"), 5000);
+    hand_stop(&hand);
+    if (is_hurried)
+        kill(hand.scene.postern, SIGTERM);
+    talk_expect(&hand.client, "421 4.4.2");
+    talk_expect(&hand.client, "closed");
+    hand_expect_exit(&hand, 10000);
+    cr_assert(log_has(&hand.scene, "code=421 phase=content "));
+    hand_end(&hand);
+}
+
+Test(stop_states, a_client_whose_lost_content_does_not_end_in_time_hears_421_all_the_same) {
+    expect_421_in_content("stop-timeout = 500ms\n", false);
+    expect_421_in_content("stop-timeout = 60s\n", true);
+}
+
 Test(stop_states, a_real_postfix_with_its_mail_at_the_dot_sends_it_once) {
     struct test_postfix sender;
     char main_cf[200];
