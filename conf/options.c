@@ -74,8 +74,9 @@ const struct option options[] = {
      "for "
      "both."},
     {SECTION_LISTEN, "proxy-from", OPTION_CIDRS, AT(listen, proxy_from), "", 0, 0, NULL, 0, 0,
-     "Networks whose clients must send a PROXY header first; all others must not. A header that names no client (v2 "
-     "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves anybody, else "
+     "Networks whose clients must send a PROXY header first; all others must not: such a session is ended, also where "
+     "the header is the first that is said behind the greeting. A header that names no client (v2 LOCAL, v1 UNKNOWN) "
+     "is the health check of the balancer there: it is greeted while any tier serves anybody, else "
      "hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and is logged at level "
      "debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."},
     {SECTION_LISTEN, "proxy-timeout", OPTION_DURATION, AT(listen, proxy_timeout_ms), "3s", MS, 10 * MIN, NULL, 0, 0,

@@ -31,6 +31,7 @@ enum shown {
     SHOWN_UNCLEAR,         /* a host's reply leaves open how it reads the client's octets */
     SHOWN_BARE_LINE_END,   /* the client's, before a host behind a gate: nothing of them goes on */
     SHOWN_STARTTLS_BEHIND, /* the client's, in clear behind STARTTLS: likewise */
+    SHOWN_PROXY_HEADER,    /* the client's first, in the place of a command: likewise */
 };
 
 static bool is_quiet(const struct session *session) {
@@ -160,6 +161,8 @@ size_t relay_show_command(struct session *session, const uint8_t *data, size_t l
 static enum shown show_client(struct session *session) {
     struct flow *flow = &session->flows[TO_BACKEND];
     const uint8_t *data = io_buffer(session->worker->io, flow->buffer);
+    if (flow->bytes == 0 && flow->shown == 0 && proxy_in_looks_like(data, flow->length))
+        return SHOWN_PROXY_HEADER;
     while (flow->shown < flow->length) {
         struct dialog_event event;
         bool is_content = dialog_is_in_content(&session->dialog);
@@ -288,16 +291,33 @@ static void close_in_doubt(struct session *session, enum close_reason reason) {
     session_close(session, reason);
 }
 
-/* Behind what came before it. */
+/* The backend's end, behind what came before it; the client's, at once. */
 static void end_by(struct session *session, enum shown shown) {
-    if (shown == SHOWN_UNCLEAR)
-        close_in_doubt(session, CLOSE_UNCLEAR_REPLY);
-    else if (shown == SHOWN_421)
+    switch (shown) {
+    case SHOWN:
+        break;
+    case SHOWN_421:
         replay_begin(session, "said 421");
-    else if (shown == SHOWN_JUNK)
+        break;
+    case SHOWN_JUNK:
         loss_on_junk(session);
-    else if (shown == SHOWN_UNASKED)
+        break;
+    case SHOWN_UNASKED:
         loss_on_unasked(session);
+        break;
+    case SHOWN_UNCLEAR:
+        close_in_doubt(session, CLOSE_UNCLEAR_REPLY);
+        break;
+    case SHOWN_BARE_LINE_END:
+        close_in_doubt(session, CLOSE_BARE_LINE_END);
+        break;
+    case SHOWN_STARTTLS_BEHIND:
+        close_in_doubt(session, CLOSE_STARTTLS_BEHIND);
+        break;
+    case SHOWN_PROXY_HEADER:
+        session_close(session, CLOSE_PROXY_UNLISTED);
+        break;
+    }
 }
 
 /* Sends on what the flow's buffer holds, as far as it may go; not while some of it is being sent. */
@@ -305,8 +325,9 @@ static void forward(struct session *session, enum direction direction) {
     struct flow *flow = &session->flows[direction];
     enum shown shown = relay_show(session, direction);
     flow->blocked = flow->offset == flow->cleared;
-    if (shown == SHOWN_BARE_LINE_END || shown == SHOWN_STARTTLS_BEHIND) {
-        close_in_doubt(session, shown == SHOWN_BARE_LINE_END ? CLOSE_BARE_LINE_END : CLOSE_STARTTLS_BEHIND);
+    bool is_refused = direction == TO_BACKEND && shown != SHOWN; /* nothing of it goes on */
+    if (is_refused) {
+        end_by(session, shown);
         return;
     }
     if (!flow->blocked) {

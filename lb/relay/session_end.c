@@ -207,8 +207,9 @@ static bool closes_plainly(const struct session *session) {
     case CLOSE_PROXY_TOO_LONG:
     case CLOSE_PROXY_MISSING:
     case CLOSE_PROXY_CLOSED:
-    case CLOSE_PROXY_UNLISTED:
         return true;
+    case CLOSE_PROXY_UNLISTED: /* behind the greeting it is told as any client is */
+        return session->relay_ms == 0;
     case CLOSE_OPAQUE_ENDED:
         return session->flows[TO_BACKEND].at_end || !conn_is_open(&session->client_conn);
     default:

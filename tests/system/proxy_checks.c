@@ -1,6 +1,6 @@
 /* The health checks of a balancer before postern: a postern that serves is not taken out of service, and what checks it
  * is no client. */
-#include "talk.h"
+#include "two_hosts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,4 +110,36 @@ Test(proxy_checks, a_full_postern_is_no_dead_one) {
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
     CHECK("PROXY TCP4 192.0.2.8 192.0.2.1 4000 25\r\n", "220", "QUIT\r\n", "221");
     scene_end(&scene);
+}
+
+/* A balancer that is not listed, slower than the host greets; no backend is told who it says that it speaks for. */
+Test(proxy_checks, a_header_behind_the_greeting_reaches_no_host) {
+    static const struct {
+        const char *octets;
+        size_t length;
+    } headers[] = {
+#define HEADER(octets) {octets, sizeof(octets) - 1}
+        HEADER("PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n"),
+        HEADER("PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\nEHLO client.test\r\n"),
+        HEADER(UNKNOWN),
+        HEADER(LOCAL),
+        HEADER(SIGNATURE "\x21\x11\0\x0c\xc0\0\2\7\xc0\0\2\x08\x0f\xa0\0\x19"),
+    };
+    struct two_hosts site;
+    two_hosts_begin(&site, "");
+    for (unsigned i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        struct talk talk;
+        talk_begin(&talk, NULL, site.scene.port);
+        talk_expect(&talk, "220 ");
+        talk_say(&talk, headers[i].octets, headers[i].length);
+        talk_expect(&talk, "421 4.7.0");
+        talk_expect(&talk, "closed");
+        talk_end(&talk);
+    }
+    scripted_expect_told(&site.first, "", "the first");
+    talk_script(
+        "a client that says it later", NULL, site.scene.port,
+        (const char *const[]){"220 ", HELLO, "250", UNKNOWN, "500 5.5.2", "QUIT\r\n", "221", "", "closed", NULL});
+    WAIT_FOR(log_has(&site.scene, "code=421 phase=idle vetted=no replays=0 end=PP"), 5000);
+    two_hosts_end(&site);
 }
