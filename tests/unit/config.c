@@ -1,47 +1,12 @@
 /* postern.ini as operators write it, right and wrong. */
-#include "conf/config.h"
+#include "ini.h"
+
 #include "conf/limits.h"
 #include "conf/options.h"
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LISTEN  "[listen mx]\naddress = 127.0.0.1:2525\n"
-#define TIER    "[tier primary]\n"
-#define BACKEND "[backend vm1]\ntier = primary\naddress = 192.0.2.11:25\n"
-#define MINIMAL LISTEN TIER BACKEND
-
-static char *messages;
-
-/* Returns the configuration, or NULL with what was said in `messages`. */
-static struct config *parse_octets(const char *text, size_t length) {
-    struct config *config = NULL;
-    size_t messages_length;
-    free(messages);
-    FILE *errors = open_memstream(&messages, &messages_length);
-    int result = config_parse("t.ini", text, length, errors, &config);
-    fclose(errors);
-    cr_assert((result == 0) == (config != NULL) && (result == 0) == (messages_length == 0), "%d: %s", result, messages);
-    return config;
-}
-
-static struct config *parse(const char *text) {
-    return parse_octets(text, strlen(text));
-}
-
-static void assert_good(const char *text) {
-    struct config *config = parse(text);
-    cr_assert_not_null(config, "%s", messages);
-    config_free(config);
-}
-
-/* The text is refused, and `message` stands among what is said. */
-static void assert_wrong(const char *text, const char *message) {
-    cr_assert_null(parse(text), "taken: %s", text);
-    cr_assert_not_null(strstr(messages, message), "wanted: %s\nsaid:\n%s", message, messages);
-}
 
 static unsigned lines_of(const char *text) {
     unsigned lines = 0;
@@ -51,7 +16,7 @@ static unsigned lines_of(const char *text) {
 }
 
 Test(config, a_minimal_file_has_every_documented_default) {
-    struct config *config = parse(MINIMAL);
+    struct config *config = parse_text(MINIMAL);
     cr_assert_not_null(config, "%s", messages);
     cr_assert_gt(strlen(config->global.hostname), 0);
     cr_assert_eq(config->global.workers, 0);
@@ -84,15 +49,15 @@ Test(config, a_minimal_file_has_every_documented_default) {
 }
 
 Test(config, every_kind_of_value_is_read) {
-    struct config *config =
-        parse("[global]\nworkers = 3\nmax-sessions=9000\nuser =\nlog-level = debug\n"
-              "[listen mx]\naddress = 127.0.0.1:2525, [::1]:2525\nproxy-from = 192.0.2.0/24 "
-              "2001:db8::/32\nconnect-rate = 30/1m\n"
-              "[tier a]\nbalance = source\nsource = 192.0.2.1 192.0.2.2\ncheck-require = STARTTLS PIPELINING\n"
-              "admit = vetted\nproxy = v2\nmax-sessions = 7\nmin-up = 0\n"
-              "[backend b]\ntier = a\naddress = 192.0.2.9\n[backend c]\ntier = a\naddress = 192.0.2.10:26\nproxy = v1\n"
-              "max-sessions = 0\nsource = 192.0.2.3\nweight = 256\nstate = drain\n"
-              "[gate]\nmax-size = 15M\npipelining = off\n[control]\nmode = 0600\n[status]\nlisten = 127.0.0.1:8025\n");
+    struct config *config = parse_text(
+        "[global]\nworkers = 3\nmax-sessions=9000\nuser =\nlog-level = debug\n"
+        "[listen mx]\naddress = 127.0.0.1:2525, [::1]:2525\nproxy-from = 192.0.2.0/24 "
+        "2001:db8::/32\nconnect-rate = 30/1m\n"
+        "[tier a]\nbalance = source\nsource = 192.0.2.1 192.0.2.2\ncheck-require = STARTTLS PIPELINING\n"
+        "admit = vetted\nproxy = v2\nmax-sessions = 7\nmin-up = 0\n"
+        "[backend b]\ntier = a\naddress = 192.0.2.9\n[backend c]\ntier = a\naddress = 192.0.2.10:26\nproxy = v1\n"
+        "max-sessions = 0\nsource = 192.0.2.3\nweight = 256\nstate = drain\n"
+        "[gate]\nmax-size = 15M\npipelining = off\n[control]\nmode = 0600\n[status]\nlisten = 127.0.0.1:8025\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert(config->global.workers == 3 && config->global.sessions_max == 9000);
     cr_assert_str_eq(config->global.user, "");
@@ -111,7 +76,7 @@ Test(config, every_kind_of_value_is_read) {
 }
 
 Test(config, sections_stand_in_any_order) {
-    assert_good(BACKEND TIER LISTEN);
+    assert_good_text(BACKEND TIER LISTEN);
 }
 
 /* What DESIGN §11 lists of inih: each would be taken in silence. */
@@ -120,7 +85,7 @@ Test(config, a_line_over_200_octets_is_not_split_into_two_options) {
     char text[1000] = MINIMAL "[reputation]\nallow-file = /";
     memset(text + strlen(text), 'x', 400);
     text[strlen(text)] = '\n';
-    struct config *config = parse(text);
+    struct config *config = parse_text(text);
     cr_assert_not_null(config, "%s", messages);
     cr_assert_eq(strlen(config->reputation.allow_file), 401);
     config_free(config);
@@ -131,7 +96,7 @@ Test(config, a_line_beyond_the_bound_is_an_error_with_its_number) {
     char *text = calloc(1, length + 1);
     snprintf(text, length, MINIMAL "[reputation]\nallow-file = ");
     memset(text + strlen(text), 'y', CONFIG_LINE_MAX);
-    cr_assert_null(parse(text));
+    cr_assert_null(parse_text(text));
     cr_assert_not_null(strstr(messages, "t.ini:8: line of "), "%s", messages);
     free(text);
 }
@@ -142,23 +107,23 @@ Test(config, a_long_section_name_is_not_cut_into_another) {
     memset(name, 'n', 64);
     name[64] = '\0';
     snprintf(text, sizeof text, LISTEN "[tier %.60s]\n[backend b]\ntier=%.60s\naddress=192.0.2.1\n", name, name);
-    assert_good(text);
+    assert_good_text(text);
     snprintf(text, sizeof text, LISTEN TIER BACKEND "[backend %s]\n", name);
-    assert_wrong(text, "needs a name of 1 to 63");
+    assert_wrong_text(text, "needs a name of 1 to 63");
 }
 
 Test(config, an_empty_section_is_seen) {
-    assert_wrong(LISTEN TIER "[backend vm1]\n", "t.ini:4: [backend vm1] tier: is missing");
-    assert_wrong("[listen mx]\n" TIER BACKEND, "[listen mx] address: is missing");
-    assert_wrong(MINIMAL "[tier spare]\n", "[tier spare]: has no backend");
+    assert_wrong_text(LISTEN TIER "[backend vm1]\n", "t.ini:4: [backend vm1] tier: is missing");
+    assert_wrong_text("[listen mx]\n" TIER BACKEND, "[listen mx] address: is missing");
+    assert_wrong_text(MINIMAL "[tier spare]\n", "[tier spare]: has no backend");
 }
 
 Test(config, after_a_bad_header_options_do_not_fall_into_the_section_before) {
-    assert_wrong(MINIMAL "[backend vm2\nweight = 3\n", "t.ini:7: \"[backend vm2\": not a section header");
+    assert_wrong_text(MINIMAL "[backend vm2\nweight = 3\n", "t.ini:7: \"[backend vm2\": not a section header");
     cr_assert_eq(lines_of(messages), 1, "%s", messages);
-    assert_wrong(MINIMAL "[bakend vm2]\nweight = 3\n", "[bakend]: unknown section; allowed: global");
-    assert_wrong(MINIMAL "[gate] x\nmax-size = 1\n", "not a section header");
-    assert_good(MINIMAL "[gate] ; a comment\nmax-size = 1\n");
+    assert_wrong_text(MINIMAL "[bakend vm2]\nweight = 3\n", "[bakend]: unknown section; allowed: global");
+    assert_wrong_text(MINIMAL "[gate] x\nmax-size = 1\n", "not a section header");
+    assert_good_text(MINIMAL "[gate] ; a comment\nmax-size = 1\n");
 }
 
 Test(config, a_nul_octet_is_an_error_and_not_the_end) {
@@ -183,16 +148,16 @@ Test(config, a_directory_or_a_missing_or_huge_file_is_said) {
 }
 
 Test(config, an_indented_line_is_an_option_of_its_own_and_no_continuation) {
-    assert_wrong(MINIMAL "[gate]\nmax-size = 1\n  more = 2\n", "t.ini:9: [gate] more: unknown option");
+    assert_wrong_text(MINIMAL "[gate]\nmax-size = 1\n  more = 2\n", "t.ini:9: [gate] more: unknown option");
 }
 
 Test(config, a_byte_order_mark_and_dos_line_ends_are_no_trouble) {
-    assert_good("\xef\xbb\xbf[listen mx]\r\naddress = 127.0.0.1:2525\r\n[tier primary]\r\n[backend vm1]\r\n"
-                "tier = primary\r\naddress = 192.0.2.11:25\r\n");
+    assert_good_text("\xef\xbb\xbf[listen mx]\r\naddress = 127.0.0.1:2525\r\n[tier primary]\r\n[backend vm1]\r\n"
+                     "tier = primary\r\naddress = 192.0.2.11:25\r\n");
 }
 
 Test(config, comments_stand_on_their_own_line_or_behind_a_blank) {
-    struct config *config = parse(MINIMAL "; one\n# two\n[reputation] \nallow-file = /a;b ; three\n");
+    struct config *config = parse_text(MINIMAL "; one\n# two\n[reputation] \nallow-file = /a;b ; three\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert_str_eq(config->reputation.allow_file, "/a;b");
     config_free(config);
@@ -201,9 +166,9 @@ Test(config, comments_stand_on_their_own_line_or_behind_a_blank) {
 /* Mistakes. */
 
 Test(config, all_mistakes_are_said_at_once_each_with_its_place) {
-    assert_wrong("stray = 1\n[global]\nworkers = -1\nwrokers = 2\n" LISTEN
-                 "[tier primary]\nbalance = best\ncheck = mail\ninter = 5\n[backend vm1]\ntier = primry\n",
-                 "t.ini:1: \"stray = 1\": stands before the first [section]\n");
+    assert_wrong_text("stray = 1\n[global]\nworkers = -1\nwrokers = 2\n" LISTEN
+                      "[tier primary]\nbalance = best\ncheck = mail\ninter = 5\n[backend vm1]\ntier = primry\n",
+                      "t.ini:1: \"stray = 1\": stands before the first [section]\n");
     cr_assert_not_null(
         strstr(messages, "t.ini:3: [global] workers: \"-1\" is wrong; allowed: auto, or a number from 1"), "%s",
         messages);
@@ -217,16 +182,16 @@ Test(config, all_mistakes_are_said_at_once_each_with_its_place) {
 }
 
 Test(config, what_is_given_twice_is_an_error) {
-    assert_wrong(MINIMAL "[gate]\nmax-size = 1\nmax-size = 2\n", "t.ini:9: [gate] max-size: given twice");
-    assert_wrong(MINIMAL "[gate]\n[gate]\n", "t.ini:8: [gate]: given twice");
-    assert_wrong(MINIMAL BACKEND, "t.ini:7: [backend vm1]: given twice");
-    assert_wrong(MINIMAL "[gate x]\n", "has no name; allowed: [gate]");
-    assert_wrong(MINIMAL "[tier]\n", "needs a name");
-    assert_wrong(MINIMAL "[tier a/b]\n", "needs a name");
+    assert_wrong_text(MINIMAL "[gate]\nmax-size = 1\nmax-size = 2\n", "t.ini:9: [gate] max-size: given twice");
+    assert_wrong_text(MINIMAL "[gate]\n[gate]\n", "t.ini:8: [gate]: given twice");
+    assert_wrong_text(MINIMAL BACKEND, "t.ini:7: [backend vm1]: given twice");
+    assert_wrong_text(MINIMAL "[gate x]\n", "has no name; allowed: [gate]");
+    assert_wrong_text(MINIMAL "[tier]\n", "needs a name");
+    assert_wrong_text(MINIMAL "[tier a/b]\n", "needs a name");
 }
 
 Test(config, a_line_without_an_equals_sign_is_an_error) {
-    assert_wrong(MINIMAL "[gate]\nmax-size\n", "t.ini:8: \"max-size\": not an option; allowed: name = value");
+    assert_wrong_text(MINIMAL "[gate]\nmax-size\n", "t.ini:8: \"max-size\": not an option; allowed: name = value");
 }
 
 Test(config, values_out_of_bounds_are_errors) {
@@ -258,14 +223,14 @@ Test(config, values_out_of_bounds_are_errors) {
     char text[300];
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         snprintf(text, sizeof text, MINIMAL "%s\n", wrong[i]);
-        assert_wrong(text, "is wrong; allowed: ");
+        assert_wrong_text(text, "is wrong; allowed: ");
     }
-    assert_good(MINIMAL "[timeouts]\nhedge-after = 0\n");
+    assert_good_text(MINIMAL "[timeouts]\nhedge-after = 0\n");
 }
 
 Test(config, a_backends_address_may_be_a_name_but_no_mistyped_number) {
-    struct config *config = parse(LISTEN TIER "[backend b]\ntier = primary\naddress = vm1.example.net:2525\n"
-                                              "[backend c]\ntier = primary\naddress = vm2\n");
+    struct config *config = parse_text(LISTEN TIER "[backend b]\ntier = primary\naddress = vm1.example.net:2525\n"
+                                                   "[backend c]\ntier = primary\naddress = vm2\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert(config->backends[0].host_is_name && config->backends[0].port == 2525);
     cr_assert_str_eq(config->backends[0].host, "vm1.example.net");
@@ -276,16 +241,16 @@ Test(config, a_backends_address_may_be_a_name_but_no_mistyped_number) {
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char text[300];
         snprintf(text, sizeof text, LISTEN TIER "[backend b]\ntier = primary\naddress = %s\n", wrong[i]);
-        assert_wrong(text, "is wrong; allowed: an address");
+        assert_wrong_text(text, "is wrong; allowed: an address");
     }
-    assert_wrong(LISTEN TIER
-                 "[backend b]\ntier = primary\naddress = vm1\n[backend c]\ntier = primary\naddress = VM1:25\n",
-                 "is that of [backend b] too");
+    assert_wrong_text(LISTEN TIER
+                      "[backend b]\ntier = primary\naddress = vm1\n[backend c]\ntier = primary\naddress = VM1:25\n",
+                      "is that of [backend b] too");
 }
 
 Test(config, one_host_may_serve_two_tiers_but_not_one_twice) {
     struct config *config =
-        parse(LISTEN TIER "[tier strict]\n" BACKEND "[backend again]\ntier = strict\naddress = 192.0.2.11:25\n");
+        parse_text(LISTEN TIER "[tier strict]\n" BACKEND "[backend again]\ntier = strict\naddress = 192.0.2.11:25\n");
     char *text = NULL;
     size_t length;
     cr_assert_not_null(config, "%s", messages);
@@ -296,61 +261,63 @@ Test(config, one_host_may_serve_two_tiers_but_not_one_twice) {
                        "%s", text);
     free(text);
     config_free(config);
-    assert_wrong(MINIMAL "[backend again]\ntier = primary\naddress = 192.0.2.11:25\n",
-                 "[backend again] address: is that of [backend vm1] too; in one tier each has its own");
+    assert_wrong_text(MINIMAL "[backend again]\ntier = primary\naddress = 192.0.2.11:25\n",
+                      "[backend again] address: is that of [backend vm1] too; in one tier each has its own");
 }
 
 Test(config, two_listeners_at_one_address_are_said) {
-    assert_wrong(MINIMAL "[listen other]\nproxy-timeout = 1s\naddress = 127.0.0.1:2525\n",
-                 "t.ini:9: [listen other] address: 127.0.0.1:2525 stands in [listen mx] too");
-    assert_wrong("[listen mx]\naddress = 127.0.0.1:25 127.0.0.1:26 127.0.0.1\n" TIER BACKEND,
-                 "t.ini:2: [listen mx] address: 127.0.0.1:25 stands there twice");
+    assert_wrong_text(MINIMAL "[listen other]\nproxy-timeout = 1s\naddress = 127.0.0.1:2525\n",
+                      "t.ini:9: [listen other] address: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong_text("[listen mx]\naddress = 127.0.0.1:25 127.0.0.1:26 127.0.0.1\n" TIER BACKEND,
+                      "t.ini:2: [listen mx] address: 127.0.0.1:25 stands there twice");
     cr_assert_null(strstr(messages, "too"), "%s", messages);
-    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = 127.0.0.1:2525\n",
-                 "t.ini:9: [feedback] listen: 127.0.0.1:2525 stands in [listen mx] too");
-    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = 0.0.0.0:2525\n", "stands in [listen mx] too");
-    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = [::ffff:127.0.0.1]:2525\n", "stands in [listen mx] too");
-    assert_wrong(MINIMAL "[status]\nlisten = 127.0.0.1:2525\n",
-                 "t.ini:8: [status] listen: 127.0.0.1:2525 stands in [listen mx] too");
-    assert_wrong(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8025\n",
-                 "t.ini:11: [feedback] listen: 127.0.0.1:8025 stands in [status] too");
-    assert_good(MINIMAL "[listen all]\naddress = 0.0.0.0:2525\n[feedback]\nkey-file = /k\nlisten = [::]:2525\n");
-    assert_good(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8026\n");
+    assert_wrong_text(MINIMAL "[feedback]\nkey-file = /k\nlisten = 127.0.0.1:2525\n",
+                      "t.ini:9: [feedback] listen: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong_text(MINIMAL "[feedback]\nkey-file = /k\nlisten = 0.0.0.0:2525\n", "stands in [listen mx] too");
+    assert_wrong_text(MINIMAL "[feedback]\nkey-file = /k\nlisten = [::ffff:127.0.0.1]:2525\n",
+                      "stands in [listen mx] too");
+    assert_wrong_text(MINIMAL "[status]\nlisten = 127.0.0.1:2525\n",
+                      "t.ini:8: [status] listen: 127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong_text(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8025\n",
+                      "t.ini:11: [feedback] listen: 127.0.0.1:8025 stands in [status] too");
+    assert_good_text(MINIMAL "[listen all]\naddress = 0.0.0.0:2525\n[feedback]\nkey-file = /k\nlisten = [::]:2525\n");
+    assert_good_text(MINIMAL "[status]\nlisten = 127.0.0.1:8025\n[feedback]\nkey-file = /k\nlisten = 127.0.0.1:8026\n");
 }
 
 Test(config, a_contradiction_is_said_at_the_line_that_has_to_change) {
-    assert_wrong(MINIMAL "[dns]\ntries = 3\nservers = [fe80::1%lo]:53\n", "t.ini:9: [dns] servers: ");
-    assert_wrong(MINIMAL "[feedback]\nlisten = 127.0.0.1:8026\n", "t.ini:8: [feedback] listen: needs key-file");
-    assert_wrong(LISTEN TIER "[backend vm1]\naddress = 192.0.2.11:25\ntier = other\n",
-                 "t.ini:6: [backend vm1] tier: there is no [tier other]");
-    assert_wrong(MINIMAL "weight = 3\nsource = 2001:db8::1\n", "t.ini:8: [backend vm1] source: none is of");
-    assert_wrong(LISTEN "[tier primary]\nrise = 3\nsource = 2001:db8::1\n" BACKEND,
-                 "t.ini:5: [backend vm1] source: none is of");
-    assert_wrong(LISTEN "[tier primary]\nrise = 3\nmin-up = 2\n" BACKEND, "t.ini:5: [tier primary] min-up: 2");
-    assert_wrong(LISTEN TIER "[tier strict]\n" BACKEND, "t.ini:4: [tier strict]: has no backend");
-    assert_wrong(LISTEN TIER BACKEND "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n",
-                 "t.ini:9: [backend vm2] address: is that of [backend vm1] too");
-    assert_wrong(LISTEN, "t.ini:2: there is no [tier NAME]");
-    assert_wrong("", "t.ini:1: there is no [listen NAME]");
+    assert_wrong_text(MINIMAL "[dns]\ntries = 3\nservers = [fe80::1%lo]:53\n", "t.ini:9: [dns] servers: ");
+    assert_wrong_text(MINIMAL "[feedback]\nlisten = 127.0.0.1:8026\n", "t.ini:8: [feedback] listen: needs key-file");
+    assert_wrong_text(LISTEN TIER "[backend vm1]\naddress = 192.0.2.11:25\ntier = other\n",
+                      "t.ini:6: [backend vm1] tier: there is no [tier other]");
+    assert_wrong_text(MINIMAL "weight = 3\nsource = 2001:db8::1\n", "t.ini:8: [backend vm1] source: none is of");
+    assert_wrong_text(LISTEN "[tier primary]\nrise = 3\nsource = 2001:db8::1\n" BACKEND,
+                      "t.ini:5: [backend vm1] source: none is of");
+    assert_wrong_text(LISTEN "[tier primary]\nrise = 3\nmin-up = 2\n" BACKEND, "t.ini:5: [tier primary] min-up: 2");
+    assert_wrong_text(LISTEN TIER "[tier strict]\n" BACKEND, "t.ini:4: [tier strict]: has no backend");
+    assert_wrong_text(LISTEN TIER BACKEND "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n",
+                      "t.ini:9: [backend vm2] address: is that of [backend vm1] too");
+    assert_wrong_text(LISTEN, "t.ini:2: there is no [tier NAME]");
+    assert_wrong_text("", "t.ini:1: there is no [listen NAME]");
 }
 
 Test(config, an_example_is_that_of_the_option) {
-    assert_wrong(MINIMAL "[feedback]\nlisten = here\n", "192.0.2.1:8026");
-    assert_wrong(MINIMAL "[status]\nlisten = here\n", "192.0.2.1:8025");
-    assert_wrong(MINIMAL "[dns]\nservers = fe80::1\n", "[fe80::1%eth0]:53");
-    assert_wrong(MINIMAL "source = fe80::1\n", "as fe80::1%eth0\n");
-    assert_wrong("[listen mx]\naddress = fe80::1%lo:25\n" TIER BACKEND, "stands in brackets, as [fe80::1%lo]:25");
+    assert_wrong_text(MINIMAL "[feedback]\nlisten = here\n", "192.0.2.1:8026");
+    assert_wrong_text(MINIMAL "[status]\nlisten = here\n", "192.0.2.1:8025");
+    assert_wrong_text(MINIMAL "[dns]\nservers = fe80::1\n", "[fe80::1%eth0]:53");
+    assert_wrong_text(MINIMAL "source = fe80::1\n", "as fe80::1%eth0\n");
+    assert_wrong_text("[listen mx]\naddress = fe80::1%lo:25\n" TIER BACKEND, "stands in brackets, as [fe80::1%lo]:25");
 }
 
 Test(config, contradictions_are_said) {
-    assert_wrong(TIER BACKEND, "there is no [listen NAME]");
-    assert_wrong(LISTEN, "there is no [tier NAME]");
-    assert_wrong(LISTEN TIER, "there is no [backend NAME]");
-    assert_wrong(MINIMAL "[listen other]\naddress = 127.0.0.1:2525\n", "127.0.0.1:2525 stands in [listen mx] too");
-    assert_wrong(MINIMAL "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n", "is that of [backend vm1] too");
-    assert_wrong(LISTEN "[tier primary]\nmin-up = 2\n" BACKEND, "min-up: 2, but it has 1 backends");
-    assert_wrong(LISTEN "[tier primary]\nsource = 2001:db8::1\n" BACKEND,
-                 "none is of the address family of 192.0.2.11");
+    assert_wrong_text(TIER BACKEND, "there is no [listen NAME]");
+    assert_wrong_text(LISTEN, "there is no [tier NAME]");
+    assert_wrong_text(LISTEN TIER, "there is no [backend NAME]");
+    assert_wrong_text(MINIMAL "[listen other]\naddress = 127.0.0.1:2525\n", "127.0.0.1:2525 stands in [listen mx] too");
+    assert_wrong_text(MINIMAL "[backend vm2]\ntier = primary\naddress = 192.0.2.11:25\n",
+                      "is that of [backend vm1] too");
+    assert_wrong_text(LISTEN "[tier primary]\nmin-up = 2\n" BACKEND, "min-up: 2, but it has 1 backends");
+    assert_wrong_text(LISTEN "[tier primary]\nsource = 2001:db8::1\n" BACKEND,
+                      "none is of the address family of 192.0.2.11");
 }
 
 Test(config, more_sections_than_the_bound_are_an_error) {
@@ -361,16 +328,16 @@ Test(config, more_sections_than_the_bound_are_an_error) {
     for (unsigned i = 0; i <= CONFIG_BACKENDS_MAX; i++)
         fprintf(out, "[backend b%u]\ntier = primary\naddress = 10.0.%u.%u:25\n", i, i / 256, i % 256);
     fclose(out);
-    assert_wrong(text, "[backend b256]: too many; allowed: 256");
+    assert_wrong_text(text, "[backend b256]: too many; allowed: 256");
     cr_assert_eq(lines_of(messages), 1, "%s", messages);
     free(text);
 }
 
 Test(config, what_T_prints_is_a_file_that_means_the_same) {
-    struct config *config =
-        parse("[global]\nhostname = mx.example.net\nuser =\n" LISTEN "proxy-from = 192.0.2.0/24\nconnect-rate = 30/1m\n"
-              "[tier primary]\nproxy = v2\nsource = 192.0.2.1\ninter = 1500ms\nfailback-delay = 0\n" BACKEND
-              "max-sessions = 9\n[dnslist zen]\nzone = zen.example\nanswers = 127.0.0.2-7\n");
+    struct config *config = parse_text(
+        "[global]\nhostname = mx.example.net\nuser =\n" LISTEN "proxy-from = 192.0.2.0/24\nconnect-rate = 30/1m\n"
+        "[tier primary]\nproxy = v2\nsource = 192.0.2.1\ninter = 1500ms\nfailback-delay = 0\n" BACKEND
+        "max-sessions = 9\n[dnslist zen]\nzone = zen.example\nanswers = 127.0.0.2-7\n");
     char *first = NULL, *second = NULL;
     size_t length;
     cr_assert_not_null(config, "%s", messages);
@@ -378,7 +345,7 @@ Test(config, what_T_prints_is_a_file_that_means_the_same) {
     config_print(config, out);
     fclose(out);
     config_free(config);
-    config = parse(first);
+    config = parse_text(first);
     cr_assert_not_null(config, "%s", messages);
     out = open_memstream(&second, &length);
     config_print(config, out);
@@ -391,7 +358,7 @@ Test(config, what_T_prints_is_a_file_that_means_the_same) {
 }
 
 Test(config, T_warns_of_an_open_relay_and_of_what_hides_reputations) {
-    struct config *config = parse(LISTEN "[tier primary]\nadmit = vetted\n" BACKEND);
+    struct config *config = parse_text(LISTEN "[tier primary]\nadmit = vetted\n" BACKEND);
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
@@ -422,8 +389,8 @@ static const char *add(const struct config *config, const char *name, const char
 
 Test(config, a_backend_added_by_command_is_read_by_the_files_rules) {
     struct config *config =
-        parse(LISTEN "[tier spare]\n[tier primary]\nproxy = v2\nmax-sessions = 4\nsource = 192.0.2.1\n" BACKEND
-                     "[backend s]\ntier = spare\naddress = 192.0.2.12\n");
+        parse_text(LISTEN "[tier spare]\n[tier primary]\nproxy = v2\nmax-sessions = 4\nsource = 192.0.2.1\n" BACKEND
+                          "[backend s]\ntier = spare\naddress = 192.0.2.12\n");
     cr_assert_not_null(config, "%s", messages);
     cr_assert_str_eq(add(config, "vm9", "tier primary address 192.0.2.99:26 weight 7"), "");
     cr_assert(added.tier == 1 && added.weight == 7 && added.proxy == PROXY_V2 && added.sessions_max == 4);
@@ -461,18 +428,18 @@ Test(config, every_option_has_a_help_text_and_a_default_that_is_allowed) {
 
 Test(config, answers_of_a_dns_list_and_the_key_of_a_feed_are_checked) {
 #define LIST LISTEN TIER BACKEND "[dnslist zen]\nzone = zen.test\nanswers = "
-    assert_good(LIST "127.0.0.2-7 127.0.0.9\n");
-    assert_wrong(LIST "127.0.0.9-4\n", "[dnslist zen] answers: \"127.0.0.9-4\"");
-    assert_wrong(LIST "27.0.0.2\n", "[dnslist zen] answers: \"27.0.0.2\"");
-    assert_wrong(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
-    assert_wrong(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
+    assert_good_text(LIST "127.0.0.2-7 127.0.0.9\n");
+    assert_wrong_text(LIST "127.0.0.9-4\n", "[dnslist zen] answers: \"127.0.0.9-4\"");
+    assert_wrong_text(LIST "27.0.0.2\n", "[dnslist zen] answers: \"27.0.0.2\"");
+    assert_wrong_text(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
+    assert_wrong_text(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
 }
 
 Test(config, a_gate_that_would_not_know_what_to_offer_is_a_mistake) {
-    assert_wrong(LISTEN "[tier primary]\ngate = on\ncheck = banner\n" BACKEND,
-                 "[tier primary] gate: needs check = ehlo, starttls or mail");
-    assert_wrong(LISTEN "[tier primary]\ngate = on\ncheck = none\n" BACKEND,
-                 "[tier primary] gate: needs check = ehlo, starttls or mail");
-    assert_good(LISTEN "[tier primary]\ngate = on\n" BACKEND);
-    assert_good(LISTEN "[tier primary]\ngate = on\ncheck = starttls\n" BACKEND);
+    assert_wrong_text(LISTEN "[tier primary]\ngate = on\ncheck = banner\n" BACKEND,
+                      "[tier primary] gate: needs check = ehlo, starttls or mail");
+    assert_wrong_text(LISTEN "[tier primary]\ngate = on\ncheck = none\n" BACKEND,
+                      "[tier primary] gate: needs check = ehlo, starttls or mail");
+    assert_good_text(LISTEN "[tier primary]\ngate = on\n" BACKEND);
+    assert_good_text(LISTEN "[tier primary]\ngate = on\ncheck = starttls\n" BACKEND);
 }

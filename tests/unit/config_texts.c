@@ -1,40 +1,9 @@
 /* Texts in postern.ini: that a typing mistake, a comment in the wrong place or a character that nobody sees is no part
  * of a name. */
-#include "conf/config.h"
+#include "ini.h"
 
-#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LISTEN  "[listen mx]\naddress = 127.0.0.1:2525\n"
-#define TIER    "[tier primary]\n"
-#define BACKEND "[backend vm1]\ntier = primary\naddress = 192.0.2.11:25\n"
-#define MINIMAL LISTEN TIER BACKEND
-
-/* What is said of a text, "" when it is taken; to be freed. */
-static char *messages_of(const char *text) {
-    struct config *config = NULL;
-    char *messages = NULL;
-    size_t length;
-    FILE *errors = open_memstream(&messages, &length);
-    int result = config_parse("t.ini", text, strlen(text), errors, &config);
-    fclose(errors);
-    config_free(config);
-    cr_assert((result == 0) == (length == 0), "%d: %s", result, messages);
-    return messages;
-}
-
-static void assert_good(const char *text) {
-    char *messages = messages_of(text);
-    cr_assert_str_eq(messages, "");
-    free(messages);
-}
-
-static void assert_wrong(const char *text, const char *message) {
-    char *messages = messages_of(text);
-    cr_assert_not_null(strstr(messages, message), "%s\nwanted: %s\nsaid: %s", text, message, messages);
-    free(messages);
-}
 
 Test(config_texts, a_text_has_its_options_form) {
     static const char *const wrong[] = {
@@ -84,9 +53,9 @@ Test(config_texts, a_text_has_its_options_form) {
     char text[300];
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         snprintf(text, sizeof text, MINIMAL "%s\n", wrong[i]);
-        assert_wrong(text, "is wrong; allowed: ");
+        assert_wrong_text(text, "is wrong; allowed: ");
     }
-    assert_wrong(MINIMAL "[global]\nhostname = mx # x\n", "; behind a value a comment begins with ;");
+    assert_wrong_text(MINIMAL "[global]\nhostname = mx # x\n", "; behind a value a comment begins with ;");
 }
 
 Test(config_texts, a_text_of_its_options_form_is_taken) {
@@ -107,7 +76,7 @@ Test(config_texts, a_text_of_its_options_form_is_taken) {
     char text[300];
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         snprintf(text, sizeof text, MINIMAL "%s\n", good[i]);
-        assert_good(text);
+        assert_good_text(text);
     }
     static const char *const probes[] = {"check-from = <>",
                                          "check-from = <a+b@example.test>",
@@ -118,7 +87,7 @@ Test(config_texts, a_text_of_its_options_form_is_taken) {
                                          "check-require = STARTTLS, X-A1"};
     for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
         snprintf(text, sizeof text, LISTEN TIER "%s\n" BACKEND, probes[i]);
-        assert_good(text);
+        assert_good_text(text);
     }
 }
 
@@ -136,25 +105,25 @@ Test(config_texts, what_is_not_seen_is_no_part_of_a_name) {
     char text[300];
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         snprintf(text, sizeof text, MINIMAL "%s\n", wrong[i]);
-        assert_wrong(text, "has ");
+        assert_wrong_text(text, "has ");
     }
-    assert_wrong("[global]\rhostname = mx\r" MINIMAL, "t.ini:1: a line end within");
-    assert_wrong(MINIMAL "; old\xe2\x80\xa8[global]\n", "t.ini:7: a line end within");
-    assert_wrong("\xff\xfe[", "t.ini:1: is UTF-16");
-    assert_good(MINIMAL "# M\xfcller\n[global] ; \xc2\xa0\nuser = ; \xff\n");
+    assert_wrong_text("[global]\rhostname = mx\r" MINIMAL, "t.ini:1: a line end within");
+    assert_wrong_text(MINIMAL "; old\xe2\x80\xa8[global]\n", "t.ini:7: a line end within");
+    assert_wrong_text("\xff\xfe[", "t.ini:1: is UTF-16");
+    assert_good_text(MINIMAL "# M\xfcller\n[global] ; \xc2\xa0\nuser = ; \xff\n");
 }
 
 Test(config_texts, words_of_commands_are_no_names_of_sections) {
-    assert_wrong(MINIMAL "[tier auto]\n", "[tier auto]: needs a name");
-    assert_wrong(MINIMAL "[backend json]\n", "[backend json]: needs a name");
-    assert_wrong(MINIMAL "[backend -]\n", "[backend -]: needs a name");
+    assert_wrong_text(MINIMAL "[tier auto]\n", "[tier auto]: needs a name");
+    assert_wrong_text(MINIMAL "[backend json]\n", "[backend json]: needs a name");
+    assert_wrong_text(MINIMAL "[backend -]\n", "[backend -]: needs a name");
 }
 
 Test(config_texts, what_a_probe_requires_are_keywords_that_it_hears) {
-    assert_wrong(LISTEN "[tier primary]\ncheck-require = STARTTLS;\n" BACKEND, "check-require: \"STARTTLS;\"");
-    assert_wrong(LISTEN "[tier primary]\ncheck-require = AUTH=LOGIN\n" BACKEND, "check-require: \"AUTH=LOGIN\"");
-    assert_wrong(LISTEN "[tier primary]\ncheck = banner\ncheck-require = STARTTLS\n" BACKEND,
-                 "check-require: needs check = ehlo");
+    assert_wrong_text(LISTEN "[tier primary]\ncheck-require = STARTTLS;\n" BACKEND, "check-require: \"STARTTLS;\"");
+    assert_wrong_text(LISTEN "[tier primary]\ncheck-require = AUTH=LOGIN\n" BACKEND, "check-require: \"AUTH=LOGIN\"");
+    assert_wrong_text(LISTEN "[tier primary]\ncheck = banner\ncheck-require = STARTTLS\n" BACKEND,
+                      "check-require: needs check = ehlo");
 }
 
 Test(config_texts, a_wait_with_a_slip_in_its_unit_is_warned_of) {

@@ -1,53 +1,23 @@
 /* Addresses in postern.ini and in commands that lead nowhere, back to postern, or to one of two places. */
-#include "conf/config.h"
+#include "ini.h"
 
-#include <criterion/criterion.h>
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LISTEN  "[listen mx]\naddress = 127.0.0.1:2525\n"
-#define TIER    "[tier primary]\n"
-#define BACKEND "[backend vm1]\ntier = primary\naddress = 192.0.2.11:25\n"
-#define MINIMAL LISTEN TIER BACKEND
-
-static char *messages;
-
-static struct config *parse(const char *text) {
-    struct config *config = NULL;
-    size_t length;
-    free(messages);
-    FILE *errors = open_memstream(&messages, &length);
-    config_parse("t.ini", text, strlen(text), errors, &config);
-    fclose(errors);
-    return config;
-}
-
-static void assert_good(const char *text) {
-    struct config *config = parse(text);
-    cr_assert_not_null(config, "%s", messages);
-    config_free(config);
-}
-
-/* The text is refused, and `message` stands among what is said. */
-static void assert_wrong(const char *text, const char *message) {
-    cr_assert_null(parse(text), "taken: %s", text);
-    cr_assert_not_null(strstr(messages, message), "wanted: %s\nsaid:\n%s", message, messages);
-}
 
 /* What follows [listen mx] and the backend's address is refused with this. */
 static void assert_backend_wrong(const char *listen, const char *backend, const char *message) {
     char text[500];
     snprintf(text, sizeof text, "[listen mx]\naddress = %s\n" TIER "[backend vm1]\ntier = primary\naddress = %s\n",
              listen, backend);
-    assert_wrong(text, message);
+    assert_wrong_text(text, message);
 }
 
 static void assert_backend_good(const char *listen, const char *backend) {
     char text[500];
     snprintf(text, sizeof text, "[listen mx]\naddress = %s\n" TIER "[backend vm1]\ntier = primary\naddress = %s\n",
              listen, backend);
-    assert_good(text);
+    assert_good_text(text);
 }
 
 Test(own_address, a_backend_that_is_postern_itself_is_refused) {
@@ -67,8 +37,8 @@ Test(own_address, a_backend_that_is_postern_itself_is_refused) {
     assert_backend_good("[::]:2525", "127.0.0.1:2525"); /* IPV6_V6ONLY */
     assert_backend_good("0.0.0.0:2525", "[::1]:2525");
     assert_backend_good("0.0.0.0:2525", "203.0.113.77:2525"); /* no address of this host */
-    assert_wrong(MINIMAL "[status]\nlisten = 192.0.2.11:25\n", "postern itself, by [status]");
-    assert_wrong(MINIMAL "[feedback]\nkey-file = /k\nlisten = 192.0.2.11:25\n", "postern itself, by [feedback]");
+    assert_wrong_text(MINIMAL "[status]\nlisten = 192.0.2.11:25\n", "postern itself, by [status]");
+    assert_wrong_text(MINIMAL "[feedback]\nkey-file = /k\nlisten = 192.0.2.11:25\n", "postern itself, by [feedback]");
 }
 
 Test(own_address, an_address_of_one_of_this_hosts_interfaces_is_postern_itself_too) {
@@ -109,19 +79,19 @@ Test(own_address, an_address_that_can_be_read_in_two_ways_is_refused_with_both_w
         MINIMAL "[feedback]\nkey-file = /k\nlisten = 2001:db8::11:25\n",
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        assert_wrong(files[i], "[2001:db8::11]:25");
-        assert_wrong(files[i], "[2001:db8::11:25]");
+        assert_wrong_text(files[i], "[2001:db8::11]:25");
+        assert_wrong_text(files[i], "[2001:db8::11:25]");
     }
-    assert_wrong(LISTEN TIER "[backend vm1]\ntier = primary\naddress = [fe80::1]:25\n", "needs its interface");
-    assert_wrong("[listen mx]\naddress = [fe80::1]:25\n" TIER BACKEND, "needs its interface");
-    assert_wrong(MINIMAL "[dns]\nservers = [fe80::1%lo]:53\n", "can't be asked");
-    assert_good("[listen mx]\naddress = [fe80::1%lo]:25 [::ffff:127.0.0.1]:2525 2001:db8::1\n" TIER BACKEND
-                "source = 2001:db8::1 [2001:db8::11:25] 192.0.2.1\n");
+    assert_wrong_text(LISTEN TIER "[backend vm1]\ntier = primary\naddress = [fe80::1]:25\n", "needs its interface");
+    assert_wrong_text("[listen mx]\naddress = [fe80::1]:25\n" TIER BACKEND, "needs its interface");
+    assert_wrong_text(MINIMAL "[dns]\nservers = [fe80::1%lo]:53\n", "can't be asked");
+    assert_good_text("[listen mx]\naddress = [fe80::1%lo]:25 [::ffff:127.0.0.1]:2525 2001:db8::1\n" TIER BACKEND
+                     "source = 2001:db8::1 [2001:db8::11:25] 192.0.2.1\n");
 }
 
 Test(own_address, networks_written_mapped_are_those_of_ipv4) {
     struct config *config =
-        parse("[listen mx]\naddress = 127.0.0.1:2525\nproxy-from = ::ffff:127.0.1.0/120\n" TIER BACKEND);
+        parse_text("[listen mx]\naddress = 127.0.0.1:2525\nproxy-from = ::ffff:127.0.1.0/120\n" TIER BACKEND);
     struct address client;
     cr_assert_not_null(config, "%s", messages);
     cr_assert_eq(address_parse("127.0.1.9", 25, &client), 0);
@@ -146,7 +116,7 @@ static const char *add_at(const struct config *config, const char *address) {
 }
 
 Test(own_address, a_server_added_at_posterns_own_address_is_refused) {
-    struct config *config = parse("[listen mx]\naddress = 0.0.0.0:2525\n" TIER BACKEND);
+    struct config *config = parse_text("[listen mx]\naddress = 0.0.0.0:2525\n" TIER BACKEND);
     cr_assert_not_null(config, "%s", messages);
     cr_assert_not_null(strstr(add_at(config, "127.0.0.1:2525"), "is postern itself, by [listen mx]"));
     cr_assert_not_null(strstr(add_at(config, "[::ffff:127.0.0.5]:2525"), "is postern itself"));
