@@ -146,14 +146,13 @@ Test(bad_input, an_address_in_use_is_named) {
     struct scene scene;
     struct test_sink sink;
     int status;
-    char config[400];
     scene_begin(&scene, false);
     sink_begin(&scene, &sink, "vm1", "");
-    snprintf(config, sizeof config,
-             "[global]\nuser =\n[listen mx]\naddress = 127.0.0.1:%u\n[tier a]\n[backend b]\ntier = a\naddress = "
-             "192.0.2.11:25\n[control]\nsocket = %s/c\n",
-             sink.port, scene.dir);
-    char *text = start_with(config, &status);
+    scene.port = sink.port;
+    postern_tier(&scene, "primary", "");
+    postern_backend_at(&scene, "vm1", "192.0.2.11", 25, "");
+    postern_write(&scene);
+    char *text = shell(&status, "%s/postern -c %s/postern.ini 2>&1", scene.build, scene.dir);
     cr_assert(status == 1 && strstr(text, "[listen mx] address: 127.0.0.1:") != NULL &&
                   strstr(text, "Address already in use") != NULL,
               "%s", text);

@@ -22,7 +22,8 @@ static struct test_unbound unbound;
 
 /* An outage: only the strict tier is there. `global`: further options of [global], `gate`: of [gate]; `tiers`: sections
  * before it. */
-static void begin_with(const char *global, const char *gate, const char *tiers) {
+/* `primary`: the port of vm1, in a tier before the strict one; 0: none. */
+static void begin_with(const char *global, const char *gate, unsigned primary) {
     scene_begin(&scene, false);
     sink_begin(&scene, &bastion, "bastion", "");
     unbound_begin(&scene, &unbound, DNS_DATA);
@@ -35,8 +36,12 @@ static void begin_with(const char *global, const char *gate, const char *tiers) 
     postern_lines(&scene,
                   "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = "
                   "127.0.0.1:%u\n[gate]\nrelay-domains-file = %s/domains\nrecipients-file = "
-                  "%s/recipients\naccess-file = %s/access\n%s%s",
-                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, gate, tiers);
+                  "%s/recipients\naccess-file = %s/access\n%s",
+                  scene.dir, unbound.port, scene.dir, scene.dir, scene.dir, gate);
+    if (primary != 0) {
+        postern_tier(&scene, "primary", "check = none\n");
+        postern_backend(&scene, "vm1", primary, "");
+    }
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
@@ -44,7 +49,7 @@ static void begin_with(const char *global, const char *gate, const char *tiers) 
 }
 
 static void begin(void) {
-    begin_with("", "pregreet-wait = 50ms\n", "");
+    begin_with("", "pregreet-wait = 50ms\n", 0);
 }
 
 static void end(void) {
@@ -235,15 +240,12 @@ Test(gate, an_access_file_s_521_ends_the_session_and_counts_as_our_own_refusal) 
 Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_so_at_once, .fini = end) {
     static struct talk talks[48];
     char mail[2049];
-    begin_with("workers = 1\nmax-sessions = 60\n", "pregreet-wait = 0s\n", "");
+    begin_with("workers = 1\nmax-sessions = 60\n", "pregreet-wait = 0s\n", 0);
     memset(mail, ' ', sizeof mail); /* blanks behind an address are taken, as Postfix takes them */
     memcpy(mail, "MAIL FROM:<a@sender.test>", 25);
     memcpy(mail + 2046, "\r\n", 3);
     for (unsigned i = 0; i < 44; i++) {
-        talk_begin(&talks[i], "127.0.60.1", scene.port);
-        talk_hear(&talks[i], 5000);
-        talk_tell(&talks[i], "EHLO client.test\r\n");
-        talk_hear(&talks[i], 5000);
+        talk_open(&talks[i], "127.0.60.1", scene.port);
         talk_say(&talks[i], mail, 2048);
         talk_expect(&talks[i], "250");
     }
@@ -256,11 +258,8 @@ Test(gate_full, a_client_whose_commands_can_t_be_kept_for_the_handover_is_told_s
 Test(gate_replay, a_session_that_comes_to_the_strict_host_by_a_replay_can_t_smuggle_either, .fini = end) {
     struct test_sink vm1;
     struct talk talk;
-    char tiers[200];
     unsigned port = free_port();
-    snprintf(tiers, sizeof tiers,
-             "[tier primary]\ncheck = none\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:%u\n", port);
-    begin_with("", "pregreet-wait = 50ms\n", tiers);
+    begin_with("", "pregreet-wait = 50ms\n", port);
     sink_begin_at(&scene, &vm1, "vm1", "127.0.0.1", port, "");
     talk_through(&talk,
                  (const char *const[]){"220 vm1", "EHLO client.test\r\n", "250", MAIL_LINE, "250", RCPT, "250", NULL});

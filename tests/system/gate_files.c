@@ -110,12 +110,11 @@ Test(gate_files, a_wrong_file_at_start_is_named_with_its_line) {
     int status;
     scene_begin(&scene, false);
     put("access", "192.0.2.1/24 OK\n");
-    char *said =
-        shell(&status,
-              "printf '[global]\\nuser =\\n[listen a]\\naddress = 127.0.0.1:0\\n[tier a]\\n[backend b]\\ntier = "
-              "a\\naddress = 127.0.0.1:1\\n[gate]\\naccess-file = %s/access\\n[control]\\nsocket = %s/s\\n' > "
-              "%s/x.ini; %s/postern -c %s/x.ini 2>&1",
-              scene.dir, scene.dir, scene.dir, scene.build, scene.dir);
+    postern_tier(&scene, "strict", "");
+    postern_backend(&scene, "vm1", 1, "");
+    postern_lines(&scene, "[gate]\naccess-file = %s/access\n", scene.dir);
+    postern_write(&scene);
+    char *said = shell(&status, "%s/postern -c %s/postern.ini 2>&1", scene.build, scene.dir);
     cr_assert(status == 1 && strstr(said, "access:1: \"192.0.2.1/24\" is no client; allowed: ") != NULL, "%d %s",
               status, said);
     free(said);

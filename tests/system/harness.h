@@ -76,7 +76,9 @@ void postern_backend(struct scene *scene, const char *name, unsigned port, const
 void postern_backend_at(struct scene *scene, const char *name, const char *host, unsigned port, const char *options);
 /* A backend for each sink, of its name. */
 void postern_sinks(struct scene *scene, const struct test_sink *sinks, unsigned count);
-/* Starts postern and waits until it answers. */
+/* Writes it as postern.ini in the scene's folder: for a test that starts postern by itself. */
+void postern_write(struct scene *scene);
+/* The same, starts postern and waits until it answers. */
 void postern_start(struct scene *scene);
 
 /* To go: the whole text at once. */

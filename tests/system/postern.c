@@ -54,7 +54,7 @@ void postern_sinks(struct scene *scene, const struct test_sink *sinks, unsigned 
 }
 
 /* scene_end() waits no longer than the short stop-timeout, whatever sessions a test leaves behind. */
-static void write_ini(const struct scene *scene) {
+void postern_write(struct scene *scene) {
     char path[128];
     const char *global = scene->ini.global;
     snprintf(path, sizeof path, "%s/postern.ini", scene->dir);
@@ -66,6 +66,7 @@ static void write_ini(const struct scene *scene) {
     fprintf(file, "[listen mx]\naddress = 127.0.0.1:%u\nmax-per-client = 0\n%s", scene->port, scene->ini.listen);
     fprintf(file, "[control]\nsocket = %s/control.sock\n%s", scene->dir, scene->ini.sections);
     fclose(file);
+    memset(&scene->ini, 0, sizeof scene->ini);
 }
 
 static void await_answer(struct scene *scene) {
@@ -81,8 +82,7 @@ static void await_answer(struct scene *scene) {
 
 void postern_start(struct scene *scene) {
     char program[64], config[128];
-    write_ini(scene);
-    memset(&scene->ini, 0, sizeof scene->ini);
+    postern_write(scene);
     snprintf(program, sizeof program, "%s/postern", scene->build);
     snprintf(config, sizeof config, "%s/postern.ini", scene->dir);
     scene->postern = spawn(scene, "postern.log", (const char *const[]){program, "-c", config, NULL});

@@ -28,13 +28,10 @@ static void begin(const char *global) {
 Test(start, in_too_little_memory_fails_whole_and_says_why) {
     scene_begin(&scene, true); /* a sanitiser wants terabytes of addresses */
     sink_begin(&scene, &sink, "vm1", "");
-    char *made = shell(NULL,
-                       "printf '[global]\\nhostname = mx.example.test\\nuser =\\nworkers = 4\\nmax-sessions = "
-                       "200\\nstate-dir = %s/state\\n[listen mx]\\naddress = 127.0.0.1:%u\\n[tier "
-                       "primary]\\n[backend vm1]\\ntier = primary\\naddress = 127.0.0.1:%u\\n[control]\\nsocket = "
-                       "%s/control.sock\\n' >%s/postern.ini",
-                       scene.dir, scene.port, sink.port, scene.dir, scene.dir);
-    free(made);
+    postern_global(&scene, "workers = 4\nmax-sessions = 200\n");
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_write(&scene);
     unsigned failed = 0, served = 0;
     for (unsigned mib = 20; mib <= 820; mib += 40) {
         int status;
@@ -75,12 +72,14 @@ Test(start, each_allocation_that_fails_is_said_as_what_it_is) {
               "*__libc_calloc(size_t, size_t);\nstatic atomic_int left = -1;\nvoid *calloc(size_t count, size_t size) "
               "{\nif (left < 0) left = atoi(getenv(\"FAIL_AT\"));\nif (left > 0 && atomic_fetch_sub(&left, 1) == 1) { "
               "errno = ENOMEM; return NULL; }\nreturn __libc_calloc(count, size);\n}\n' >short.c && cc -shared -fPIC "
-              "-o short.so short.c && (umask 077; echo 0123456789abcdef0123 >key) && printf '[global]\nhostname = "
-              "mx.example.test\nuser =\nworkers = 1\nmax-sessions = 100\nstate-dir = %s/state\n[listen mx]\naddress = "
-              "127.0.0.1:0\n[tier primary]\n[backend vm1]\ntier = primary\naddress = 127.0.0.1:9\n[control]\nsocket = "
-              "%s/control.sock\n[feedback]\nlisten = 127.0.0.1:0\nkey-file = %s/key\n[dns]\nservers = "
-              "127.0.0.1:9\n' >postern.ini",
-              scene.dir, scene.dir, scene.dir, scene.dir);
+              "-o short.so short.c && (umask 077; echo 0123456789abcdef0123 >key)",
+              scene.dir);
+    postern_global(&scene, "workers = 1\nmax-sessions = 100\n");
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", 9, "");
+    postern_lines(&scene, "[feedback]\nlisten = 127.0.0.1:0\nkey-file = %s/key\n[dns]\nservers = 127.0.0.1:9\n",
+                  scene.dir);
+    postern_write(&scene);
     cr_assert_eq(status, 0, "%s", made);
     free(made);
     unsigned failed = 0, served = 0;
@@ -100,12 +99,11 @@ Test(start, each_allocation_that_fails_is_said_as_what_it_is) {
 Test(start, a_log_that_can_not_be_opened_is_one_message_and_leaves_no_socket) {
     scene_begin(&scene, false);
     int status;
-    char *said = shell(&status,
-                       "cd %s && printf '[global]\\nuser =\\nstate-dir =\\nlog = /nonexistent/postern.log\\n[listen "
-                       "mx]\\naddress = 127.0.0.1:%u\\n[tier primary]\\n[backend vm1]\\ntier = primary\\naddress = "
-                       "127.0.0.1:9\\n[control]\\nsocket = %s/control.sock\\n' >postern.ini; $OLDPWD/build/san/postern "
-                       "-c postern.ini 2>&1",
-                       scene.dir, scene.port, scene.dir);
+    postern_global(&scene, "log = /nonexistent/postern.log\n");
+    postern_tier(&scene, "primary", "");
+    postern_backend(&scene, "vm1", 9, "");
+    postern_write(&scene);
+    char *said = shell(&status, "%s/postern -c %s/postern.ini 2>&1", scene.build, scene.dir);
     cr_assert_eq(status, 1);
     cr_assert_str_eq(said, "postern: [global] log = /nonexistent/postern.log: No such file or directory\n");
     free(said);
@@ -153,11 +151,10 @@ Test(start, a_stop_that_comes_before_it_serves_is_the_last_that_a_service_manage
     scene_begin(&scene, false);
     int fd = open_notify_socket(path);
     setenv("NOTIFY_SOCKET", path, 1);
-    free(shell(NULL,
-               "printf '[global]\\nuser =\\nworkers = 16\\nstate-dir =\\n[listen mx]\\naddress = "
-               "127.0.0.1:%u\\n[tier primary]\\ncheck = none\\n[backend vm1]\\ntier = primary\\naddress = "
-               "127.0.0.1:9\\n[control]\\nsocket = %s/control.sock\\n' >%s/postern.ini",
-               scene.port, scene.dir, scene.dir));
+    postern_global(&scene, "workers = 16\n");
+    postern_tier(&scene, "primary", "check = none\n");
+    postern_backend(&scene, "vm1", 9, "");
+    postern_write(&scene);
     for (unsigned i = 0; i < 10; i++) {
         int status;
         char *said = shell(&status,
