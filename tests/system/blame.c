@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HELLO "EHLO client.test\r\n"
-#define MAIL  "MAIL FROM:<a@client.test>\r\n"
-#define RCPT  "RCPT TO:<user@example.test>\r\n"
+#define HELLO TALK_HELLO
+#define MAIL  TALK_MAIL
+#define RCPT  TALK_RCPT
 
 /* --- three hosts of the same kind --- */
 

@@ -7,16 +7,6 @@
 
 #define DRIBBLES_MAX 60u
 
-static void begin_session(struct talk *talk, const char *source, unsigned port) {
-    talk_open(talk, source, port);
-}
-
-static void begin_transaction(struct talk *talk) {
-    talk_exchange(talk, "MAIL FROM:<a@client.test>\r\n", "250");
-    talk_exchange(talk, "RCPT TO:<user@example.test>\r\n", "250");
-    talk_exchange(talk, "DATA\r\n", "354");
-}
-
 /* As Postfix does it by default under stress: a deadline for the whole of a request, not for each octet. */
 Test(blame_pace, content_that_a_client_dribbles_is_held_against_nobody) {
     struct scene scene;
@@ -28,8 +18,8 @@ Test(blame_pace, content_that_a_client_dribbles_is_held_against_nobody) {
     postern_tier(&scene, "primary", "check = none\n");
     postern_backend(&scene, "vm1", host.port, "");
     postern_start(&scene);
-    begin_session(&talk, "127.0.0.9", scene.port);
-    begin_transaction(&talk);
+    talk_open(&talk, "127.0.0.9", scene.port);
+    talk_transaction(&talk);
     for (unsigned i = 0; i < DRIBBLES_MAX && strcmp(reply, "silent") == 0; i++) {
         talk_tell(&talk, "x");
         reply = talk_hear(&talk, 250);
@@ -51,8 +41,8 @@ Test(blame_pace, a_server_that_takes_so_many_mails_in_a_connection_has_not_faile
     struct talk talk;
     two_hosts_begin(&site, "");
     site.first.rules[0] = (struct scripted_rule){"MAIL FROM:<second", "421 too many messages\r\n", HANGS_UP, 0};
-    begin_session(&talk, NULL, site.scene.port);
-    begin_transaction(&talk);
+    talk_open(&talk, NULL, site.scene.port);
+    talk_transaction(&talk);
     take_mail(&talk);
     talk_exchange(&talk, "MAIL FROM:<second@client.test>\r\n", "250");
     cr_assert_eq(atomic_load(&site.second.sessions), 1);
@@ -66,9 +56,9 @@ Test(blame_pace, a_server_that_hangs_up_right_behind_its_reply_has_failed) {
     struct talk talk;
     two_hosts_begin(&site, "");
     site.first.rules[0] = (struct scripted_rule){"EHLO", "", HANGS_UP, 1};
-    begin_session(&talk, NULL, site.scene.port);
+    talk_open(&talk, NULL, site.scene.port);
     WAIT_FOR(log_has(&site.scene, "it is replayed"), 5000);
-    begin_transaction(&talk);
+    talk_transaction(&talk);
     take_mail(&talk);
     cr_assert_eq(atomic_load(&site.second.mails), 1);
     cr_assert_eq(server_figure(&site.scene, "vm1", "failures"), 1);
