@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,10 +63,38 @@ static void on_retry(struct timer *timer) {
 }
 
 void load_on_client_end(struct load *load, struct client *client) {
+    client->phase = PHASES; /* none */
     pool_put(&load->clients, client);
     load->result.finished++;
     if (load->options.rate <= 0 && may_start(load))
         start_one(load, load_now_us());
+}
+
+/* No more sessions are started; those that are there go on to their end, which for held ones has come. */
+static void on_stop(struct op *op, int result, unsigned flags) {
+    struct load *load = container_of(op, struct load, stop);
+    (void)result;
+    (void)flags;
+    load->options.sessions = (unsigned)load->result.started;
+    for (unsigned i = 0; i < load->clients.touched; i++) {
+        struct client *client = pool_at(&load->clients, i);
+        if (client->phase == AT_IDLE)
+            timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io));
+    }
+}
+
+/* For a load that goes on until something has happened. */
+static int await_stop(struct load *load) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    load->stop.complete = on_stop;
+    io_poll_fd(load->io, &load->stop, fd, POLLIN);
+    return 0;
 }
 
 static void note_usage(struct load *load) {
@@ -118,7 +147,8 @@ static void usage(void) {
           "  --hold S                 idle sessions: EHLO, this time, QUIT\n"
           "  --early OCTETS           said before the greeting (0)\n"
           "  --patience S             until a silent session is given up (20)\n"
-          "  --ids FILE               the ids of accepted mails, a line each\n",
+          "  --ids FILE               the ids of accepted mails, a line each\n"
+          "SIGTERM: no more sessions are started, none is held any longer; the result when all have ended\n",
           stderr);
     exit(2);
 }
@@ -258,6 +288,8 @@ static void init(struct load *load) {
     load->pace_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (load->pace_fd < 0)
         fail("timerfd_create");
+    if (await_stop(load) < 0)
+        fail("signalfd");
     load->tls = load->options.starttls_percent == 0 ? NULL : tls_context_create(false);
     if (load->options.starttls_percent > 0 && load->tls == NULL)
         fail("TLS is not to be had");

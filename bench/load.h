@@ -115,6 +115,7 @@ struct load {
     int pace_fd; /* a timerfd: finer than the ring's timers */
     struct op pace;
     struct timer retry; /* all clients are in use */
+    struct op stop;     /* SIGTERM */
     uint64_t start_us;
     struct chance chance; /* of sizes */
     char *body;           /* the largest; smaller ones are its last part */

@@ -199,9 +199,9 @@ Test(bench, load_holds_15000_idle_sessions) {
     sink_begin(&scene, &sink, "sink", "");
     scene.port = sink.port;
     pid_t load =
-        load_begin(&scene, "load.json", "--sessions 15000 --rate 5000 --hold 10 --patience 60 --source 127.0.0.0/16");
+        load_begin(&scene, "load.json", "--sessions 15000 --rate 5000 --hold 600 --patience 60 --source 127.0.0.0/16");
     WAIT_FOR(sink_figure(&sink, "current") == 15000, 30000);
-    json_t *result = load_end(&scene, load, "load.json");
+    json_t *result = load_stop(&scene, load, "load.json");
     ASSERT_ALL_ACCEPTED(result);
     json_decref(result);
     scene_end(&scene);

@@ -172,6 +172,24 @@ bool log_has(struct scene *scene, const char *text) {
     return file_has(scene, "postern.log", text);
 }
 
+unsigned log_count(struct scene *scene, const char *pattern) {
+    char *count = shell(NULL, "grep -ac -e '%s' %s/postern.log", pattern, scene->dir);
+    unsigned number = (unsigned)strtoul(count, NULL, 10);
+    free(count);
+    return number;
+}
+
+/* Each thread has its own ring of lines, and all are written in turn: what came before the signal is there when the
+ * signal's line is, or when the next one's is. */
+bool log_has_by_now(struct scene *scene, const char *text) {
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned before = log_count(scene, "SIGUSR2: ignored");
+        kill(scene->postern, SIGUSR2);
+        WAIT_FOR(log_count(scene, "SIGUSR2: ignored") > before, 5000);
+    }
+    return log_has(scene, text);
+}
+
 static char *shell_v(int *ret_status, const char *format, va_list arguments) {
     char *command;
     cr_assert(vasprintf(&command, format, arguments) >= 0);
@@ -366,4 +384,9 @@ json_t *load_end(struct scene *scene, pid_t pid, const char *name) {
     cr_assert(result != NULL, "load: %s", text);
     free(text);
     return result;
+}
+
+json_t *load_stop(struct scene *scene, pid_t pid, const char *name) {
+    kill(pid, SIGTERM);
+    return load_end(scene, pid, name);
 }

@@ -104,11 +104,18 @@ __attribute__((format(printf, 2, 3))) json_t *load_run(struct scene *scene, cons
 /* The same in the background; the result when it has ended. */
 __attribute__((format(printf, 3, 4))) pid_t load_begin(struct scene *scene, const char *name, const char *format, ...);
 json_t *load_end(struct scene *scene, pid_t pid, const char *name);
+/* The same of one that has sessions, or holds them, for as long as the test wants: it starts no more, and all end. */
+json_t *load_stop(struct scene *scene, pid_t pid, const char *name);
 json_int_t figure(const json_t *object, const char *key);
 
 /* True when the scene's file (a log) holds `text`; in postern's log: log_has(). */
 bool file_has(struct scene *scene, const char *file, const char *text);
 bool log_has(struct scene *scene, const char *text);
+/* The same when all that postern has said so far is in its log, which a thread of its own writes: for what must not
+ * have happened. */
+bool log_has_by_now(struct scene *scene, const char *text);
+/* How many lines of postern's log fit `pattern`, a basic regular expression. */
+unsigned log_count(struct scene *scene, const char *pattern);
 
 /* What a test at random draws from: POSTERN_SOAK_SEED, where it is set, else another one each time. Printed, so that a
  * failure can be had again. */

@@ -16,7 +16,7 @@ Test(idle, nine_thousand_idle_sessions_are_held_and_cheap) {
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
     json_int_t before = info_figure(&scene, "resident_kb");
-    pid_t load = load_begin(&scene, "load.json", "--sessions %u --concurrency %u --hold 6 --source 127.0.0.0/16",
+    pid_t load = load_begin(&scene, "load.json", "--sessions %u --concurrency %u --hold 600 --source 127.0.0.0/16",
                             SESSIONS, SESSIONS);
     WAIT_FOR(info_figure(&scene, "relayed_total") == SESSIONS, 20000);
     json_int_t after = info_figure(&scene, "resident_kb");
@@ -24,7 +24,7 @@ Test(idle, nine_thousand_idle_sessions_are_held_and_cheap) {
     fprintf(stderr, "user memory per idle session: %lld octets (%lld kB before, %lld kB with %u sessions)\n",
             (long long)each, (long long)before, (long long)after, SESSIONS);
     cr_assert(each < OCTETS_MAX, "%lld octets a session", (long long)each);
-    json_t *result = load_end(&scene, load, "load.json");
+    json_t *result = load_stop(&scene, load, "load.json");
     ASSERT_ALL_ACCEPTED(result);
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
     cr_assert(info_figure(&scene, "buffers_in_use") == 0);

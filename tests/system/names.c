@@ -34,7 +34,7 @@ Test(names, a_changed_address_gets_the_new_sessions_and_the_old_one_drains) {
     json_decref(load_run(&scene, "--concurrency 1 --sessions 5"));
     cr_assert_eq(sink_figure(&old, "mails"), 5);
 
-    pid_t held = load_begin(&scene, "held.json", "--concurrency 3 --sessions 3 --hold 4");
+    pid_t held = load_begin(&scene, "held.json", "--concurrency 3 --sessions 3 --hold 600");
     WAIT_FOR(sink_figure(&old, "current") >= 3, 5000);
     unbound_tell(&unbound, "  local-data: \"vm1.test. 1 IN A 127.0.0.2\"");
     WAIT_FOR(is_at(&scene, "127.0.0.2:", "up"), 10000);
@@ -43,7 +43,7 @@ Test(names, a_changed_address_gets_the_new_sessions_and_the_old_one_drains) {
     json_decref(result);
     cr_assert_eq(sink_figure(&new, "mails"), 5);
     cr_assert_eq(sink_figure(&old, "mails"), 5);
-    result = load_end(&scene, held, "held.json");
+    result = load_stop(&scene, held, "held.json");
     cr_assert(figure(result, "dropped") == 0 && figure(result, "tempfailed") == 0, "%s", json_dumps(result, 0));
     json_decref(result);
     scene_end(&scene);

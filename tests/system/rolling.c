@@ -1,5 +1,6 @@
 /* An operator takes each backend out, upgrades it and brings it back, while mail flows. */
 #include "postfix.h"
+#include "talk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ Test(rolling, a_restart_of_all_three_postfix_under_load_loses_and_tempfails_noth
     postern_backend(&scene, "pf2", postfixes[1].port, "");
     postern_backend(&scene, "pf3", postfixes[2].port, "");
     postern_start(&scene);
-    pid_t load = load_begin(&scene, "load.json", "--rate 50 --sessions 700 --mails 2 --patience 30");
+    pid_t load = load_begin(&scene, "load.json", "--rate 50 --sessions 1000000 --mails 2 --patience 30");
     for (unsigned i = 0; i < 3; i++) {
         WAIT_FOR(postfix_log_count(&postfixes[i], "status=sent") > 20, 10000);
         free(ctl(&scene, &status, "set server %s state drain", names[i]));
@@ -30,9 +31,9 @@ Test(rolling, a_restart_of_all_three_postfix_under_load_loses_and_tempfails_noth
         unsigned before = postfix_log_count(&postfixes[i], "status=sent");
         WAIT_FOR(postfix_log_count(&postfixes[i], "status=sent") > before, 10000);
     }
-    json_t *result = load_end(&scene, load, "load.json");
+    json_t *result = load_stop(&scene, load, "load.json");
     ASSERT_ALL_ACCEPTED(result);
-    cr_assert_eq(figure(result, "mails"), 1400);
+    cr_assert_eq(figure(result, "mails"), 2 * figure(result, "sessions"));
     json_decref(result);
     for (unsigned i = 0; i < 3; i++)
         postfix_end(&postfixes[i]);
@@ -40,6 +41,7 @@ Test(rolling, a_restart_of_all_three_postfix_under_load_loses_and_tempfails_noth
 }
 
 Test(rolling, wait_drained_answers_when_the_last_session_has_ended_and_not_before) {
+    static struct talk held[4];
     struct scene scene;
     struct test_sink sink, other;
     int status;
@@ -53,20 +55,29 @@ Test(rolling, wait_drained_answers_when_the_last_session_has_ended_and_not_befor
     char *said = ctl(&scene, &status, "wait drained vm1");
     cr_assert(status == 1 && strstr(said, "error: server vm1 is ready") != NULL, "%s", said);
     free(said);
-    pid_t load = load_begin(&scene, "load.json", "--concurrency 4 --sessions 4 --hold 2");
-    WAIT_FOR(server_figure(&scene, "vm1", "sessions") >= 1, 5000);
+    for (unsigned i = 0; i < 4; i++)
+        talk_open(&held[i], NULL, scene.port);
+    cr_assert_geq(server_figure(&scene, "vm1", "sessions"), 1);
     free(ctl(&scene, &status, "set server vm1 state drain"));
     said = ctl(&scene, &status, "wait drained vm1 100ms");
     cr_assert(status == 1 && strstr(said, "still has") != NULL, "%s", said);
     free(said);
-    said = ctl(&scene, &status, "wait drained vm1 20s");
-    cr_assert(status == 0 && strstr(said, "is drained") != NULL, "%s", said);
-    free(said);
+    char program[100], socket_path[100];
+    snprintf(program, sizeof program, "%s/posternctl", scene.build);
+    snprintf(socket_path, sizeof socket_path, "%s/control.sock", scene.dir);
+    pid_t waits =
+        spawn(&scene, "waits", (const char *const[]){program, "-s", socket_path, "wait", "drained", "vm1", "1m", NULL});
+    WAIT_FOR(info_figure(&scene, "control_clients") == 2, 5000); /* and the one that asks */
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_not(file_has(&scene, "waits", "drained"));
+        talk_quit(&held[i]);
+    }
+    cr_assert_eq(await_child(&scene, waits, 20000), 0);
+    cr_assert(file_has(&scene, "waits", "is drained"));
     cr_assert_eq(server_figure(&scene, "vm1", "sessions"), 0);
     said = ctl(&scene, &status, "wait drained vm1 soon");
     cr_assert(status == 1 && strstr(said, "a duration") != NULL, "%s", said);
     free(said);
-    json_decref(load_end(&scene, load, "load.json"));
     scene_end(&scene);
 }
 

@@ -64,13 +64,6 @@ static int begin_deaf(unsigned hellos) {
     return talk.fd;
 }
 
-static unsigned count_lines(const char *pattern) {
-    char *text = shell(NULL, "grep -c '%s' %s/postern.log", pattern, scene.dir);
-    unsigned count = (unsigned)strtoul(text, NULL, 10);
-    free(text);
-    return count;
-}
-
 /* The answers are more than the sockets hold; where the rest is stuck nobody knows, so it is each of them once. */
 Test(stop_states, a_client_in_the_gate_that_reads_nothing_is_cut_in_time_with_its_line) {
     int clients[29];
@@ -94,7 +87,7 @@ Test(stop_states, a_client_in_the_gate_that_reads_nothing_is_cut_in_time_with_it
     cr_assert(strstr(rows, "gate") != NULL, "%s", rows);
     free(rows);
     scene_stop(&scene);
-    cr_assert_eq(count_lines(" session id=.* reason="), count);
+    cr_assert_eq(log_count(&scene, " session id=.* reason="), count);
     for (unsigned i = 0; i < count; i++)
         close(clients[i]);
     scene_end(&scene);

@@ -293,7 +293,7 @@ char *talk_lines(unsigned port, const char *client, const char *script) {
     return heard;
 }
 
-/* --- the beginning of a session --- */
+/* --- the steps of a session --- */
 
 void talk_open(struct talk *talk, const char *source, unsigned port) {
     talk_begin(talk, source, port);
@@ -309,4 +309,9 @@ void talk_envelope(struct talk *talk) {
 void talk_transaction(struct talk *talk) {
     talk_envelope(talk);
     talk_exchange(talk, "DATA\r\n", "354");
+}
+
+void talk_quit(struct talk *talk) {
+    talk_exchange(talk, "QUIT\r\n", "221");
+    talk_end(talk);
 }

@@ -71,7 +71,7 @@ char *talk_last_reply(const char *source, unsigned port, const char *const *step
  * be freed), each line ended by LF, and "closed" where the server hung up; "" where nobody listens. */
 char *talk_lines(unsigned port, const char *client, const char *script);
 
-/* --- the beginning of a session, step by step --- */
+/* --- the steps of a session --- */
 
 /* Connects, is greeted, says EHLO and hears its reply. */
 void talk_open(struct talk *talk, const char *source, unsigned port);
@@ -79,5 +79,7 @@ void talk_open(struct talk *talk, const char *source, unsigned port);
 void talk_envelope(struct talk *talk);
 /* The same up to the 354. */
 void talk_transaction(struct talk *talk);
+/* QUIT, its 221, and the end. */
+void talk_quit(struct talk *talk);
 
 #endif

@@ -7,6 +7,7 @@
 
 struct site {
     struct scene scene;
+    const char *dns_timeout;
     struct test_sink vm, bastion;
     struct test_unbound unbound;
 };
@@ -45,9 +46,9 @@ static void start(struct site *site) {
     postern_lines(
         scene,
         "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\n[dns]\nservers = 127.0.0.1:%u\ntimeout = "
-        "300ms\ntries = 2\n[dnslist zen]\nzone = zen.test\nanswers = 127.0.0.2-7 127.0.0.9\n[dnslist drop]\nzone = "
+        "%s\ntries = 2\n[dnslist zen]\nzone = zen.test\nanswers = 127.0.0.2-7 127.0.0.9\n[dnslist drop]\nzone = "
         "drop.test\nanswers = 127.0.0.2\n[dnslist all]\nzone = all.test\nanswers = 127.0.0.2\n",
-        scene->dir, site->unbound.port);
+        scene->dir, site->unbound.port, site->dns_timeout);
     postern_tier(scene, "primary", "inter = 200ms\nfastinter = 100ms\nfall = 2\n");
     postern_backend(scene, "vm1", site->vm.port, "");
     postern_tier(scene, "strict", "admit = vetted\n");
@@ -56,8 +57,9 @@ static void start(struct site *site) {
     WAIT_FOR(log_has(scene, "server bastion health starting -> up"), 10000);
 }
 
-static void begin(struct site *site) {
+static void begin_with(struct site *site, const char *dns_timeout) {
     struct scene *scene = &site->scene;
+    site->dns_timeout = dns_timeout;
     scene_begin(scene, false);
     sink_begin(scene, &site->vm, "vm1", "--greeting-delay 50"); /* time enough to talk too early */
     sink_begin(scene, &site->bastion, "bastion", "");
@@ -67,6 +69,10 @@ static void begin(struct site *site) {
     WAIT_FOR(log_has(scene, "server vm1 health starting -> up") && log_has(scene, "dnslist zen: zen.test has passed") &&
                  log_has(scene, "dnslist drop: drop.test has passed"),
              10000);
+}
+
+static void begin(struct site *site) {
+    begin_with(site, "300ms");
 }
 
 /* It has sent mail on 30 days of the last 40: this much good evidence as of yesterday. */
@@ -156,7 +162,7 @@ Test(vetting, good_senders_with_a_name_are_served_in_an_outage_and_all_others_he
 
 Test(vetting, with_dns_silent_mail_flows_the_vetted_stay_even_over_a_restart_and_nobody_new_is) {
     struct site site;
-    begin(&site);
+    begin_with(&site, "1m");
     remember(&site, GOOD, 27);
     send_from(&site, GOOD, 5, "");
     WAIT_FOR(shows(&site, GOOD, "vetted: yes"), 10000);
@@ -164,9 +170,8 @@ Test(vetting, with_dns_silent_mail_flows_the_vetted_stay_even_over_a_restart_and
     remember(&site, LATE, 27);
     send_from(&site, LATE, 5, "");
     WAIT_FOR(shows(&site, LATE, "has_min_score: yes"), 5000);
-    uint64_t begun = now_ms();
-    json_t *result = load_run(&site.scene, "--concurrency 1 --sessions 20 --source 127.0.40.0/24");
-    cr_assert(now_ms() - begun < 6000, "20 sessions, one after the other, and none waited 600 ms for the DNS");
+    /* Who waited for the DNS would be given up by its client first. */
+    json_t *result = load_run(&site.scene, "--concurrency 1 --sessions 20 --source 127.0.40.0/24 --patience 20");
     ASSERT_ALL_ACCEPTED(result);
     json_decref(result);
     take_primaries_down(&site);
