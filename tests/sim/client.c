@@ -35,7 +35,8 @@ void client_await(struct sim_client *client, const struct item *item) {
 
 static void end(struct sim_client *client, const char *how) {
     sim_trace("client %u %s", client->number, how);
-    bool is_to_be_served = sim_world.is_polite_served && client_is_polite(client) && !client->has_talked_behind_dot;
+    bool is_to_be_served = sim_world.is_polite_served && client_is_polite(client) && !client->has_talked_behind_dot &&
+                           !client->was_refused;
     for (unsigned i = 0; i < client->items_count && is_to_be_served; i++)
         if (client->items[i].kind == CONTENT && mail_at(client->items[i].tag)->told != 250)
             sim_broken("client %u is polite, and yet its mail %u heard %u", client->number, client->items[i].tag,
@@ -77,6 +78,10 @@ static bool meets_fate(struct sim_client *client) {
         client_reset(client, "resets");
     } else if (client->manner == LEAVES) {
         client_hang_up(client, "leaves");
+    } else if (client->manner == HALF_CLOSES && sim_once_in(2)) { /* with less said than it meant to */
+        client->next_item = client->items_count;
+        client->out_length = 0;
+        client->is_in_content = false;
     } else if (client->manner == IDLES) {
         client->pause_ms = sim_now_ms() + 200000 + sim_below(400000);
         sim_trace("client %u is idle", client->number);
@@ -216,6 +221,9 @@ static void say_header(struct sim_client *client) {
     case PEER_CHECK:
         client->out_length = (unsigned)proxy_encode_v2_local(out);
         break;
+    case PEER_UNLISTED:
+        client->out_length = (unsigned)proxy_encode_v2(&client->address, &here, out);
+        break;
     case PEER_MALFORMED:
         client->out_length = (unsigned)snprintf(client->out, sizeof client->out, "PROXY me 1 2 3\r\n");
         break;
@@ -228,12 +236,20 @@ static void say_header(struct sim_client *client) {
 static void draw_client(struct sim_client *client) {
     client->number = begun++;
     client->manner = sim_once_in(2) ? (enum manner)sim_below(3) : (enum manner)sim_below(MANNERS_COUNT);
+    if (sim_world.has_bias && sim_once_in(2))
+        client->manner = (enum manner)sim_world.bias;
     if (client->manner == GOES_TLS && !sim_world.has_tls)
         client->manner = POLITE;
-    if (sim_world.has_peers && sim_once_in(2))
+    if (sim_once_in(200))
+        client->peer = PEER_UNLISTED;
+    else if (sim_world.has_peers && sim_once_in(2))
         client->peer = sim_once_in(6) ? (enum peer)(1 + sim_below(5)) : (enum peer)(1 + sim_below(2));
+    client->is_untrusted = client->peer == PEER_UNLISTED; /* a header behind the greeting is the backend's to answer */
     client->address = address_of(client->network = draw_network(), client->number);
-    client->items_count = script_write(client->items, client->manner == GOES_TLS);
+    client->items_count = script_write(client->items, client->manner == GOES_TLS     ? SCRIPT_TLS
+                                                      : client->manner == TALKS_JUNK ? SCRIPT_JUNK
+                                                      : client->manner == FLOODS     ? SCRIPT_FLOOD
+                                                                                     : SCRIPT_MAILS);
     for (unsigned i = 0; i < client->items_count; i++)
         if (client->items[i].kind == CONTENT)
             mail_at(client->items[i].tag)->sender = client->address;
@@ -258,7 +274,8 @@ bool clients_arrive(void) {
     const struct item greeting = {.kind = GREETING};
     client_await(client, &greeting);
     say_header(client);
-    wire->their_address = client->peer == PEER_NONE ? client->address : address_of(NETWORK_PEERS, client->number);
+    bool is_direct = client->peer == PEER_NONE || client->peer == PEER_UNLISTED;
+    wire->their_address = is_direct ? client->address : address_of(NETWORK_PEERS, client->number);
     wire->them = &client->agent;
     open_count++;
     client->agent.act = act;

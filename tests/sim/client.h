@@ -28,7 +28,7 @@ enum manner {
     TALKS_EARLY, /* does not await the greeting, nor replies to commands */
     RESETS,      /* somewhere */
     LEAVES,      /* somewhere, without QUIT */
-    HALF_CLOSES, /* when all is said */
+    HALF_CLOSES, /* when all is said, or earlier */
     IDLES,       /* for longer than anybody waits */
     DEAF,        /* reads nothing for a long time, and goes on talking */
     IS_REFUSED,  /* by a backend that says so and hangs up */
@@ -36,11 +36,21 @@ enum manner {
     READS_SLOWLY,
     RESETS_BEHIND_DOT,
     GOES_TLS,
+    TALKS_JUNK,
+    FLOODS, /* before the greeting */
     MANNERS_COUNT
 };
 
 /* Behind a proxy that speaks for it. */
-enum peer { PEER_NONE, PEER_V1, PEER_V2, PEER_MALFORMED, PEER_CHECK, PEER_SILENT };
+enum peer {
+    PEER_NONE,
+    PEER_V1,
+    PEER_V2,
+    PEER_MALFORMED,
+    PEER_CHECK,
+    PEER_SILENT,
+    PEER_UNLISTED, /* who may not speak for others, and does */
+};
 
 struct sim_client {
     struct agent agent;
@@ -59,6 +69,10 @@ struct sim_client {
     unsigned chunk_lines; /* left to say of the chunk that has begun */
     bool chunk_is_last;
     bool is_in_content, may_send_content, mail_has_failed, is_in_tls;
+    bool was_refused;  /* by a policy that is a healthy backend's own */
+    bool is_untrusted; /* it has said what servers read differently */
+    bool talks_behind_starttls;
+    unsigned last_code;
     unsigned drops_left;
     unsigned tls_said, tls_heard, tls_count;
     bool has_greeting, has_heard_end, has_shut, is_deaf, has_dawdled, has_met_fate;
@@ -66,7 +80,7 @@ struct sim_client {
     uint64_t pause_ms, began_ms;
     unsigned out_at, out_length, line_length;
     bool is_continued; /* the line before was one of several */
-    char out[600], line[600], first_line[600];
+    char out[4000], line[600], first_line[600];
 };
 
 bool client_is_polite(const struct sim_client *client);

@@ -2,6 +2,7 @@
  * its name. */
 #include "tests/sim/client.h"
 #include "tests/sim/mails.h"
+#include "tests/sim/server.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
 
@@ -13,12 +14,18 @@
 /* The connection has ended by postern's doing. */
 static void on_cut(struct sim_client *client, bool is_reset) {
     bool is_owed = client->awaited_count > 0 || client->next_item < client->items_count;
-    bool is_peers_own = client->peer == PEER_MALFORMED || client->peer == PEER_SILENT;
+    bool is_peers_own = client->peer == PEER_MALFORMED || client->peer == PEER_SILENT || client->peer == PEER_UNLISTED;
     /* Who talks into a 421 in the greeting's place may lose it by the answer to that: an RST. */
-    bool has_talked_early = client->manner == TALKS_EARLY && !client->has_greeting;
-    bool may_be_cut = client->has_dawdled || has_talked_early || client->has_heard_end || client->has_shut ||
-                      client->manner == DEAF || client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own ||
-                      sim_world.is_cutting ||
+    bool has_talked_early = (client->manner == TALKS_EARLY || client->manner == FLOODS) && !client->has_greeting;
+    /* In the middle of a reply that is too long to be held, or where nothing can be read, there is nothing to say. */
+    bool is_mid_reply = client->is_continued || client->line_length > 0;
+    /* A refusal with the end behind it is the backend's last word, QUIT or not; of junk, whatever stands behind it. */
+    bool is_quit_owed = client->awaited_count == 1 && client->awaited[client->awaited_first].kind == QUIT;
+    bool is_last_word =
+        client->last_code >= 400 && (is_quit_owed || client->mail_has_failed || client->manner == TALKS_JUNK);
+    bool may_be_cut = is_last_word || is_mid_reply || client->is_untrusted || client->has_dawdled || has_talked_early ||
+                      client->has_heard_end || client->has_shut || client->manner == DEAF ||
+                      client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own || sim_world.is_cutting ||
                       ((client->manner == IDLES || client->manner == DRIPS) && client->has_met_fate);
     if (is_owed && !may_be_cut)
         sim_broken("client %u was %s without a word: %u replies owed, the first to a command of kind %d",
@@ -29,8 +36,8 @@ static void on_cut(struct sim_client *client, bool is_reset) {
 
 static bool is_code_possible(const struct item *item, unsigned code) {
     static const unsigned good[] = {
-        [HELLO] = 250,   [NOOP] = 250, [RESET] = 250,    [MAIL] = 250,  [RCPT] = 250,    [DATA] = 354,
-        [CONTENT] = 250, [QUIT] = 221, [GREETING] = 220, [CHUNK] = 250, [STARTTLS] = 220};
+        [HELLO] = 250,   [NOOP] = 250, [RESET] = 250,    [MAIL] = 250,  [RCPT] = 250,     [DATA] = 354,
+        [CONTENT] = 250, [QUIT] = 221, [GREETING] = 220, [CHUNK] = 250, [STARTTLS] = 220, [JUNK] = 250};
     return code == good[item->kind] || code / 100 == 4 || code / 100 == 5;
 }
 
@@ -39,8 +46,10 @@ static void check_tag(const struct sim_client *client, const struct item *item, 
     bool is_quoted = sim_world.may_answer_itself && code / 100 != 2; /* the gate names sender and recipient */
     const char *at = is_quoted ? NULL : strchr(text, '#');
     bool has_tag = at != NULL && (unsigned)strtoul(at + 1, NULL, 10) == item->tag;
-    bool is_tagged = item->kind == NOOP || item->kind == MAIL || item->kind == RCPT || item->kind == CONTENT;
-    bool may_lack = sim_world.may_answer_itself && at == NULL && (item->kind == NOOP || item->kind == MAIL);
+    bool is_tagged =
+        item->kind == NOOP || item->kind == JUNK || item->kind == MAIL || item->kind == RCPT || item->kind == CONTENT;
+    bool may_lack =
+        sim_world.may_answer_itself && at == NULL && (item->kind == NOOP || item->kind == JUNK || item->kind == MAIL);
     if (is_tagged && code / 100 == 2 && !has_tag && !may_lack)
         sim_broken("client %u: the reply to command #%u of kind %d is another's: %s", client->number, item->tag,
                    item->kind, text);
@@ -78,10 +87,14 @@ static void on_settled(struct sim_client *client, const struct item *item, unsig
         client->is_in_tls = code == 220;
         client->has_heard_end |= code != 220;
         break;
+    case JUNK:
+        client->has_heard_end |= code == 521;
+        break;
     case NOOP:
     case RESET:
         break;
     }
+    client->was_refused |= code / 100 == 5 && !item->is_unknown;
 }
 
 static void on_421(struct sim_client *client) {
@@ -96,6 +109,11 @@ static void on_421(struct sim_client *client) {
 
 static void on_reply(struct sim_client *client, unsigned code, const char *text) {
     sim_trace("client %u hears %s", client->number, text);
+    client->is_untrusted |= strstr(text, SIM_AGREEMENT) != NULL; /* came when the dot was there: who can tell? */
+    if (client->is_untrusted)
+        return;
+    if (client->has_heard_end && client->talks_behind_starttls)
+        return; /* the answer to that */
     if (client->has_heard_end) {
         sim_broken("client %u: a reply behind the last one: %s", client->number, text);
         return;
@@ -111,6 +129,7 @@ static void on_reply(struct sim_client *client, unsigned code, const char *text)
     struct item item = client->awaited[client->awaited_first];
     client->awaited_first = (client->awaited_first + 1) % ITEMS_MAX;
     client->awaited_count--;
+    client->last_code = code;
     if (!is_code_possible(&item, code))
         sim_broken("client %u: an impossible reply to a command of kind %d: %s", client->number, item.kind, text);
     check_tag(client, &item, code, text);
@@ -125,6 +144,8 @@ static bool may_break_off(const struct sim_client *client) {
 
 static void on_line(struct sim_client *client) {
     const char *line = client->line;
+    if (client->is_untrusted) /* nobody looks at what the backend says any more */
+        return;
     bool is_reply = client->line_length >= 4 && strspn(line, "0123456789") == 3 && (line[3] == ' ' || line[3] == '-');
     if (!is_reply) {
         sim_broken("client %u: what came is no reply: %s", client->number, line);
@@ -156,6 +177,8 @@ static void on_tls_line(struct sim_client *client) {
 }
 
 static void on_octet(struct sim_client *client, char octet) {
+    if (client->is_in_tls && client->talks_behind_starttls)
+        return; /* nobody knows what the host makes of that */
     if (client->line_length < sizeof client->line - 1 && (client->is_in_tls || octet != '\r'))
         client->line[client->line_length++] = octet;
     if (octet != '\n')

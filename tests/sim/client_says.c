@@ -34,6 +34,8 @@ static bool may_say(const struct sim_client *client, const struct item *item) {
         return client->awaited_count == 0 && (item->is_chunked || client->may_send_content);
     if (client->manner == TALKS_EARLY && client->next_item < 4)
         return true;
+    if (client->manner == FLOODS && client->next_item < 14)
+        return true;
     if (client->awaited_count == 0)
         return true;
     enum item_kind last = client->awaited[(client->awaited_first + client->awaited_count - 1) % ITEMS_MAX].kind;
@@ -47,13 +49,35 @@ static void say_recipient(struct sim_client *client, const struct item *item) {
     say(client, "RCPT TO:<%s#%u@example.test>\r\n", recipients[whom], item->tag);
 }
 
+static void say_other(struct sim_client *client, const struct item *item) {
+    static const char filling[] = "and the dog that is lazy is jumped over once more, which it does not mind at all, ";
+    unsigned wanted = item->form == LONG_LINE ? 2300 : item->form == HALF_LONG ? 350 : 0;
+    unsigned length = (unsigned)snprintf(client->out, sizeof client->out, "NOOP #%u ", item->tag);
+    if (item->form == HTTP)
+        length = (unsigned)snprintf(client->out, sizeof client->out, "GET / HTTP/1.1 #%u", item->tag);
+    while (length < wanted)
+        length += (unsigned)snprintf(client->out + length, sizeof client->out - length, "%s", filling);
+    client->is_untrusted |= item->form == BARE_LF;
+    client->out_at = 0;
+    client->out_length = length + (unsigned)snprintf(client->out + length, sizeof client->out - length, "%s",
+                                                     item->form == BARE_LF ? "\n" : "\r\n");
+    sim_trace("client %u says %.20s … of %u octets, form %u", client->number, client->out, client->out_length,
+              item->form);
+}
+
+static void say_starttls(struct sim_client *client) {
+    client->talks_behind_starttls = sim_once_in(8);
+    say(client, "STARTTLS\r\n%s", client->talks_behind_starttls ? "NOOP\r\n" : "");
+}
+
 static void say_item(struct sim_client *client, const struct item *item) {
     switch (item->kind) {
     case HELLO:
-        say(client, "EHLO client%u.test\r\n", client->number);
+        say(client, "%s client%u.test\r\n", item->form == HELO ? "HELO" : "EHLO", client->number);
         break;
     case NOOP:
-        say(client, "NOOP #%u\r\n", item->tag);
+    case JUNK:
+        say_other(client, item);
         break;
     case RESET:
         say(client, "RSET\r\n");
@@ -73,7 +97,7 @@ static void say_item(struct sim_client *client, const struct item *item) {
         say(client, "QUIT\r\n");
         break;
     case STARTTLS:
-        say(client, "STARTTLS\r\n");
+        say_starttls(client);
         break;
     case CONTENT:
         client->is_in_content = true;
@@ -88,16 +112,19 @@ static void say_item(struct sim_client *client, const struct item *item) {
     client_await(client, item);
 }
 
-static void say_mail_line(struct sim_client *client, unsigned number) {
-    client->out_at = 0;
-    client->out_length = (unsigned)mail_line(number, client->content_line++, client->out);
+/* One line, or as many as fit. */
+static void say_mail_lines(struct sim_client *client, unsigned number, unsigned end) {
+    unsigned most = sim_once_in(2) ? 1 : 40;
+    client->out_at = client->out_length = 0;
+    while (client->content_line < end && most-- > 0)
+        client->out_length += (unsigned)mail_line(number, client->content_line++, client->out + client->out_length);
 }
 
 static void say_content_line(struct sim_client *client) {
     const struct item *item = &client->items[client->next_item - 1];
     struct mail *mail = mail_at(item->tag);
     if (client->content_line < mail->lines) {
-        say_mail_line(client, item->tag);
+        say_mail_lines(client, item->tag, mail->lines);
         return;
     }
     say(client, ".\r\n");
@@ -133,8 +160,9 @@ static void go_to_quit(struct sim_client *client) {
 static bool say_of_chunks(struct sim_client *client) {
     const struct item *item = &client->items[client->next_item - 1];
     if (client->chunk_lines > 0) {
-        say_mail_line(client, item->tag);
-        client->chunk_lines--;
+        unsigned end = client->content_line + client->chunk_lines;
+        say_mail_lines(client, item->tag, end);
+        client->chunk_lines = end - client->content_line;
     } else if (client->has_heard_end || client->mail_has_failed) {
         client->is_in_content = false;
         go_to_quit(client);
@@ -164,6 +192,8 @@ unsigned client_tls_line(const struct sim_client *client, unsigned line, char te
 }
 
 static bool say_of_tls(struct sim_client *client) {
+    if (client->talks_behind_starttls)
+        return false;
     if (client->tls_said == client->tls_count || client->tls_said > client->tls_heard + 6)
         return false;
     client->out_at = 0;

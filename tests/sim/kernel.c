@@ -143,6 +143,7 @@ static int try_connect(struct io *io, struct flight *flight) {
     struct wire *wire = wire_open();
     if (wire == NULL)
         return -ENOBUFS;
+    wire->is_probes = io->is_managers;
     int result = sim_on_connect(flight->address, wire);
     if (result == 0) {
         wire->is_to_backend = true;

@@ -170,6 +170,7 @@ void sim_manager_begin(struct sim_manager *manager, const struct config *config)
         mailbox_init(&manager->mailbox, manager->io, manager, on_outcomes) < 0)
         exit(2);
     sim_buffers_max = few;
+    manager->io->is_managers = true;
     manager->shared.config = config;
     manager->shared.views = roster_snapshots(manager->roster);
     manager->shared.sessions_max = config->global.sessions_max;

@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 
-#define WIRE_OCTETS_MAX 16384u
+/* More than one receive of postern's takes. */
+#define WIRE_OCTETS_MAX 20000u
 
 struct flight;
 
@@ -22,7 +23,7 @@ struct half {
 struct wire {
     struct wire *next; /* of the free ones, or of the backlog */
     bool we_hold, they_hold;
-    bool is_to_backend;
+    bool is_to_backend, is_probes;
     bool we_are_reset, they_are_reset; /* an RST has come in there */
     bool reset_was_told;               /* to us, by one error */
     struct address their_address;

@@ -68,7 +68,7 @@ struct io {
     struct completion completions[FLIGHTS_MAX];
     unsigned completions_count;
     uint64_t turns, starved_total;
-    bool is_hurried, may_begin_work;
+    bool is_hurried, may_begin_work, is_managers;
 };
 
 /* --- for the world --- */

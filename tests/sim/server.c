@@ -55,8 +55,7 @@ void server_put(struct server *server, const char *text, unsigned length) {
     if (server->out_at > 0)
         memmove(server->out, server->out + server->out_at, server->out_length);
     server->out_at = 0;
-    if (server->out_length + length > OUT_MAX)
-        return;
+    assert(server->out_length + length <= OUT_MAX);
     memcpy(server->out + server->out_length, text, length);
     server->out_length += length;
 }
@@ -73,6 +72,13 @@ void server_say(struct server *server, const char *format, ...) {
 
 /* --- faults --- */
 
+void server_talk_long(struct server *server) {
+    if (!sim_world.talks_long || server->is_probe || !sim_once_in(3))
+        return;
+    for (unsigned lines = 20 + sim_below(120); lines > 0; lines--)
+        server_say(server, "250-and one more thing that you may like to know before we come to the end\r\n");
+}
+
 static void note_met(struct server *server) {
     struct sim_backend *backend = server_backend(server);
     backend->met += !server->is_probe && !server->is_in_tls;
@@ -82,10 +88,18 @@ bool server_fails_at(struct server *server, enum stage stage) {
     const struct sim_backend *backend = server_backend(server);
     if (!server->has_fault || backend->stage != stage || backend->fault < FAULT_CLOSES)
         return false;
+    if (backend->fault == FAULT_AGREES && (stage != STAGE_CONTENT || !server->in_content || server->is_in_tls))
+        return false; /* nowhere else could it be told from an answer */
     sim_trace("vm%u #%u fails at stage %u by fault %u", server->number, server_id(server), stage, backend->fault);
     note_met(server);
     server->is_leaving = true;
-    if (backend->fault == FAULT_RESETS) {
+    if (backend->fault == FAULT_STICKS) {
+        server->is_leaving = false;
+        server->is_stuck = true;
+    } else if (backend->fault == FAULT_AGREES) {
+        server->is_leaving = false;
+        server_say(server, "250 2.0.0 " SIM_AGREEMENT "\r\n");
+    } else if (backend->fault == FAULT_RESETS) {
         server_end(server, true);
     } else if (backend->fault == FAULT_SAYS_421 && !server->is_in_tls) {
         server_say(server, "421 4.3.2 going down\r\n");
@@ -95,6 +109,7 @@ bool server_fails_at(struct server *server, enum stage stage) {
     } else if (backend->fault == FAULT_TALKS_GARBAGE && !server->is_in_tls) {
         server_say(server, "what do you mean?\r\n");
     } else if (backend->fault == FAULT_BREAKS_OFF && !server->is_in_tls) {
+        server_talk_long(server);
         server_say(server, sim_once_in(2) ? "25" : "250-half of\r\n25");
     }
     return true;
@@ -116,6 +131,9 @@ static void greet(struct server *server) {
         server->is_leaving = true;
     } else if (fault == FAULT_GREETS_AND_LEAVES) {
         server_say(server, "220 vm ESMTP\r\n421 4.3.2 going down\r\n");
+        server->is_leaving = true;
+    } else if (sim_world.refuses && !server->is_probe && sim_once_in(30)) { /* a verdict on this client, as it seems */
+        server_say(server, sim_once_in(2) ? "421 4.7.1 you are listed\r\n" : "521 5.7.1 not with you\r\n");
         server->is_leaving = true;
     } else {
         if (sim_once_in(5))
@@ -142,7 +160,8 @@ static struct server *take_server(void) {
 int servers_on_connect(const struct address *address, struct wire *wire) {
     unsigned number = ntohs(address->in4.sin_port) - 1u;
     const struct sim_backend *backend = &sim_backends[number];
-    bool has_fault = backend->fault != FAULT_NONE && sim_now_ms() < backend->well_ms && sim_once_in(backend->once_in);
+    bool has_fault = backend->fault != FAULT_NONE && sim_now_ms() >= backend->sick_ms &&
+                     sim_now_ms() < backend->well_ms && sim_once_in(backend->once_in);
     if (has_fault && backend->fault == FAULT_REFUSES)
         return -ECONNREFUSED;
     if (has_fault && backend->fault == FAULT_UNREACHABLE)
@@ -152,6 +171,7 @@ int servers_on_connect(const struct address *address, struct wire *wire) {
     server->wire = wire;
     server->number = number;
     server->has_fault = has_fault;
+    server->is_probe = wire->is_probes;
     server->awaits_header = sim_world.proxy != PROXY_NONE;
     server->mail = -1;
     server->greets_ms = sim_now_ms() + (sim_once_in(4) ? sim_below(3000) : sim_below(4));
@@ -164,18 +184,32 @@ int servers_on_connect(const struct address *address, struct wire *wire) {
     return 0;
 }
 
+static bool can_hear(const struct server *server) {
+    return server->is_open && !server->is_leaving && !server->is_silent && !server->is_stuck;
+}
+
+/* Some say a last word to it, as Exim. */
+static void on_clients_end(struct server *server, bool by_reset) {
+    if (by_reset || server->is_silent || server->is_in_tls || server->in_content || !sim_once_in(3)) {
+        server_end(server, by_reset);
+        return;
+    }
+    server_say(server, "421 4.4.2 lost input connection\r\n");
+    server->is_leaving = true;
+}
+
 static bool reads(struct server *server) {
     char data[4000];
-    if (server->out_length > OUT_MAX / 2)
+    if (server->out_length > OUT_MAX / 4)
         return false; /* it writes first */
     int length = wire_they_read(server->wire, data, sim_once_in(3) ? 1 + sim_below(20) : sizeof data / 4);
     if (length == -EAGAIN)
         return false;
     if (length <= 0) {
-        server_end(server, length < 0);
+        on_clients_end(server, length < 0);
         return true;
     }
-    for (int i = 0; i < length && server->is_open && !server->is_leaving && !server->is_silent; i++)
+    for (int i = 0; i < length && can_hear(server); i++)
         server_on_octet(server, data[i]);
     return true;
 }
@@ -209,7 +243,17 @@ static bool tires(struct server *server) {
     return true;
 }
 
+/* Its kernel answers for it. */
+static bool notices_end(struct server *server) {
+    if (!server->wire->they_are_reset && !(server->wire->to_them.has_end && !server->wire->we_hold))
+        return false;
+    server_end(server, true);
+    return true;
+}
+
 static bool acts_in_dialog(struct server *server) {
+    if (server->is_stuck)
+        return notices_end(server);
     bool has_written = server->out_length > 0 && writes(server);
     if (!server->is_open)
         return true;

@@ -18,6 +18,8 @@ enum fault {
     FAULT_SAYS_421,
     FAULT_IS_SILENT,
     FAULT_TALKS_GARBAGE,
+    FAULT_STICKS,     /* reads and says nothing any more */
+    FAULT_AGREES,     /* says an unasked 250 in content */
     FAULT_BREAKS_OFF, /* the reply's beginning, then the end */
     FAULTS_COUNT
 };
@@ -34,19 +36,23 @@ enum stage {
     STAGES_COUNT
 };
 
+/* What FAULT_AGREES says. */
+#define SIM_AGREEMENT "as you like it"
+
 /* Of the first tier, of the strict one, and what an operator adds. */
 #define SIM_BACKENDS_MAX 8u
 
 struct sim_backend {
     enum fault fault;
     enum stage stage;
-    unsigned once_in;     /* connections that meet the fault */
-    bool is_healthy;      /* never has one in this world */
-    bool is_strict;       /* of the second tier */
-    unsigned patience_ms; /* with a client that says nothing; 0: endless */
-    unsigned met;         /* sessions that met the fault while nothing was held against it */
-    bool was_out;         /* the view has left it out since it was there */
-    uint64_t well_ms;     /* from then on it has no fault any more */
+    unsigned once_in;          /* connections that meet the fault */
+    bool is_healthy;           /* never has one in this world */
+    bool is_strict;            /* of the second tier */
+    unsigned patience_ms;      /* with a client that says nothing; 0: endless */
+    unsigned met;              /* sessions that met the fault while nothing was held against it */
+    bool was_out;              /* the view has left it out since it was there */
+    uint64_t sick_ms, well_ms; /* it has its fault between them */
+    bool lacks_8bitmime;       /* in its offer */
 };
 
 extern struct sim_backend sim_backends[SIM_BACKENDS_MAX];
@@ -58,7 +64,7 @@ unsigned servers_open(void);
 /* --- the inside --- */
 
 #define COMMAND_MAX 2200u
-#define OUT_MAX     4096u
+#define OUT_MAX     65536u
 
 struct server {
     struct agent agent;
@@ -69,7 +75,7 @@ struct server {
     bool has_fault, is_probe;
     bool awaits_header, has_client; /* PROXY */
     struct address client;
-    bool has_greeted, is_silent, is_leaving, in_content, has_mail, is_in_tls;
+    bool has_greeted, is_silent, is_stuck, is_leaving, in_content, has_mail, is_in_tls;
     unsigned recipients;
     int mail; /* whose content it gets; -1: none yet */
     unsigned mail_lines;
@@ -88,6 +94,8 @@ unsigned server_id(const struct server *server);
 struct sim_backend *server_backend(const struct server *server);
 __attribute__((format(printf, 2, 3))) void server_say(struct server *server, const char *format, ...);
 void server_put(struct server *server, const char *text, unsigned length);
+/* The lines of a reply before its last, perhaps: more than anybody holds back. */
+void server_talk_long(struct server *server);
 void server_end(struct server *server, bool by_reset);
 /* True when the fault has happened, in place of the reply. */
 bool server_fails_at(struct server *server, enum stage stage);

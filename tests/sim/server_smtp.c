@@ -104,19 +104,26 @@ static void begin_chunk(struct server *server, const char *size) {
 }
 
 static void on_hello(struct server *server, const char *line) {
-    server->is_probe = strcmp(line + 5, "mx.sim.test") == 0;
     if (server_fails_at(server, STAGE_EHLO))
         return;
     server->has_mail = false;
     server->recipients = 0;
-    server_say(server, "250-vm\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n%s250 SIZE 1000000\r\n",
-               sim_world.has_tls ? "250-STARTTLS\r\n" : "");
+    if (strncasecmp(line, "HELO", 4) == 0)
+        server_say(server, "250 vm\r\n");
+    else
+        server_say(server, "250-vm\r\n250-PIPELINING\r\n%s250-CHUNKING\r\n%s250 SIZE 1000000\r\n",
+                   server_backend(server)->lacks_8bitmime ? "" : "250-8BITMIME\r\n",
+                   sim_world.has_tls ? "250-STARTTLS\r\n" : "");
 }
 
 static void on_mail(struct server *server, const char *line) {
     char tag[32];
     if (server_fails_at(server, STAGE_MAIL))
         return;
+    if (sim_world.refuses && !server->is_probe && sim_once_in(20)) {
+        server_say(server, "550 5.7.1 refused %s\r\n", tag_of(line, tag));
+        return;
+    }
     server_say(server, "%s %s\r\n", server->has_mail ? "503 5.5.1 nested" : "250 2.1.0 ok", tag_of(line, tag));
     server->has_mail = true;
 }
@@ -130,7 +137,8 @@ static void on_quit(struct server *server) {
 
 static void on_command(struct server *server, const char *line) {
     char tag[32];
-    if (strncasecmp(line, "EHLO ", 5) == 0) {
+    sim_trace("vm%u #%u hears %.60s", server->number, server_id(server), line);
+    if (strncasecmp(line, "EHLO ", 5) == 0 || strncasecmp(line, "HELO ", 5) == 0) {
         on_hello(server, line);
     } else if (strncasecmp(line, "MAIL ", 5) == 0) {
         on_mail(server, line);
@@ -149,6 +157,7 @@ static void on_command(struct server *server, const char *line) {
         if (server_fails_at(server, STAGE_OTHER))
             return;
         bool is_reset = strcasecmp(line, "RSET") == 0;
+        server_talk_long(server);
         server->has_mail = server->has_mail && !is_reset;
         server->recipients = is_reset ? 0 : server->recipients;
         server_say(server, "250 2.0.0 ok %s\r\n", is_reset ? "" : tag_of(line, tag));
@@ -219,6 +228,7 @@ void server_on_octet(struct server *server, char octet) {
         on_text(server, server->line, length);
     else
         on_command(server, server->line);
-    if (is_of_chunk && server->chunk_left == 0 && server->is_open && !server->is_leaving && !server->is_silent)
+    if (is_of_chunk && server->chunk_left == 0 && server->is_open && !server->is_leaving && !server->is_silent &&
+        !server->is_stuck)
         end_chunk(server);
 }

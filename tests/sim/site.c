@@ -1,5 +1,6 @@
 /* The site that a seed draws: backends and their faults, tiers, limits, timeouts, and the configuration that says so.
  */
+#include "tests/sim/client.h"
 #include "tests/sim/server.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
@@ -62,6 +63,36 @@ static bool costs_mails(const struct sim_backend *backend) {
     return backend->fault >= FAULT_CLOSES && is_late;
 }
 
+/* All of the first tier together: unvetted clients hear 421. */
+static void draw_outage(unsigned count) {
+    static const enum fault faults[] = {FAULT_REFUSES, FAULT_UNREACHABLE, FAULT_HANGS, FAULT_GREETS_421};
+    uint64_t sick_ms = sim_now_ms() + (sim_once_in(2) ? 0 : sim_below(60000));
+    uint64_t well_ms = sim_once_in(2) ? sick_ms + sim_below(400000) : UINT64_MAX;
+    enum fault fault = faults[sim_below(4)];
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_backend *backend = &sim_backends[i];
+        backend->is_healthy = false;
+        backend->fault = fault;
+        backend->once_in = 1;
+        backend->sick_ms = sick_ms;
+        backend->well_ms = well_ms;
+    }
+    sim_world.is_polite_served = false;
+}
+
+static bool is_silent(const struct sim_backend *backend) {
+    return backend->fault == FAULT_IS_SILENT || backend->fault == FAULT_STICKS || backend->fault == FAULT_HANGS ||
+           backend->fault == FAULT_UNREACHABLE;
+}
+
+/* Some backends offer less than others: a session can't be carried over to those. */
+static void draw_offers(unsigned count) {
+    if (!sim_once_in(6))
+        return;
+    sim_backends[sim_below(count)].lacks_8bitmime = true;
+    sim_world.is_polite_served = false;
+}
+
 /* The first one of the first tier stays whole, so that there is always somebody to go to. */
 static void draw_backends(void) {
     unsigned first = 2 + sim_below(2);
@@ -78,16 +109,14 @@ static void draw_backends(void) {
             continue;
         sim_world.is_polite_served &= !costs_mails(&sim_backends[i]);
         faulty += !sim_backends[i].is_healthy;
-        silent += sim_backends[i].fault == FAULT_IS_SILENT;
+        silent += is_silent(&sim_backends[i]);
     }
-    /* One that is silent in a replay takes all the time that a search has; with another one there is none left. */
+    /* One that is silent in a replay takes all the time that a search has; with another one there is none left. And who
+     * was given up for two that were asked later is not asked again. */
     sim_world.is_polite_served &= silent == 0 || faulty <= 1;
-    /* In an outage of the first tier unvetted clients hear 421. */
-    if (sim_world.has_strict && sim_once_in(2)) {
-        for (unsigned i = 0; i < first; i++)
-            draw_fault(&sim_backends[i]);
-        sim_world.is_polite_served = false;
-    }
+    if (sim_world.has_strict && sim_once_in(2))
+        draw_outage(first);
+    draw_offers(first);
 }
 
 /* --- the world --- */
@@ -95,7 +124,7 @@ static void draw_backends(void) {
 static void draw_shortages(void) {
     sim_buffers_max = sim_short_once_in = sim_no_socket_once_in = 0;
     if (sim_once_in(8))
-        sim_buffers_max = 6 + sim_below(60);
+        sim_buffers_max = 2 + sim_below(60);
     if (sim_once_in(8))
         sim_short_once_in = 300 + sim_below(3000);
     if (sim_once_in(8))
@@ -115,6 +144,10 @@ void site_draw(void) {
     world->workers = 1 + sim_once_in(3);
     world->clients_at_once = 3 + sim_below(58);
     world->gap_ms = gaps[sim_below(4)];
+    world->has_bias = sim_once_in(4);
+    world->bias = sim_below(MANNERS_COUNT);
+    world->refuses = sim_once_in(4);
+    world->talks_long = sim_once_in(4);
     world->has_chunks = sim_once_in(2);
     world->has_tls = sim_once_in(3);
     world->has_strict = sim_once_in(3);
@@ -133,7 +166,8 @@ void site_draw(void) {
     world->has_operator = sim_once_in(4);
     world->is_to_be_stopped = sim_once_in(6);
     world->asks_dns = sim_once_in(2);
-    bool has_hurdles = world->queue_max < 1000 || world->queue_s < 60 || (world->asks_dns && world->may_answer_itself);
+    bool has_hurdles = world->refuses || world->queue_max < 1000 || world->queue_s < 60 ||
+                       (world->asks_dns && world->may_answer_itself);
     if (world->has_operator || world->is_to_be_stopped || has_hurdles)
         world->is_polite_served = false;
     draw_shortages();

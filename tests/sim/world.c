@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_TURNS   2u         /* in a row in which nobody did anything, before the clock moves */
-#define TURNS_MAX    20000000ul /* of one world: nobody may turn for ever */
-#define BEGINS_MS    1000000u
-#define REST_MS      900000u /* after the last client: orphans, lingering, an idle backend's end, ejections */
-#define STOP_MORE_MS 10000u  /* beyond stop-timeout */
+#define IDLE_TURNS 2u         /* in a row in which nobody did anything, before the clock moves */
+#define TURNS_MAX  20000000ul /* of one world: nobody may turn for ever */
+#define BEGINS_MS  1000000u
+#define REST_MS    900000u /* after the last client: orphans, lingering, an idle backend's end, ejections */
+#define WELL_MS    700000u /* the longest ejection, and the probes behind it */
 
 struct world {
     struct config *config;
@@ -273,7 +273,15 @@ static void check_backend(const struct backend *backend) {
     if (atomic_load(&backend->in_use) > 0 || backend_sessions(backend) > 0)
         sim_broken("left: %u slots of %s, %llu sessions", atomic_load(&backend->in_use), backend->name,
                    (unsigned long long)backend_sessions(backend));
-    (void)truth;
+    /* A receive that waits for a buffer now and then may miss a greeting. */
+    if (truth->is_healthy && backend_failures_total(backend) > 0 && sim_buffers_max == 0)
+        sim_broken("%s is healthy, and yet %llu failures are counted", backend->name,
+                   (unsigned long long)backend_failures_total(backend));
+    bool is_long_well =
+        truth->well_ms < sim_now_ms() - WELL_MS && sim_world.probes != PROBES_NONE && !sim_world.has_operator;
+    if (is_long_well && !backend_is_usable(backend))
+        sim_broken("%s is well again for long, and yet it is %s: %s", backend->name,
+                   backend_health_name(backend->health), backend->health_reason);
 }
 
 static void check_rest(const struct world *world) {

@@ -16,6 +16,10 @@ struct sim_world {
     unsigned workers;
     /* Clients come one after the other, `gap_ms` apart at most, and so many are there at a time at most. */
     unsigned clients_at_once, gap_ms;
+    bool has_bias; /* half of the clients have this manner */
+    unsigned bias;
+    bool refuses;             /* backends refuse some clients and mails for what they are */
+    bool talks_long;          /* backends say replies of several kilooctets */
     bool has_chunks;          /* backends take BDAT, and some clients send their mails by it */
     bool has_tls;             /* backends offer STARTTLS, and some clients take it */
     bool has_strict;          /* a tier behind the gate, for vetted clients */
