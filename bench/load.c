@@ -76,6 +76,8 @@ static void on_stop(struct op *op, int result, unsigned flags) {
     (void)result;
     (void)flags;
     load->options.sessions = (unsigned)load->result.started;
+    if (load->options.hold_ms > 0)
+        load->options.hold_ms = 1; /* of those that have not come so far */
     for (unsigned i = 0; i < load->clients.touched; i++) {
         struct client *client = pool_at(&load->clients, i);
         if (client->phase == AT_IDLE)

@@ -204,7 +204,7 @@ bool speaker_hear(struct speaker *speaker, const char *allowed) {
     }
     bool ends =
         is_allowed(reply, "421|220-mx.example.test ESMTP\r\n421") || (!speaker->is_clean && speaker->code == 521);
-    bool blames = speaker->is_clean && !speaker->has_left &&
+    bool blames = speaker->is_clean && !speaker->has_left && !is_allowed(reply, allowed) &&
                   (strstr(reply, "421 4.7") != NULL || strstr(reply, "timeout exceeded") != NULL);
     if (blames || (!ends && !is_allowed(reply, allowed))) {
         if (!speaker->has_left)
