@@ -5,7 +5,6 @@
 #include "lb/engine/log.h"
 #include "lb/reputation/hosts.h"
 #include "lb/reputation/rdns.h"
-#include "lb/reputation/vetting.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 /* DESIGN §9: more than 30% unknown of at least 5 tried. */
 #define RECIPIENTS_FEW      5u
 #define UNKNOWN_PER_HUNDRED 30u
-#define SECONDS_A_DAY       86400u
 #define SECONDS_AN_HOUR     3600u
 
 /* Results are asked for again before that, and not more often than this, whatever their TTL. */
@@ -45,10 +43,6 @@ void reputation_finish(struct reputation *reputation) {
 void reputation_set_access(struct reputation *reputation, const struct access *access, uint32_t now_s) {
     reputation->access = access;
     reputation->access_s = access->allowed.domains.count > 0 ? now_s : 0;
-}
-
-uint16_t reputation_day(uint32_t now_s) {
-    return (uint16_t)(now_s / SECONDS_A_DAY);
 }
 
 static void decide_now(struct reputation *reputation, uint64_t key, struct client *client, uint32_t now_s) {

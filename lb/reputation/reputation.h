@@ -3,10 +3,8 @@
 #ifndef POSTERN_REPUTATION_REPUTATION_H
 #define POSTERN_REPUTATION_REPUTATION_H
 
-#include "lb/reputation/access.h"
-#include "lb/reputation/dnslist.h"
-#include "lb/reputation/parents.h"
-#include "lb/reputation/table.h"
+#include "lb/reputation/state.h"
+#include "lb/reputation/vetting.h"
 
 /* What one session has seen of its client. */
 struct sighting {
@@ -32,29 +30,12 @@ struct dns_findings {
     uint32_t ttl_s; /* the least */
 };
 
-struct reputation {
-    const struct config_reputation *config;
-    struct reputation_table table;
-    struct parents parents;
-    struct dnslist lists[CONFIG_DNSLISTS_MAX];
-    unsigned lists_count;
-    const struct access *access; /* the manager's; NULL: none */
-    uint32_t access_s;           /* names confirmed up to then may not have been compared with its domains */
-    unsigned sweep_at;
-    bool was_full_said, was_refused_said;
-    /* A client's DNS results are wanted; may be NULL. */
-    void (*wants_lookup)(void *context, uint64_t key, uint64_t host);
-    void *wants_lookup_context;
-};
-
 /* Returns 0 or -ENOMEM. `config` outlives it. */
 int reputation_init(struct reputation *reputation, const struct config *config, uint32_t now_s);
 /* Accepts a zeroed one. */
 void reputation_finish(struct reputation *reputation);
 /* `access` in place of the one before; outlives its use. What it says of networks is the workers' business. */
 void reputation_set_access(struct reputation *reputation, const struct access *access, uint32_t now_s);
-/* The day, as evidence counts it. */
-uint16_t reputation_day(uint32_t now_s);
 
 void reputation_take(struct reputation *reputation, const struct sighting *sighting, uint32_t now_s);
 /* The word of an operator or of the feed. Returns 0, or -ENOSPC: no room in the table. */
@@ -79,26 +60,6 @@ void reputation_on_loaded(struct reputation *reputation);
  * anew, since days pass and evidence fades; parents are added up; old DNS results are asked for again. */
 void reputation_sweep(struct reputation *reputation, unsigned places, uint32_t now_s);
 
-/* Why a client is vetted, or not. */
-struct vetting {
-    struct conditions own;
-    bool has_score;
-    bool has_fcrdns;       /* or needs none */
-    bool has_list_answers; /* or needs none */
-    bool has_name_answer;  /* not older than DNS results may be */
-    uint16_t vetoes;       /* a bit for each list that vetoes it */
-    bool is_halved;        /* an allow list halves the evidence that it needs */
-    bool is_by_file;       /* its confirmed name stands in allow-file */
-    bool is_by_provider;   /* on its big provider's reputation */
-    bool is_vetted;
-    struct prior prior;
-    uint64_t parent; /* whose bound gives the prior; 0: none */
-    double parent_bound;
-    double score;
-};
-/* `host`: which of its addresses. */
-void reputation_explain(const struct reputation *reputation, uint64_t key, uint64_t host, const struct client *client,
-                        uint32_t now_s, struct vetting *ret_vetting);
 unsigned reputation_count_vetted(const struct reputation *reputation);
 
 #endif

@@ -3,7 +3,9 @@
 #ifndef POSTERN_SMTP_DIALOG_GUARD_H
 #define POSTERN_SMTP_DIALOG_GUARD_H
 
-#include "lb/smtp/dialog.h"
+#include "lb/smtp/dialog_state.h"
+
+#include <stddef.h>
 
 /* A longer command line may be cut by a server, and its rest be the next command: Postfix' line_length_limit and
  * Sendmail's MAXLINE are 2,048. An answer to 334 may be longer (RFC 4954 §4). */

@@ -29,6 +29,7 @@ static bool same_event(const struct dialog_event *a, const struct dialog_event *
     case DIALOG_TLS:
     case DIALOG_UNTRUSTED:
     case DIALOG_JUNK:
+    case DIALOG_UNASKED:
     case DIALOG_STARTTLS_BEHIND:
     case DIALOG_BLOCKED:
         return true;
@@ -51,7 +52,7 @@ static bool speak(struct dialog *dialog, bool is_client, const uint8_t *data, si
         MUST(event.kind != DIALOG_NONE || taken == length);
         if (event.kind != DIALOG_NONE && trace->count < TRACE_MAX)
             trace->events[trace->count++] = event;
-        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_JUNK)
+        if (event.kind == DIALOG_STARTTLS_BEHIND || event.kind == DIALOG_JUNK || event.kind == DIALOG_UNASKED)
             return false;
         if (event.kind == DIALOG_BLOCKED)
             return true; /* the rest of this turn would wait; here it is not said */

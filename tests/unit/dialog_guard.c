@@ -1,6 +1,7 @@
 /* A guarded session: where a server could take for content what is a command here, or the reverse, nothing is followed
  * any more. */
 #include "lb/smtp/dialog_guard.h"
+#include "lb/smtp/dialog.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
