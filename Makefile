@@ -179,7 +179,7 @@ $(BENCH_PARTS:%=bench-%): bench-%: deps-bench
 	@$(MAKE) --no-print-directory programs bench-programs
 	@bench/compare $(if $(QUICK),--quick) --only $* $(OUT)
 
-bench-publish: ## the last `make bench` into bench/README.md and bench/plots
+bench-publish: ## the last `make bench` into bench/FIGURES.md and bench/plots
 	@bench/report --publish $(OUT)
 
 bench-failover: deps-bench ## what sessions meet when a backend fails, side by side with HAProxy and nginx

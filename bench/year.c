@@ -4,7 +4,7 @@
  *
  * Senders of many kinds send for a year; each evening the table is swept as postern does. Every day is also taken as if
  * the primaries had failed on it: whose mail would the strict host have got? Prints how many of each kind are vetted,
- * what was met, and whether the goals of lb/reputation/README.md hold; exit 1 when one does not. */
+ * what was met, and whether the goals of lb/reputation/YEAR.md hold; exit 1 when one does not. */
 #include "lb/base/chance.h"
 #include "lb/reputation/rdns.h"
 #include "lb/reputation/reputation.h"
