@@ -5,7 +5,7 @@
  * itself) is left out with an alarm: a resolver that lies, or a blocked domain, must not take a backend away. */
 #include "backends/names.h"
 
-#include "conf/own_listener.h"
+#include "conf/backend_host.h"
 #include "lb/engine/log.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 
 #include "backends/offers.h"
 #include "backends/tier.h"
+#include "conf/words.h"
 #include "lb/engine/log.h"
 
 #include <errno.h>

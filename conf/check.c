@@ -1,8 +1,8 @@
 /* Contradictions between options, each said at the line that has to change. */
 #include "conf/check.h"
 
+#include "conf/backend_host.h"
 #include "conf/limits.h"
-#include "conf/own_listener.h"
 #include "conf/text_form.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The effective configuration: what postern.ini says, checked, with every default filled in and everything that a
- * backend inherits from its tier resolved. Made by config_load() from the option table in conf/options.c and
- * immutable afterwards: it is shared between threads without locks. Names are those of the file; durations are in
+ * backend inherits from its tier resolved. Made by config_load() (conf/load.h) from the option table in conf/options.c
+ * and immutable afterwards: it is shared between threads without locks. Names are those of the file; durations are in
  * milliseconds, sizes in bytes; 0 means off or no limit wherever the option allows it. */
 #ifndef POSTERN_CONF_CONFIG_H
 #define POSTERN_CONF_CONFIG_H
@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum balance { BALANCE_ROUNDROBIN, BALANCE_LEASTCONN, BALANCE_RANDOM2, BALANCE_SOURCE };
@@ -188,37 +187,5 @@ struct config {
     struct config_status status;
     struct config_feedback feedback;
 };
-
-/* Reads and checks `path`. Every mistake in it, not just the first, is written to `errors` as
- * "file:line: [section] option: what is wrong, what is allowed\n". Returns 0 and a configuration that the caller
- * frees with config_free(), or -EINVAL (mistakes), -ENOENT and other -errno (unreadable, said on `errors` too);
- * *ret_config is untouched on failure. */
-int config_load(const char *path, FILE *errors, struct config **ret_config);
-
-/* The same for a text in memory; `path` is only for messages. */
-int config_parse(const char *path, const char *text, size_t length, FILE *errors, struct config **ret_config);
-
-/* Accepts NULL. */
-void config_free(struct config *config);
-
-/* What `postern -T` shows: the effective configuration in the form of the file, each option that has no effect in
- * this version marked so, and the warnings of DESIGN §14. */
-void config_print(const struct config *config, FILE *out);
-
-/* For the control socket: a backend as [backend NAME] of the file would describe it, with everything that it does not
- * give taken from its tier. `words` are option and value in turn ("address", "192.0.2.1:25", …). Returns 0, or -EINVAL
- * with what is wrong and what is allowed in `ret_error`. Free the result with config_backend_finish(). */
-int config_parse_backend(const struct config *config, const char *name, char *const *words, size_t words_count,
-                         struct config_backend *ret_backend, char *ret_error, size_t error_size);
-/* The same address and port, or the same name and port. */
-bool config_is_same_host(const struct config_backend *a, const struct config_backend *b);
-void config_backend_finish(struct config_backend *backend);
-
-/* The word that the file and the control socket use. */
-const char *config_admin_name(enum backend_admin state);
-const char *config_balance_name(enum balance balance);
-const char *config_check_name(enum check_level level);
-const char *config_admit_name(enum admit admit);
-const char *config_proxy_name(enum proxy_version version);
 
 #endif

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 enum option_type {
     /* char *, empty or of a form; see text_form.h */
@@ -100,19 +99,5 @@ bool section_name_is_good(const char *name);
 const struct option *option_find(enum section section, const char *name);
 /* The name in that section which `name` was probably meant to be, or NULL. */
 const char *option_nearest(enum section section, const char *name);
-
-/* Parses `text` into `section_data`; an old value is freed. Returns 0, or -EINVAL with what is wrong and allowed in
- * `ret_error` (the old value then stays). */
-int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error, size_t error_size);
-/* Writes the value as the file would have it. */
-void option_print(const struct option *option, const void *section_data, FILE *out);
-void option_finish(const struct option *option, void *section_data);
-/* A copy of the value in another struct's field of the same type. Returns 0 or -ENOMEM. */
-int option_copy(const struct option *from, const void *from_data, const struct option *to, void *to_data);
-/* "a duration (500ms, 2s, 5m, 1h, 7d) from 1ms to 1h", for messages and the man page. */
-void option_describe(const struct option *option, char *ret_text, size_t text_size);
-
-/* The man page postern.ini(5), whole, in roff. */
-void options_print_man(FILE *out);
 
 #endif

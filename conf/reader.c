@@ -4,10 +4,14 @@
  * before, an empty section is seen, a continued line is not joined to the one above.
  *
  * Every mistake is written out and counted; the configuration is only handed over when there is none. */
+#include "conf/reader.h"
+
 #include "conf/check.h"
+#include "conf/finish.h"
 #include "conf/limits.h"
 #include "conf/options.h"
 #include "conf/text_form.h"
+#include "conf/value.h"
 #include "lb/base/plain_text.h"
 
 #include <assert.h>

@@ -1,7 +1,9 @@
 /* Values: from text into a field of its type, and back. Each parser leaves the old value alone when the text is wrong.
  * What is allowed is said by option_describe(), so that every message about an option says the same. */
+#include "conf/value.h"
+
+#include "conf/describe.h"
 #include "conf/limits.h"
-#include "conf/options.h"
 #include "conf/text_form.h"
 #include "lb/base/domain_name.h"
 #include "lb/base/endpoint.h"

@@ -1,7 +1,9 @@
 /* Start-up: everything that can fail is done here, in order, before the first client is served, each failure with one
  * message on stderr and exit status 1: configuration, files it names, descriptors, listening sockets, rings, control
  * socket. Then privileges are dropped and the manager runs until it is told to stop. */
-#include "conf/config.h"
+#include "conf/finish.h"
+#include "conf/load.h"
+#include "conf/print.h"
 #include "lb/control/control.h"
 #include "lb/engine/log.h"
 #include "lb/feedback/feedback.h"

@@ -2,6 +2,9 @@
 #include "lb/control/set.h"
 
 #include "backends/roster.h"
+#include "conf/added_backend.h"
+#include "conf/finish.h"
+#include "conf/words.h"
 #include "health/health.h"
 #include "lb/control/command.h"
 #include "lb/control/operands.h"

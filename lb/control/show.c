@@ -2,6 +2,7 @@
 #include "lb/control/show.h"
 
 #include "backends/roster.h"
+#include "conf/words.h"
 #include "health/health.h"
 #include "lb/control/command.h"
 #include "lb/control/operands.h"

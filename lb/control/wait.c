@@ -2,7 +2,7 @@
 #include "lb/control/wait.h"
 
 #include "backends/roster.h"
-#include "conf/options.h"
+#include "conf/value.h"
 #include "lb/control/command.h"
 #include "lb/control/operands.h"
 #include "lb/control/pending.h"

@@ -8,6 +8,8 @@
 #include "lb/engine/snapshot.h"
 #include "lb/gate/access_action.h"
 
+#include <stdio.h>
+
 enum table_answer {
     TABLE_IS_OFF,     /* the option is empty: the rule is off */
     TABLE_UNREADABLE, /* the file was never readable: the caller answers 4xx */

@@ -1,6 +1,8 @@
 /* postern.ini: what is refused says why; what is taken is printed by -T in a form that is taken again and prints the
  * same. */
-#include "conf/config.h"
+#include "conf/finish.h"
+#include "conf/print.h"
+#include "conf/reader.h"
 
 #include "tests/fuzz/fuzz.h"
 

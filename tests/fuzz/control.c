@@ -1,5 +1,7 @@
 /* Lines of the control socket: how they are split, the verb that they begin with, and what they say of a new server. */
-#include "conf/config.h"
+#include "conf/added_backend.h"
+#include "conf/finish.h"
+#include "conf/reader.h"
 #include "lb/control/verbs.h"
 
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,9 @@
 /* What lb/control's verbs do, without their words. */
 #include "tests/sim/operator.h"
 
+#include "conf/added_backend.h"
+#include "conf/finish.h"
+#include "conf/reader.h"
 #include "tests/sim/server.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"

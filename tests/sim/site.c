@@ -1,5 +1,6 @@
 /* The site that a seed draws: backends and their faults, tiers, limits, timeouts, and the configuration that says so.
  */
+#include "conf/reader.h"
 #include "tests/sim/client.h"
 #include "tests/sim/server.h"
 #include "tests/sim/sim.h"

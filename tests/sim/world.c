@@ -3,6 +3,7 @@
  * was theirs has to go, too. */
 #include "tests/sim/run.h"
 
+#include "conf/finish.h"
 #include "lb/relay/worker_private.h"
 #include "tests/sim/client.h"
 #include "tests/sim/mails.h"

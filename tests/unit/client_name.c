@@ -2,6 +2,7 @@
 #include "lb/dns/client_name.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct address address(const char *text) {

@@ -1,8 +1,12 @@
 /* postern.ini as operators write it, right and wrong. */
 #include "ini.h"
 
+#include "conf/added_backend.h"
+#include "conf/finish.h"
 #include "conf/limits.h"
-#include "conf/options.h"
+#include "conf/load.h"
+#include "conf/print.h"
+#include "conf/value.h"
 
 #include <errno.h>
 #include <stdlib.h>

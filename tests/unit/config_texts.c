@@ -2,6 +2,10 @@
  * of a name. */
 #include "ini.h"
 
+#include "conf/finish.h"
+#include "conf/print.h"
+#include "conf/reader.h"
+
 #include <stdlib.h>
 #include <string.h>
 

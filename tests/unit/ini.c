@@ -1,6 +1,9 @@
 /* One text at a time: what is said of it stays until the next one. */
 #include "ini.h"
 
+#include "conf/finish.h"
+#include "conf/reader.h"
+
 #include <stdlib.h>
 #include <string.h>
 

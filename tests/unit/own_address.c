@@ -1,7 +1,11 @@
 /* Addresses in postern.ini and in commands that lead nowhere, back to postern, or to one of two places. */
 #include "ini.h"
 
+#include "conf/added_backend.h"
+#include "conf/finish.h"
+
 #include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,9 @@
 /* The manager's list: what workers see of each change, and that nothing they may still read is freed. */
 #include "backends/roster.h"
 #include "backends/offers.h"
+#include "conf/added_backend.h"
+#include "conf/finish.h"
+#include "conf/reader.h"
 #include "lb/engine/log.h"
 
 #include <criterion/criterion.h>

@@ -1,11 +1,12 @@
 /* The listeners of a configuration held beside an address that a backend is to have: asked when the file is checked, by
  * `add server`, and for each address that a backend's name gets from the DNS. Owns nothing. */
-#include "conf/own_listener.h"
+#include "conf/backend_host.h"
 
 #include "conf/limits.h"
 #include "lb/base/own_address.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 static bool reaches_any(const struct address *address, const struct address_list *listeners) {
     for (size_t i = 0; i < listeners->count; i++)
@@ -44,4 +45,11 @@ bool config_can_be_backend(const struct config *config, const struct address *ad
     else
         return true;
     return false;
+}
+
+bool config_is_same_host(const struct config_backend *a, const struct config_backend *b) {
+    if (a->host == NULL || b->host == NULL || a->host_is_name != b->host_is_name)
+        return false;
+    return a->host_is_name ? a->port == b->port && strcasecmp(a->host, b->host) == 0
+                           : address_equal(&a->address, &b->address);
 }
