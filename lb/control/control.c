@@ -4,7 +4,9 @@
  *
  * Nobody keeps others out: who says nothing, or does not read its answer, is closed after a while, and at once when its
  * place is needed, the one that has been idle longest first. One process has a few places only. Who waits for the end
- * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). */
+ * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). Where the process has no
+ * descriptor's number left, clients are accepted straight into the ring's table, which has its own; of whose process
+ * they are is not known then. */
 #include "lb/control/control.h"
 
 #include "lb/control/pending.h"
@@ -39,12 +41,12 @@
 struct control_client {
     struct control *control;
     bool is_used;
-    bool is_busy;     /* a command is being carried out */
-    bool has_left;    /* its connection is closed */
-    bool at_end;      /* it has half-closed: close after the last answer */
-    bool reply_waits; /* for the send that asks whether the client is still there */
-    struct ucred peer;
-    uint64_t active; /* the how manieth sign of life of all: that it came, said something, had taken an answer */
+    bool is_busy;      /* a command is being carried out */
+    bool has_left;     /* its connection is closed */
+    bool at_end;       /* it has half-closed: close after the last answer */
+    bool reply_waits;  /* for the send that asks whether the client is still there */
+    struct ucred peer; /* pid 0: not known */
+    uint64_t active;   /* the how manieth sign of life of all: that it came, said something, had taken an answer */
     struct timer deadline;
     struct conn conn;
     struct command command;
@@ -64,12 +66,15 @@ struct control {
     struct address peer; /* a UNIX peer's is of no use, but accept wants room */
     socklen_t peer_length;
     bool accept_waits; /* for a free client */
+    bool is_direct;    /* the accept in flight is to give a slot of the ring's table */
+    bool want_is_said; /* until an accept is given a descriptor's number again */
     uint64_t activity; /* signs of life of all clients */
     struct timer retry;
     struct control_client clients[CLIENTS_MAX];
 };
 
 static void accept_next(struct control *control);
+static void accept_one(struct control *control, bool is_direct);
 static void on_opened(struct control_client *client, int result);
 static void next_command(struct control_client *client);
 
@@ -299,7 +304,8 @@ static void on_opened(struct control_client *client, int result) {
         conn_close(&client->conn);
         return;
     }
-    if (count_clients(control, &client->peer) > CLIENTS_PER_PEER && !make_room(control, client, &client->peer)) {
+    bool is_one_too_many = client->peer.pid != 0 && count_clients(control, &client->peer) > CLIENTS_PER_PEER;
+    if (is_one_too_many && !make_room(control, client, &client->peer)) {
         client->at_end = true;
         client->is_busy = true;
         send_reply(client, "error: this process has 8 commands under way");
@@ -310,17 +316,23 @@ static void on_opened(struct control_client *client, int result) {
     conn_recv(&client->conn, true);
 }
 
-static void begin(struct control *control, struct control_client *client, int fd) {
+/* `accepted`: a slot of the ring's, or a descriptor. */
+static void begin(struct control *control, struct control_client *client, int accepted) {
     socklen_t length = sizeof client->peer;
     memset(client, 0, sizeof *client);
     client->control = control;
     client->is_used = true;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &length) < 0)
-        memset(&client->peer, 0, sizeof client->peer);
     client->deadline.expire = on_deadline;
     set_deadline(client, IDLE_MS);
     conn_init(&client->conn, control->scope->io, client_on_event);
-    conn_adopt_fd(&client->conn, fd);
+    if (control->is_direct) {
+        conn_adopt_slot(&client->conn, accepted);
+        on_opened(client, 0);
+        return;
+    }
+    if (getsockopt(accepted, SOL_SOCKET, SO_PEERCRED, &client->peer, &length) < 0)
+        memset(&client->peer, 0, sizeof client->peer);
+    conn_adopt_fd(&client->conn, accepted);
 }
 
 static void on_retry(struct timer *timer) {
@@ -335,23 +347,35 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
         accept_next(control);
         return;
     }
+    if (result == -EMFILE && !control->is_direct) {
+        if (!control->want_is_said)
+            log_warning("control: accept: %s; going on by way of the ring's own table", strerror(-result));
+        control->want_is_said = true;
+        accept_one(control, true);
+        return;
+    }
     if (result < 0) {
         log_warning("control: accept: %s; trying again", strerror(-result));
         control->retry.expire = on_retry;
         timer_set(io_timers(io), &control->retry, io_now_ms(io) + RETRY_MS);
         return;
     }
+    control->want_is_said &= control->is_direct;
     begin(control, free_client(control), result);
     accept_next(control);
 }
 
+static void accept_one(struct control *control, bool is_direct) {
+    control->is_direct = is_direct;
+    control->accept_op.complete = on_accepted;
+    io_accept(control->scope->io, &control->accept_op, control->fd, is_direct, &control->peer, &control->peer_length);
+}
+
+/* A normal descriptor: SO_PEERCRED needs one. */
 static void accept_next(struct control *control) {
     control->accept_waits = free_client(control) == NULL;
-    if (control->accept_waits)
-        return;
-    control->accept_op.complete = on_accepted;
-    /* A normal descriptor: SO_PEERCRED needs one. */
-    io_accept(control->scope->io, &control->accept_op, control->fd, false, &control->peer, &control->peer_length);
+    if (!control->accept_waits)
+        accept_one(control, false);
 }
 
 /* --- the socket --- */

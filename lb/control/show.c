@@ -23,27 +23,27 @@ static json_t *number(uint64_t value) {
 
 /* --- show info --- */
 
-static unsigned open_descriptors(void) {
+/* null where no descriptor is left to read it by. */
+static json_t *open_descriptors(void) {
     unsigned count = 0;
     DIR *directory = opendir("/proc/self/fd");
     if (directory == NULL)
-        return 0;
+        return json_null();
     while (readdir(directory) != NULL)
         count++;
     closedir(directory);
-    return count - 3; /* ".", ".." and the directory itself */
+    return number(count - 3); /* ".", ".." and the directory itself */
 }
 
 /* proc_pid_statm(5): pages in all, resident pages. */
-static uint64_t resident_kb(void) {
+static json_t *resident_kb(void) {
     unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*u %lu", &pages) != 1)
-        pages = 0;
+        return json_null();
+    bool is_read = fscanf(file, "%*u %lu", &pages) == 1;
     fclose(file);
-    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+    return is_read ? number((uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024) : json_null();
 }
 
 static struct worker_counters sum_counters(const struct control_scope *scope) {
@@ -104,8 +104,8 @@ void show_info(struct command *command, char **arguments, unsigned count) {
     json_object_set_new(info, "outcomes_dropped", number(sum.outcomes_dropped));
     json_object_set_new(info, "sightings_dropped", number(sum.sightings_dropped));
     describe_questions(scope, info);
-    json_object_set_new(info, "descriptors", number(open_descriptors()));
-    json_object_set_new(info, "resident_kb", number(resident_kb()));
+    json_object_set_new(info, "descriptors", open_descriptors());
+    json_object_set_new(info, "resident_kb", resident_kb());
     command_reply_value(command, info);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -39,7 +40,7 @@ static bool has_answer(int fd) {
 
 static void expect_service(void) {
     int status;
-    char *answer = ctl(&scene, &status, "show servers");
+    char *answer = shell(&status, "timeout 20 %s/posternctl -s %s/control.sock show servers", scene.build, scene.dir);
     cr_assert(status == 0 && strstr(answer, "vm1") != NULL, "%s", answer);
     free(answer);
 }
@@ -112,5 +113,34 @@ Test(places, a_command_that_waits_is_kept_and_one_whose_client_has_left_is_not) 
         WAIT_FOR(has_answer(waits[i]), 10000);
     for (unsigned i = 0; i < 20; i++)
         close(others[i]);
+    scene_end(&scene);
+}
+
+/* Whoever is to find out why no session can be served asks just then. */
+Test(places, at_the_limit_of_descriptors_operators_are_heard) {
+    struct rlimit limit, none;
+    int fds[60];
+    begin();
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, NULL, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, &none, NULL), 0);
+    for (unsigned i = 0; i < 3; i++)
+        expect_service();
+    char *info = ctl(&scene, NULL, "show info");
+    cr_assert(strstr(info, "sessions_max") != NULL && strstr(info, "resident_kb: -\n") != NULL, "%s", info);
+    free(info);
+    for (unsigned i = 0; i < 60; i++)
+        fds[i] = control_open();
+    expect_service();
+    for (unsigned i = 0; i < 60; i++)
+        close(fds[i]);
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, &limit, NULL), 0);
+    for (unsigned i = 0; i < 3; i++)
+        expect_service();
+    cr_assert_gt(info_figure(&scene, "descriptors"), 3);
+    WAIT_FOR(info_figure(&scene, "control_clients") == 1, 5000);
+    char *said = shell(NULL, "grep -c 'control: accept' %s/postern.log", scene.dir);
+    cr_assert_str_eq(said, "1\n");
+    free(said);
     scene_end(&scene);
 }
