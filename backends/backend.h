@@ -70,6 +70,7 @@ struct backend {
     uint64_t ramp_since_ms;     /* slow start; 0: none */
     char offer[EHLO_LINES_MAX]; /* of its last reply to EHLO in clear, as ehlo_lines_read() leaves it */
     bool has_offer;
+    bool invites_early_talk; /* that reply, by PIPECONNECT */
     bool is_deleted;
     uint32_t serial; /* never used twice: what outcomes are told by, which may come when it is gone */
     struct retired retired;

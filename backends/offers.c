@@ -55,6 +55,29 @@ static void warn(struct tier_offers *offers, const struct config *config, unsign
     memcpy(tier->warned_lines, tier->lines, sizeof tier->warned_lines);
 }
 
+static const struct backend *find(struct backend *const *backends, unsigned count, unsigned tier, bool invites) {
+    for (unsigned i = 0; i < count; i++)
+        if (backends[i]->tier == tier && backends[i]->has_offer && backends[i]->invites_early_talk == invites)
+            return backends[i];
+    return NULL;
+}
+
+/* A client remembers the invitation, and what was offered beside it, for the name that it connects to, and says all of
+ * its envelope before it has heard whom it meets. */
+static void warn_of_early_talk(struct tier_offers *offers, const struct config *config, struct backend *const *backends,
+                               unsigned count, unsigned number) {
+    const struct backend *inviting = find(backends, count, number, true), *other = find(backends, count, number, false);
+    bool differ = inviting != NULL && other != NULL;
+    if (differ && !offers->tiers[number].is_warned_of_early_talk)
+        log_warning(
+            "backends of tier %s differ in PIPECONNECT: %s offers it, %s does not; a client that one has invited "
+            "to talk early is cut or bounced by the other: let all of them offer it, or none",
+            config->tiers[number].name, inviting->name, other->name);
+    else if (!differ && offers->tiers[number].is_warned_of_early_talk)
+        log_info("backends of tier %s differ in PIPECONNECT no more", config->tiers[number].name);
+    offers->tiers[number].is_warned_of_early_talk = differ;
+}
+
 bool tier_offers_update(struct tier_offers *offers, const struct config *config, struct backend *const *backends,
                         unsigned count) {
     bool has_changed = false;
@@ -65,8 +88,11 @@ bool tier_offers_update(struct tier_offers *offers, const struct config *config,
         has_changed |= strcmp(lines, tier->lines) != 0;
         memcpy(tier->lines, lines, sizeof tier->lines);
     }
-    for (unsigned i = 0; i < config->tiers_count; i++)
-        if (config->tiers[i].gate && offers->tiers[i].is_known)
+    for (unsigned i = 0; i < config->tiers_count; i++) {
+        if (!config->tiers[i].gate)
+            warn_of_early_talk(offers, config, backends, count, i);
+        else if (offers->tiers[i].is_known)
             warn(offers, config, i);
+    }
     return has_changed;
 }

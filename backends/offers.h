@@ -14,6 +14,7 @@ struct tier_offer {
     /* What the log was last told: so that a primary that comes and goes is no new warning. */
     char warned_lacking[OFFER_LACKING_MAX]; /* "" = nothing is wrong */
     char warned_lines[EHLO_LINES_MAX];
+    bool is_warned_of_early_talk;
 };
 
 struct tier_offers {
@@ -21,8 +22,8 @@ struct tier_offers {
 };
 
 /* Works out each tier's offer: what its usable backends have in common or, while none is usable, all that have been
- * heard. Warns of a tier with `gate = on` that offers less than another one, once for each change. Returns true when
- * the offer of a tier has changed. */
+ * heard. Warns of a tier with `gate = on` that offers less than another one, once for each change, and of one without
+ * whose backends differ in PIPECONNECT. Returns true when the offer of a tier has changed. */
 bool tier_offers_update(struct tier_offers *offers, const struct config *config, struct backend *const *backends,
                         unsigned count);
 

@@ -319,9 +319,11 @@ void roster_set_health(struct roster *roster, struct backend *backend, enum back
 void roster_set_offer(struct roster *roster, struct backend *backend, const char *lines, bool invites_early_talk,
                       uint64_t now_ms) {
     early_talk_note(&roster->early_talk, invites_early_talk, roster->config->tiers[backend->tier].gate);
-    if (backend->has_offer && strcmp(backend->offer, lines) == 0)
+    bool is_same = backend->invites_early_talk == invites_early_talk && strcmp(backend->offer, lines) == 0;
+    if (backend->has_offer && is_same)
         return;
     backend->has_offer = true;
+    backend->invites_early_talk = invites_early_talk;
     snprintf(backend->offer, sizeof backend->offer, "%s", lines);
     if (update_offers(roster))
         publish(roster, now_ms);
@@ -417,6 +419,7 @@ int roster_replace(struct roster *roster, struct backend *backend, const struct 
     added->health_since_ms = now_ms;
     if (backend_is_usable(backend) || roster->config->tiers[backend->tier].check == CHECK_NONE)
         added->health = HEALTH_UP;
+    added->invites_early_talk = backend->invites_early_talk;
     added->has_offer = backend->has_offer; /* while it serves without having been probed */
     memcpy(added->offer, backend->offer, sizeof added->offer);
     log_info("server %s is at %s now (%s)", added->name, address_format(address, text), added->host_name);

@@ -110,6 +110,43 @@ Test(pipe_connect, the_gate_itself_invites_nobody_and_what_follows_data_is_still
     scene_end(&scene);
 }
 
+/* --- beside a backend that does not offer it --- */
+
+static void begin_pair(const char *first, const char *second) {
+    static struct test_sink sinks[2];
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sinks[0], "exim", first);
+    sink_begin(&scene, &sinks[1], "postfix", second);
+    postern_tier(&scene, "primary", "inter = 100ms\n");
+    postern_sinks(&scene, sinks, 2);
+    postern_start(&scene);
+    WAIT_FOR(log_has(&scene, "server exim health starting -> up") &&
+                 log_has(&scene, "server postfix health starting -> up"),
+             10000);
+}
+
+Test(pipe_connect, a_tier_whose_backends_differ_is_warned_of_once) {
+    begin_pair("--offer PIPECONNECT", "");
+    WAIT_FOR(
+        log_has(&scene, "warning: backends of tier primary differ in PIPECONNECT: exim offers it, postfix does not"),
+        5000);
+    free(ctl(&scene, NULL, "set server postfix state maint"));
+    free(ctl(&scene, NULL, "set server postfix state ready"));
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    free(ctl(&scene, NULL, "del server exim"));
+    WAIT_FOR(log_has(&scene, "backends of tier primary differ in PIPECONNECT no more"), 5000);
+    char *said = shell(NULL, "grep -c 'differ in PIPECONNECT:' %s/postern.log", scene.dir);
+    cr_assert_str_eq(said, "1\n");
+    free(said);
+    scene_end(&scene);
+}
+
+Test(pipe_connect, a_tier_whose_backends_agree_is_not_warned_of) {
+    begin_pair("--offer PIPECONNECT", "--offer PIPECONNECT");
+    cr_assert_not(log_has(&scene, "differ in PIPECONNECT"));
+    scene_end(&scene);
+}
+
 /* --- Exim --- */
 
 /* tests/system/clients.c tells how it runs without being installed. */
