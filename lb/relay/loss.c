@@ -105,9 +105,12 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event) {
     bool is_asked = !event->is_unsolicited || session->dialog.has_passed_content;
     /* Servers take so many mails in a connection, and no more (Exim's smtp_accept_max_per_connection). */
     bool is_recycled = dialog_mails_accepted(&session->dialog) > 0;
+    /* It has waited for the client, or it refuses the mail in its content. */
+    bool is_clients =
+        event->is_unsolicited && (event->code == 451 || (enhanced->subject == 4 && enhanced->detail == 2));
     /* To a client that has left, or was idle, it is the answer. */
     bool is_answer = !is_asked && (client_has_ended(session) || quiet_ms(session) >= IDLE_421_MS);
-    if (is_asked && !is_verdict && !is_recycled && is_backends_doing(session))
+    if (is_asked && !is_verdict && !is_recycled && !is_clients && is_backends_doing(session))
         hold_against_backend(session);
     if (!is_verdict && !is_answer && replay_is_possible(session)) {
         session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;
