@@ -361,11 +361,11 @@ static bool hides_acceptance(const struct dialog *dialog, const struct dialog_ev
     return !is_refusal && (event->is_unsolicited ? dialog_is_in_content(dialog) : is_final);
 }
 
-/* The client would take it for the answer to what it says next, in content for that to its mail. Half a command may be
- * a whole one to a server that reads the client's end behind it. */
+/* The client would take it for the answer to what it says next, or to its mail. Outside content, 221 is a farewell;
+ * half a command may be answered at the client's end, and one that is not known here more than once (LHLO). */
 static bool agrees_to_nothing(const struct dialog *dialog, uint16_t code) {
-    bool is_farewell = code == 221 && !dialog_is_in_content(dialog); /* there it would pass for a success */
-    return code / 100 < 4 && !is_farewell && !dialog_awaits_server(dialog) && dialog->line_octets == 0;
+    bool may_come = code == 221 || dialog->line_octets > 0 || dialog->has_unknown_state;
+    return code / 100 < 4 && !dialog_awaits_server(dialog) && (!may_come || dialog_is_in_content(dialog));
 }
 
 /* What the client may say behind this reply, or has said already, the server does not take for what we take it for. */

@@ -186,6 +186,13 @@ Test(dialog, a_refusal_or_a_farewell_may_come_unasked) {
     assert_trace(SCRIPT(GREETED, "S221 timeout\r\n"), "R220 C R250 R221! ", PHASE_EHLO);
 }
 
+/* RFC 2033 §4.2: a reply for each recipient. */
+Test(dialog, a_client_of_lmtp_hears_of_each_recipient) {
+    assert_trace(SCRIPT("S220 hello\r\n", "CLHLO c\r\n", "S250 mx\r\n", RECIPIENT, "CRCPT TO:<b@b>\r\n", "S250 ok\r\n",
+                        "CDATA\r\n", "S354 go\r\n", "Cx\r\n.\r\n", "S250 a\r\n", "S250 b\r\n"),
+                 "R220 C? R250 C R250 C R250 C R250 C R354 END R250 R250! ", PHASE_EHLO);
+}
+
 Test(dialog, what_was_said_can_be_repeated_until_the_first_octet_of_content) {
     run(SCRIPT(GREETED, RECIPIENT, "CDATA\r\n"), 100);
     cr_assert(dialog_is_repeatable(&dialog));
