@@ -162,17 +162,18 @@ Test(bench, a_dot_is_a_dot_to_the_sink_wherever_it_stands) {
 Test(bench, load_says_where_a_session_ended) {
     static const struct {
         const char *fault, *outcome, *at, *phase;
+        unsigned patience_s; /* short where it is what ends the session */
     } cases[] = {
-        {"refuse", "dropped", "dropped_at", "connect"},
-        {"hang", "timed_out", "timed_out_at", "greeting"},
-        {"banner-421", "tempfailed", "tempfailed_at", "greeting"},
-        {"banner-554", "refused", "refused_at", "greeting"},
-        {"mail-die", "dropped", "dropped_at", "mail"},
-        {"mail-421", "tempfailed", "tempfailed_at", "mail"},
-        {"rcpt-die", "dropped", "dropped_at", "rcpt"},
-        {"dot-silent", "timed_out", "timed_out_at", "dot"},
-        {"dot-close", "dropped", "dropped_at", "dot"},
-        {"dot-550", "refused", "refused_at", "dot"},
+        {"refuse", "dropped", "dropped_at", "connect", 20},
+        {"hang", "timed_out", "timed_out_at", "greeting", 2},
+        {"banner-421", "tempfailed", "tempfailed_at", "greeting", 20},
+        {"banner-554", "refused", "refused_at", "greeting", 20},
+        {"mail-die", "dropped", "dropped_at", "mail", 20},
+        {"mail-421", "tempfailed", "tempfailed_at", "mail", 20},
+        {"rcpt-die", "dropped", "dropped_at", "rcpt", 20},
+        {"dot-silent", "timed_out", "timed_out_at", "dot", 2},
+        {"dot-close", "dropped", "dropped_at", "dot", 20},
+        {"dot-550", "refused", "refused_at", "dot", 20},
     };
     struct scene scene;
     struct test_sink sink;
@@ -180,7 +181,9 @@ Test(bench, load_says_where_a_session_ended) {
     sink_begin(&scene, &sink, "sink", "");
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         sink_fault(&sink, cases[i].fault);
-        json_t *result = load_at(&scene, sink.port, "--concurrency 3 --sessions 6 --patience 0.5");
+        char options[80];
+        snprintf(options, sizeof options, "--concurrency 3 --sessions 6 --patience %u", cases[i].patience_s);
+        json_t *result = load_at(&scene, sink.port, options);
         cr_assert_eq(figure(result, cases[i].outcome), 6, "%s: %s", cases[i].fault, json_dumps(result, 0));
         cr_assert_eq(figure(json_object_get(result, cases[i].at), cases[i].phase), 6, "%s", cases[i].fault);
         json_decref(result);

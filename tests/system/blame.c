@@ -39,7 +39,7 @@ static void begin_hosts(struct hosts *site) {
 
 static void end_hosts(struct hosts *site) {
     WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 10000);
-    cr_assert_eq(info_figure(&site->scene, "buffers_in_use"), 0);
+    WAIT_FOR(info_figure(&site->scene, "buffers_in_use") == 0, 5000);
     for (unsigned i = 0; i < 3; i++)
         scripted_end(&site->hosts[i]);
     scene_end(&site->scene);

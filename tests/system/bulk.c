@@ -64,7 +64,7 @@ Test(bulk, more_large_mails_at_once_than_large_buffers_pass) {
         &scene, load_begin(&scene, "load.json", "--size 1500000 --sessions 160 --concurrency 160"), "load.json");
     ASSERT_ALL_ACCEPTED(result);
     cr_assert(sink_figure(&sink, "mails") == 160);
-    cr_assert(info_figure(&scene, "buffers_in_use") == 0);
+    WAIT_FOR(info_figure(&scene, "buffers_in_use") == 0, 5000);
     json_decref(result);
     scene_end(&scene);
 }

@@ -30,8 +30,8 @@ static void expect_no_session_lost(const char *fault) {
     ASSERT_ALL_ACCEPTED(result);
     cr_assert(server_figure(&three.scene, "vm1", "failures") >= 70, "the bad backend was not tried");
     cr_assert(sink_figure(&three.sinks[1], "mails") + sink_figure(&three.sinks[2], "mails") == 240);
-    cr_assert(info_figure(&three.scene, "sessions") == 0);
-    cr_assert(info_figure(&three.scene, "buffers_in_use") == 0);
+    WAIT_FOR(info_figure(&three.scene, "sessions") == 0, 5000);
+    WAIT_FOR(info_figure(&three.scene, "buffers_in_use") == 0, 5000);
     json_decref(result);
     scene_end(&three.scene);
 }

@@ -24,9 +24,15 @@ static void run_printed(struct scene *scene, const char *label) {
     free(said);
 }
 
+/* Of the session that the demo has led. */
+static bool is_nothing_left(const struct scene *scene, pid_t demo) {
+    int status;
+    free(shell(&status, "pgrep -s %d || test -e %s/demo", (int)demo, scene->build));
+    return status != 0;
+}
+
 Test(demo, every_command_that_make_run_prints_works_and_ctrl_c_ends_all_of_it) {
     struct scene scene;
-    int status;
     char port[12];
     scene_begin(&scene, false);
     snprintf(port, sizeof port, "%u", scene.port);
@@ -48,11 +54,8 @@ Test(demo, every_command_that_make_run_prints_works_and_ctrl_c_ends_all_of_it) {
     free(said);
     /* A terminal's Ctrl-C reaches the whole group. */
     kill(-demo, SIGINT);
-    waitpid(demo, &status, 0);
-    said = shell(&status, "pgrep -f '[b]ench/sink .*%s/demo/' || test -e %s/demo && echo %s/demo", scene.build,
-                 scene.build, scene.build);
-    cr_assert(status != 0, "left behind: %s", said);
-    free(said);
+    await_child(&scene, demo, 20000);
+    WAIT_FOR(is_nothing_left(&scene, demo), 5000);
     scene_end(&scene);
 }
 

@@ -30,7 +30,7 @@ static void begin(struct three *three, const char *timeouts, const char *tier) {
 static void end(struct three *three) {
     struct scene *scene = &three->scene;
     WAIT_FOR(info_figure(scene, "sessions") == 0, 5000);
-    cr_assert_eq(info_figure(scene, "buffers_in_use"), 0);
+    WAIT_FOR(info_figure(scene, "buffers_in_use") == 0, 5000);
     for (unsigned i = 0; i < 3; i++)
         sink_fault(&three->sinks[i], "none");
     scene_end(scene);

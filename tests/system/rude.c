@@ -38,7 +38,7 @@ static void begin(struct site *site, const char *const options[3], const char *g
 
 static void end(struct site *site) {
     WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 15000);
-    cr_assert_eq(info_figure(&site->scene, "buffers_in_use"), 0);
+    WAIT_FOR(info_figure(&site->scene, "buffers_in_use") == 0, 5000);
     scene_end(&site->scene);
 }
 
