@@ -297,7 +297,7 @@ Test(control, a_drained_server_finishes_its_sessions_and_gets_no_new_ones) {
     cr_assert(server_figure(scene, "vm1", "sessions") > 0, "the drain has cut sessions");
     for (unsigned i = 0; i < 10; i++)
         talk_quit(&held[i]);
-    WAIT_FOR(server_figure(scene, "vm1", "sessions") == 0, 3000);
+    WAIT_FOR(server_figure(scene, "vm1", "sessions") == 0, 10000);
     free(ctl(scene, NULL, "set server vm1 state ready"));
     json_t *again = load_run(scene, "--sessions 40 --concurrency 4");
     ASSERT_ALL_ACCEPTED(again);

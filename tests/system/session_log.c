@@ -66,7 +66,7 @@ Test(session_log, of_a_backend_that_dies_at_the_dot_it_names_our_421) {
 }
 
 Test(session_log, of_an_idle_client_it_names_our_421) {
-    begin_plain("client = 300ms\n");
+    begin_plain("client = 2s\n");
     expect_logged("127.0.60.4", (const char *const[]){HELLO, "", "421", NULL}, "421");
     scene_end(&scene);
 }

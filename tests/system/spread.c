@@ -39,7 +39,7 @@ Test(spread, twenty_thousand_mails_are_accepted_by_weight_and_nothing_is_left) {
     cr_assert(first + second == MAILS, "accepted: %lld", (long long)(first + second));
     expect_share(first, MAILS, 0.25);
     expect_share(second, MAILS, 0.75);
-    WAIT_FOR(info_figure(&scene, "sessions") == 0, 3000);
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 10000);
     WAIT_FOR(info_figure(&scene, "buffers_in_use") == 0, 5000);
     /* +1: the question's own connection. A lookup of the client's name, under way, holds another one for some time. */
     WAIT_FOR(info_figure(&scene, "descriptors") <= descriptors + 1, 20000);
