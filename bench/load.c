@@ -1,7 +1,10 @@
 /* load: an SMTP client load with an honest clock. In the open loop (--rate) sessions start when they are due, whether
  * or not earlier ones have ended, and their time counts from when they were due; in the closed loop (--concurrency) a
  * new one starts when one ends. The result is one JSON object on stdout. See bench/README.md. */
-#include "bench/load.h"
+#include "bench/load_client.h"
+#include "bench/load_content.h"
+#include "bench/load_report.h"
+#include "bench/load_say.h"
 #include "lb/base/hash.h"
 
 #include <errno.h>
@@ -13,14 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
-
-uint64_t load_now_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* --- starting sessions --- */
 
@@ -62,7 +58,7 @@ static void on_retry(struct timer *timer) {
     keep_pace(container_of(timer, struct load, retry));
 }
 
-void load_on_client_end(struct load *load, struct client *client) {
+static void on_client_end(struct load *load, struct client *client) {
     client->phase = PHASES; /* none */
     pool_put(&load->clients, client);
     load->result.finished++;
@@ -315,6 +311,7 @@ int main(int argc, char **argv) {
         take_option(&load.options, option);
     if (load.options.target.sa.sa_family == 0 || optind != argc || load.options.mails == 0)
         usage();
+    load.on_client_end = on_client_end;
     init(&load);
     run(&load);
     if (load.ids != NULL)

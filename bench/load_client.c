@@ -1,42 +1,13 @@
 /* One client session: strictly command and reply, or with each mail's envelope in one group (RFC 2920); in clear, or
  * behind STARTTLS. Each session ends in exactly one outcome. */
-#include "bench/load.h"
+#include "bench/load_client.h"
+
+#include "bench/load_content.h"
+#include "bench/load_say.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
-
-static void finish(struct client *client, enum outcome outcome) {
-    struct load *load = client->load;
-    load->result.by_outcome[outcome]++;
-    load->result.by_phase[outcome][client->phase]++;
-    histogram_add(&load->result.session, load_now_us() - client->scheduled_us);
-    timer_cancel(&client->timer);
-    conn_close(&client->conn);
-}
-
-void client_be_patient(struct client *client) {
-    struct load *load = client->load;
-    timer_set(io_timers(load->io), &client->timer, io_now_ms(load->io) + load->options.patience_ms);
-}
-
-/* What TLS wants to say. Returns false when it is silent. */
-static bool send_ciphertext(struct client *client) {
-    const void *data;
-    size_t length = client->conn.send_armed ? 0 : tls_output(client->tls, &data);
-    if (length > 0)
-        conn_send(&client->conn, data, length);
-    return length > 0;
-}
-
-void client_send(struct client *client, const void *data, size_t length) {
-    if (client->tls == NULL)
-        conn_send(&client->conn, data, length);
-    else if (!tls_write(client->tls, data, length))
-        finish(client, DROPPED);
-    else
-        send_ciphertext(client);
-}
 
 static void send_command(struct client *client) {
     client->is_thinking = false;
@@ -91,9 +62,9 @@ static void begin_tls(struct client *client) {
     client->phase = AT_HANDSHAKE;
     client->tls = tls_create(client->load->tls);
     if (client->tls == NULL || tls_handshake(client->tls) < 0)
-        finish(client, DROPPED);
+        client_finish(client, DROPPED);
     else
-        send_ciphertext(client);
+        client_send_ciphertext(client);
 }
 
 static void on_mail_accepted(struct client *client) {
@@ -131,14 +102,14 @@ static void on_good_reply(struct client *client) {
         on_mail_accepted(client);
         break;
     case AT_QUIT:
-        finish(client, ACCEPTED);
+        client_finish(client, ACCEPTED);
         break;
     case AT_CONNECT:
     case AT_HANDSHAKE:
     case AT_IDLE:
     case AT_CONTENT:
     case PHASES:
-        finish(client, DROPPED); /* a reply that nobody asked for */
+        client_finish(client, DROPPED); /* a reply that nobody asked for */
         break;
     }
 }
@@ -150,7 +121,7 @@ static void on_reply(struct client *client, const char *line) {
     }
     snprintf(client->load->result.last_reply, sizeof client->load->result.last_reply, "%.*s",
              (int)strcspn(line, "\r\n\""), line);
-    finish(client, line[0] == '4' ? TEMPFAILED : line[0] == '5' ? REFUSED : DROPPED);
+    client_finish(client, line[0] == '4' ? TEMPFAILED : line[0] == '5' ? REFUSED : DROPPED);
 }
 
 /* Only the last line of a reply counts. */
@@ -182,12 +153,12 @@ static void take_ciphertext(struct client *client, const uint8_t *data, size_t l
     if (client->phase == AT_HANDSHAKE) {
         int result = tls_handshake(client->tls);
         if (result < 0) {
-            finish(client, DROPPED);
+            client_finish(client, DROPPED);
             return;
         }
         if (result == 1)
             on_handshake_done(client);
-        send_ciphertext(client);
+        client_send_ciphertext(client);
     }
     while (!client->conn.is_closing && client->phase != AT_HANDSHAKE &&
            (count = tls_read(client->tls, plain, sizeof plain)) > 0)
@@ -198,7 +169,7 @@ static void on_received(struct client *client, int result) {
     struct conn *conn = &client->conn;
     if (result <= 0) {
         /* Once the last mail is accepted, a close instead of 221 costs nothing. */
-        finish(client, client->phase == AT_QUIT ? ACCEPTED : DROPPED);
+        client_finish(client, client->phase == AT_QUIT ? ACCEPTED : DROPPED);
         return;
     }
     if (client->tls != NULL)
@@ -221,7 +192,7 @@ static void talk_early(struct client *client) {
 
 static void on_opened(struct client *client, int result) {
     if (result < 0) {
-        finish(client, DROPPED);
+        client_finish(client, DROPPED);
         return;
     }
     histogram_add(&client->load->result.connect, load_now_us() - client->scheduled_us);
@@ -234,7 +205,7 @@ static void on_opened(struct client *client, int result) {
 
 static void on_sent(struct client *client, int result) {
     /* A failed send is told by the receive that is armed: a reply may stand in it. */
-    if (result < 0 || (client->tls != NULL && send_ciphertext(client)))
+    if (result < 0 || (client->tls != NULL && client_send_ciphertext(client)))
         return;
     if (client->phase == AT_CONTENT)
         content_go_on(client);
@@ -256,7 +227,7 @@ static void client_on_event(struct conn *conn, enum conn_event event, int result
         break;
     case CONN_CLOSED:
         tls_destroy(client->tls);
-        load_on_client_end(client->load, client);
+        client->load->on_client_end(client->load, client);
         break;
     }
 }
@@ -270,7 +241,7 @@ static void on_timer(struct timer *timer) {
     else if (client->phase == AT_IDLE)
         say(client, AT_QUIT, "QUIT");
     else
-        finish(client, TIMED_OUT);
+        client_finish(client, TIMED_OUT);
 }
 
 /* The number-th address of the range; the network's own address is left out. */
@@ -299,5 +270,5 @@ void client_start(struct load *load, unsigned number, uint64_t scheduled_us) {
     conn_init(&client->conn, load->io, client_on_event);
     client_be_patient(client);
     if (conn_connect(&client->conn, &load->options.target, choose_source(client)) < 0)
-        finish(client, DROPPED);
+        client_finish(client, DROPPED);
 }

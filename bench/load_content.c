@@ -1,5 +1,7 @@
 /* A client's mails: what they hold, how large they are, how fast they are sent. */
-#include "bench/load.h"
+#include "bench/load_content.h"
+
+#include "bench/load_say.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* What a load has met, as one JSON object. Pure. */
-#include "bench/load.h"
+#include "bench/load_report.h"
 
 static const char *const outcome_names[] = {"accepted", "tempfailed", "refused", "dropped", "timed_out"};
 static const char *const phase_names[] = {

@@ -1,7 +1,8 @@
 /* What a session of the sink does with content: its header by lines, for the id of the mail, and its body from dot to
  * dot, so that large mails cost little. Counts and hashes all of it. */
-#include "bench/sink.h"
+#include "bench/sink_content.h"
 
+#include "bench/sink_reply.h"
 #include "lb/base/hash.h"
 
 #include <stdlib.h>
@@ -42,12 +43,6 @@ static void note_id(struct sink_session *session, const char *line, size_t lengt
 static void note_header_line(struct sink_session *session, const char *line, size_t length) {
     note_octets(session, line, length);
     note_id(session, line, length);
-}
-
-void sink_fall_silent(struct sink_session *session) {
-    sink_misbehave(session);
-    session->in_chunk = true;
-    session->chunk_left = UINT64_MAX;
 }
 
 static void end_content(struct sink_session *session) {

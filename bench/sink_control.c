@@ -1,5 +1,7 @@
 /* The sink's control socket: one client at a time is enough for a test or a demo. */
-#include "bench/sink.h"
+#include "bench/sink_control.h"
+
+#include "bench/sink_listener.h"
 
 #include <errno.h>
 #include <string.h>

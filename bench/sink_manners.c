@@ -1,7 +1,9 @@
 /* How a mail server refuses a client in words and hangs up: as Postfix, Exim or Haraka do it, which is no failure of
  * the server. The words are those of Postfix 3.7 (smtpd.c), Exim 4.96 (smtp_in.c, an ACL's `drop`) and Haraka 3
  * (connection.js). */
-#include "bench/sink.h"
+#include "bench/sink_manners.h"
+
+#include "bench/sink_reply.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,54 +1,14 @@
 /* One session of the sink: a small SMTP server that answers a whole buffer of commands with one send, and misbehaves
  * where its fault says so. It has its own parsing, so that it cannot share postern's bugs. */
-#include "bench/sink.h"
+#include "bench/sink_session.h"
+
+#include "bench/sink_content.h"
+#include "bench/sink_manners.h"
+#include "bench/sink_reply.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
-
-static const char *const fault_names[] = {
-#define FAULT(name, text) #name,
-#include "bench/faults.def"
-#undef FAULT
-};
-
-const char *fault_name(enum fault fault) {
-    return fault_names[fault];
-}
-
-/* "banner-421" and "banner_421" are the same. */
-bool fault_parse(const char *name, enum fault *ret_fault) {
-    for (unsigned i = 0; i < FAULTS_COUNT; i++) {
-        size_t at = 0;
-        while (name[at] != '\0' && (fault_names[i][at] == name[at] || (name[at] == '-' && fault_names[i][at] == '_')))
-            at++;
-        if (name[at] == '\0' && fault_names[i][at] == '\0') {
-            *ret_fault = (enum fault)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-void sink_say(struct sink_session *session, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    size_t room = sizeof session->output - session->output_length;
-    int length = vsnprintf(session->output + session->output_length, room, format, arguments);
-    if (length > 0 && (size_t)length < room)
-        session->output_length += (size_t)length;
-    va_end(arguments);
-}
-
-void sink_misbehave(struct sink_session *session) {
-    session->sink->stats.faults++;
-}
-
-void sink_die(struct sink_session *session) {
-    sink_misbehave(session);
-    conn_close(&session->conn);
-}
 
 /* --- commands --- */
 

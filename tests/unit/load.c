@@ -1,6 +1,6 @@
 /* The pure parts of bench/load: sizes, arrivals, shares, and its report. */
-#include "bench/load.h"
 #include "bench/arrivals.h"
+#include "bench/load_report.h"
 #include "bench/sizes.h"
 
 #include <criterion/criterion.h>

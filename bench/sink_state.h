@@ -1,7 +1,8 @@
-/* The fault-injecting SMTP backend: one thread, one ring. Shared by the files of the sink only. */
-#ifndef POSTERN_BENCH_SINK_H
-#define POSTERN_BENCH_SINK_H
+/* What the fault-injecting SMTP backend keeps: one thread, one ring. Shared by the files of the sink only. */
+#ifndef POSTERN_BENCH_SINK_STATE_H
+#define POSTERN_BENCH_SINK_STATE_H
 
+#include "bench/sink_fault.h"
 #include "bench/tls.h"
 #include "lb/engine/conn.h"
 #include "lb/engine/pool.h"
@@ -9,13 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-
-enum fault {
-#define FAULT(name, text) FAULT_##name,
-#include "bench/faults.def"
-#undef FAULT
-    FAULTS_COUNT
-};
 
 /* Where in content the next octet stands; what follows BODY_DOT decides whether the dot is the last one. */
 enum body_state { BODY_LINE_START, BODY_MIDDLE, BODY_DOT, BODY_DOT_CR };
@@ -92,46 +86,5 @@ struct sink {
     struct sink_stats stats;
     bool quits;
 };
-
-/* --- sink_session.c --- */
-/* `fd` is a normal descriptor, or a slot of the ring's table. */
-void sink_session_start(struct sink *sink, int fd, bool is_slot, const struct address *peer);
-const char *fault_name(enum fault fault);
-bool fault_parse(const char *name, enum fault *ret_fault);
-
-/* A reply, at the end of those that wait to be sent. */
-__attribute__((format(printf, 2, 3))) void sink_say(struct sink_session *session, const char *format, ...);
-/* Counts that the session's fault has shown. */
-void sink_misbehave(struct sink_session *session);
-/* The same, and closes without a word. */
-void sink_die(struct sink_session *session);
-
-/* --- sink_content.c: each takes what it can of the content and returns how much that was --- */
-void sink_content_begin(struct sink_session *session);
-/* A line of the header, or as much of one as there was room for. */
-/* No more replies, nor to what stands behind: that one would be taken for the first that is missing. */
-void sink_fall_silent(struct sink_session *session);
-void sink_content_line(struct sink_session *session, const char *line, size_t length, bool is_whole);
-size_t sink_content_body(struct sink_session *session, const char *data, size_t length);
-size_t sink_content_chunk(struct sink_session *session, const char *data, size_t length);
-/* BDAT with its arguments. */
-void sink_content_bdat(struct sink_session *session, const char *arguments);
-
-/* --- sink_manners.c --- */
-/* NULL: there are none of that name. */
-const struct manners *sink_manners_find(const char *name);
-/* True when this command was refused in words, which end the session. */
-bool sink_refuses(struct sink_session *session, const char *line);
-/* One more unknown command; true when it was one too many, which was said and ends the session. */
-bool sink_has_had_enough(struct sink_session *session);
-
-/* --- sink_control.c --- */
-/* Listens on a UNIX socket for `fault NAME`, `stats`, `quit`. Returns 0 or -errno. */
-int sink_control_start(struct sink *sink, const char *path);
-/* Sends one command (words, ended by NULL) to a running sink and prints its answer. Returns an exit status. */
-int sink_tell(const char *path, char *const *words);
-
-/* --- sink.c --- */
-void sink_set_fault(struct sink *sink, enum fault fault);
 
 #endif

@@ -1,6 +1,6 @@
-/* The SMTP client load: one thread, one ring. Shared by the files of the load only. */
-#ifndef POSTERN_BENCH_LOAD_H
-#define POSTERN_BENCH_LOAD_H
+/* What the SMTP client load keeps: one thread, one ring. Shared by the files of the load only. */
+#ifndef POSTERN_BENCH_LOAD_STATE_H
+#define POSTERN_BENCH_LOAD_STATE_H
 
 #include "bench/arrivals.h"
 #include "bench/histogram.h"
@@ -108,6 +108,8 @@ struct client {
 
 struct load {
     struct io *io;
+    /* A session is over, and its connection closed. */
+    void (*on_client_end)(struct load *load, struct client *client);
     struct load_options options;
     struct load_result result;
     struct pool clients;
@@ -126,23 +128,5 @@ struct load {
     const char *last_body;
     size_t last_body_octets;
 };
-
-uint64_t load_now_us(void);
-/* --- load_client.c --- */
-void client_start(struct load *load, unsigned number, uint64_t scheduled_us);
-/* --- load_content.c --- */
-/* Once: the text of all bodies. Returns false when there is no memory. */
-bool content_init(struct load *load);
-/* After 354; and when what was sent of it has been taken. */
-void content_begin(struct client *client);
-void content_go_on(struct client *client);
-/* --- load_client.c, for load_content.c --- */
-void client_send(struct client *client, const void *data, size_t length);
-void client_be_patient(struct client *client);
-/* --- load.c --- */
-void load_on_client_end(struct load *load, struct client *client);
-/* --- load_report.c --- */
-/* One JSON object on one line. Pure. */
-void load_report(FILE *file, const struct load_result *result);
 
 #endif
