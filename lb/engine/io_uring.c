@@ -15,6 +15,7 @@
 #include "lb/engine/buffers.h"
 #include "lb/engine/log.h"
 #include "lb/engine/pace.h"
+#include "lb/engine/starved.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,9 +40,9 @@ struct io {
     struct pace pace;
     bool is_hurried;
     struct buffers usual;
-    struct buffers bulk;                    /* count 0: none */
-    struct recv_op *starved, **starved_end; /* first in, first out */
-    uint64_t used_up_said_ms;               /* 0: never */
+    struct buffers bulk; /* count 0: none */
+    struct starved starved;
+    uint64_t used_up_said_ms; /* 0: never */
     atomic_ulong in_use;
     atomic_ulong turns;
     atomic_ulong completions;
@@ -123,7 +124,7 @@ int io_create(const struct io_options *options, struct io **ret_io, char *ret_er
         return -ENOMEM;
     }
     io->now_ms = clock_ms();
-    io->starved_end = &io->starved;
+    starved_init(&io->starved);
     timers_init(&io->timers, io->now_ms);
     int result = setup_ring(io);
     if (result < 0) {
@@ -227,35 +228,19 @@ static void starve(struct io *io, struct recv_op *op) {
     count(&io->starved_total, 1);
     if (io->usual.lent_count == 0 && io->usual.free_count == 0)
         say_used_up(io);
-    op->next_starved = NULL;
-    op->starved_link = io->starved_end;
-    *io->starved_end = op;
-    io->starved_end = &op->next_starved;
-}
-
-static void leave_starved(struct io *io, struct recv_op *op) {
-    *op->starved_link = op->next_starved;
-    if (op->next_starved != NULL)
-        op->next_starved->starved_link = op->starved_link;
-    else
-        io->starved_end = op->starved_link;
-    op->starved_link = NULL;
+    starved_add(&io->starved, op);
 }
 
 bool io_recv_give_up(struct io *io, struct recv_op *op) {
     op->is_unwanted = true;
-    if (op->starved_link == NULL)
-        return false;
-    leave_starved(io, op);
-    return true;
+    return starved_leave(&io->starved, op);
 }
 
 /* Those that have waited longest try again, as many as there are buffers now. Returns false when there was nobody. */
 static bool feed_starved(struct io *io) {
     unsigned fed = 0;
-    while (io->starved != NULL && fed < io->usual.lent_count) {
-        struct recv_op *op = io->starved;
-        leave_starved(io, op);
+    struct recv_op *op;
+    while (fed < io->usual.lent_count && (op = starved_take(&io->starved)) != NULL) {
         io_recv(io, op, op->slot, op->octets_max, true);
         fed++;
     }
@@ -318,7 +303,7 @@ void io_dispatch(struct io *io) {
     unsigned done = run_completions(io, there < CQES_PER_TURN ? there : CQES_PER_TURN);
     count(&io->turns, 1);
     count(&io->completions, done);
-    if (io->starved != NULL && feed_starved(io))
+    if (feed_starved(io))
         is_all = false;
     atomic_store_explicit(&io->overflows, *io->ring.cq.koverflow, memory_order_relaxed);
     if (pace_turn(&io->pace, done, is_all))

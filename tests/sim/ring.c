@@ -59,7 +59,7 @@ int io_create(const struct io_options *options, struct io **ret_io, char *ret_er
     for (; io->free_flights_count < FLIGHTS_MAX; io->free_flights_count++)
         io->free_flights[io->free_flights_count] = &io->flights[FLIGHTS_MAX - 1 - io->free_flights_count];
     make_buffers(io, options);
-    io->starved_end = &io->starved;
+    starved_init(&io->starved);
     *ret_io = io;
     return 0;
 }
@@ -257,21 +257,9 @@ void io_connect(struct io *io, struct op *op, int slot, const struct address *ad
     fly(io, op, CONNECT, slot)->address = address;
 }
 
-static void leave_starved(struct io *io, struct recv_op *op) {
-    *op->starved_link = op->next_starved;
-    if (op->next_starved != NULL)
-        op->next_starved->starved_link = op->starved_link;
-    else
-        io->starved_end = op->starved_link;
-    op->starved_link = NULL;
-}
-
 bool io_recv_give_up(struct io *io, struct recv_op *op) {
     op->is_unwanted = true;
-    if (op->starved_link == NULL)
-        return false;
-    leave_starved(io, op);
-    return true;
+    return starved_leave(&io->starved, op);
 }
 
 static void receive(struct io *io, struct recv_op *op, int slot) {
@@ -343,18 +331,13 @@ void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events) {
 
 static void starve(struct io *io, struct recv_op *op) {
     io->starved_total++;
-    op->next_starved = NULL;
-    op->starved_link = io->starved_end;
-    *io->starved_end = op;
-    io->starved_end = &op->next_starved;
+    starved_add(&io->starved, op);
 }
 
 static void feed_starved(struct io *io) {
-    for (unsigned tries = io->free_count; io->starved != NULL && tries > 0; tries--) {
-        struct recv_op *op = io->starved;
-        leave_starved(io, op);
+    struct recv_op *op;
+    for (unsigned tries = io->free_count; tries > 0 && (op = starved_take(&io->starved)) != NULL; tries--)
         io_recv(io, op, op->slot, op->octets_max < IO_BUFFER_SIZE ? op->octets_max : IO_BUFFER_SIZE, false);
-    }
 }
 
 /* Work that was put off goes on in the next turn or in a later one. */

@@ -4,6 +4,7 @@
 #define POSTERN_TESTS_SIM_RING_H
 
 #include "lb/engine/io.h"
+#include "lb/engine/starved.h"
 #include "tests/sim/network.h"
 
 #define FLIGHTS_MAX 4096u
@@ -62,7 +63,7 @@ struct io {
     uint16_t bulk_free[BULK_COUNT];
     bool *is_lent; /* by id */
     uint8_t *memory, *bulk_memory;
-    struct recv_op *starved, **starved_end; /* first in, first out */
+    struct starved starved;
     struct flight *flights, *free_flights[FLIGHTS_MAX], *ready[FLIGHTS_MAX], **map;
     unsigned free_flights_count, ready_count;
     struct completion completions[FLIGHTS_MAX];
