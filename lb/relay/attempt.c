@@ -2,7 +2,10 @@
  * 220 (the session commits to it), by a failure (the session tries the next), or by its session giving it up. An
  * attempt holds its slot on the backend until its descriptor is closed, orphan or not, so that `max-sessions` counts
  * what the backend really has to carry. */
+#include "lb/relay/attempt.h"
+
 #include "backends/proxy.h"
+#include "lb/relay/queue.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -11,6 +14,10 @@
 #include <string.h>
 
 #define ORPHAN_QUIT_MS 2000u
+
+struct backend_share *attempt_share(const struct attempt *attempt) {
+    return &attempt->backend->shares[attempt->worker->index];
+}
 
 static void attempt_free(struct attempt *attempt) {
     struct worker *worker = attempt->worker;
@@ -28,10 +35,16 @@ static void attempt_free(struct attempt *attempt) {
         queue_on_slot_freed(worker, tier);
 }
 
+static void tell(struct attempt *attempt, enum attempt_event event) {
+    struct attempt_news news = {.event = event};
+    session_on_attempt(attempt, &news);
+}
+
 /* Tells the session; an orphan ends, and nobody's session was failed. */
 static void attempt_fail(struct attempt *attempt, enum failure failure, const char *why) {
+    struct attempt_news news = {.event = ATTEMPT_FAILED, .failure = failure, .why = why};
     if (attempt->session != NULL)
-        session_on_attempt_failed(attempt, failure, why);
+        session_on_attempt(attempt, &news);
     else
         attempt_close(attempt);
 }
@@ -137,9 +150,9 @@ static void on_greeting_complete(struct attempt *attempt) {
         say_quit(attempt);
     } else if (attempt->parser.code == 220) {
         note_greeted(attempt);
-        session_on_greeting(attempt);
+        tell(attempt, ATTEMPT_GREETED);
     } else if (reply_is_verdict_on_client(&attempt->parser)) {
-        session_on_verdict(attempt);
+        tell(attempt, ATTEMPT_REFUSED);
     } else {
         reply_excerpt(io_buffer(attempt->worker->io, attempt->greeting), attempt->greeting_length, excerpt,
                       sizeof excerpt);
@@ -162,10 +175,8 @@ static void on_greeting_octets(struct attempt *attempt, unsigned length) {
 }
 
 static void on_received(struct attempt *attempt, int result) {
-    if (attempt->is_committed && attempt->session->state == SESSION_REPLAY) {
-        replay_on_received(attempt->session, result);
-    } else if (attempt->is_committed) {
-        relay_on_received(attempt->session, TO_CLIENT, result);
+    if (attempt->is_committed) {
+        session_on_backend_received(attempt->session, result);
     } else if (attempt->has_quit) { /* the 221, or the backend's close */
         if (result > 0)
             io_buffer_release(attempt->worker->io, attempt->conn.received_buffer);
@@ -220,22 +231,16 @@ static void on_connected(struct attempt *attempt, int result) {
         attempt_fail(attempt, FAILURE_SHORTAGE, "no buffer for the PROXY header");
         return;
     }
-    /* A hedge that has taken the place of a failed try finds its session in GREETING already. */
-    if (attempt->session->attempt == attempt && attempt->session->state == SESSION_CONNECT)
-        session_enter(attempt->session, SESSION_GREETING);
+    tell(attempt, ATTEMPT_CONNECTED);
     conn_recv(&attempt->conn, false);
 }
 
 static void on_sent(struct attempt *attempt, int result) {
-    if (attempt->is_committed && !attempt->has_buffer) {
-        relay_on_sent(attempt->session, TO_BACKEND, result);
-        return;
-    }
     if (attempt->has_buffer)
         io_buffer_release(attempt->worker->io, attempt->buffer);
     attempt->has_buffer = false;
-    if (attempt->is_committed && result == 0)
-        replay_on_sent(attempt->session);
+    if (attempt->is_committed)
+        session_on_backend_sent(attempt->session, result);
     else if (result < 0)
         attempt_fail(attempt, failure_of_error(result), socket_error(result));
     else if (attempt->awaits_sending)
@@ -272,7 +277,7 @@ static void attempt_on_deadline(struct timer *timer) {
         attempt->is_slow = true;
         timer_set(io_timers(io), timer, attempt->limit_ms);
         if (attempt->session != NULL && !is_unheard)
-            session_on_slow(attempt);
+            tell(attempt, ATTEMPT_SLOW);
         return;
     }
     attempt_fail(attempt, is_unheard ? FAILURE_SHORTAGE : FAILURE_SILENCE,

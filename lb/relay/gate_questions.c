@@ -1,6 +1,8 @@
 /* What the gate must know of the DNS: asked of the manager's resolver (lb/dns/questions.h), without the session waiting
  * before it has to. */
-#include "lb/relay/gate_dialog.h"
+#include "lb/relay/gate_questions.h"
+
+#include "lb/relay/gate_session.h"
 #include "lb/relay/worker_private.h"
 
 #include <string.h>
@@ -36,14 +38,15 @@ static void give_question_back(struct gate_question *asked) {
 static void on_answer(struct dns_question *question) {
     struct gate_question *asked = container_of(question, struct gate_question, question);
     struct session *session = asked->session;
-    bool is_there = session->id == asked->session_id && session->state == SESSION_GATE;
+    /* It may be searching for the host meanwhile, and come back. */
+    bool is_there = session->id == asked->session_id && session->gate != NULL;
     if (is_there && question->kind == QUESTION_CLIENT_NAME)
         gate_on_client_name(&session->gate->gate, question->name, question->has_failed);
     else if (is_there)
         gate_on_sender_domain(&session->gate->gate, asked->sender_serial, question->mail_domain);
     give_question_back(asked);
-    if (is_there && session->gate->is_waiting)
-        gate_dialog_resume(session);
+    if (is_there)
+        session_on_fact(session);
 }
 
 /* Without room for another question the answer is none. */

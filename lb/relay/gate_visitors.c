@@ -1,6 +1,8 @@
 /* Who has awaited the gate's greeting once, and need not for a day: the wait tells a client that can't keep silent from
  * one that can, and no more at the tenth time. In memory only. */
-#include "lb/relay/gate_dialog.h"
+#include "lb/relay/gate_visitors.h"
+
+#include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
 /* postscreen_greet_ttl: who has once waited is not made to wait again for so long. */

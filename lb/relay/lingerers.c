@@ -1,6 +1,9 @@
 /* Sessions that linger, oldest first: where places for new clients are short they are the ones that can be spared,
  * since they have heard all that they will hear. A queue of places in the pool; what has ended meanwhile, or begun anew
  * in the same place, is found out when it is looked at, so that a session that ends has nothing to take out. */
+#include "lb/relay/lingerers.h"
+
+#include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
@@ -29,7 +32,7 @@ static void drop_oldest(struct lingerers *lingerers) {
 void lingerers_add(struct session *session) {
     struct worker *worker = session->worker;
     struct lingerers *lingerers = &worker->lingerers;
-    while (lingerers->count > 0 && oldest(worker)->state != SESSION_LINGERING)
+    while (lingerers->count > 0 && oldest(worker)->stage != STAGE_LINGERING)
         drop_oldest(lingerers);
     if (lingerers->count == lingerers->capacity) /* of the same places; the oldest one's own deadline ends it */
         drop_oldest(lingerers);
@@ -42,8 +45,8 @@ void lingerers_spare_oldest(struct worker *worker) {
     while (worker->lingerers.count > 0 && !is_spared) {
         struct session *session = oldest(worker);
         drop_oldest(&worker->lingerers);
-        is_spared = session->state == SESSION_LINGERING;
+        is_spared = session->stage == STAGE_LINGERING;
         if (is_spared)
-            session_end_lingering(session);
+            session_move(session, STAGE_CLOSING);
     }
 }

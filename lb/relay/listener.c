@@ -3,8 +3,13 @@
  * header to a backend must name our own address and the socket is bound to a wildcard: getsockname(2) needs a normal
  * descriptor. When no memory is left for another session, accepts stay unarmed and the kernel's backlog holds clients
  * until one ends. */
+#include "lb/relay/listener.h"
+
 #include "lb/engine/failure.h"
 #include "lb/engine/log.h"
+#include "lb/relay/close_reasons.h"
+#include "lb/relay/lingerers.h"
+#include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
 #include <assert.h>

@@ -5,7 +5,12 @@
  * ends go on to the client. All else is a loss, and the session is carried over to another backend where that is
  * possible (replay.c). A loss that clients can bring about at will, of any backend, is held against none; any other is
  * only remembered here, and told once the same dialog has come to a good end elsewhere (outcome.c). */
-#include "lb/relay/session.h"
+#include "lb/relay/loss.h"
+
+#include "lb/relay/attempt.h"
+#include "lb/relay/carry_over.h"
+#include "lb/relay/doubled.h"
+#include "lb/relay/outcome.h"
 #include "lb/relay/worker_private.h"
 
 static uint64_t quiet_ms(const struct session *session) {
@@ -75,26 +80,25 @@ static bool only_quit_is_left(const struct session *session) {
 }
 
 /* The session goes on elsewhere, or ends. */
-static void leave(struct session *session, enum close_reason reason, const char *why) {
+static enum stage_id leave(struct session *session, enum close_reason reason, const char *why) {
     if (only_quit_is_left(session))
-        session_close(session, CLOSE_QUIT_ANSWERED);
-    else if (replay_is_possible(session))
-        replay_begin(session, why);
-    else
-        session_close(session, reason);
+        return session_end(session, CLOSE_QUIT_ANSWERED);
+    if (can_carry_over(session))
+        return carry_over(session, why);
+    return session_end(session, reason);
 }
 
-static void lose(struct session *session, enum close_reason reason, const char *why) {
+static enum stage_id lose(struct session *session, enum close_reason reason, const char *why) {
     if (!only_quit_is_left(session) && is_backends_doing(session))
         hold_against_backend(session);
     session->lost_in_silence = !dialog_awaits_server(&session->dialog) && quiet_ms(session) >= SILENT_END_MS;
-    leave(session, reason, why);
+    return leave(session, reason, why);
 }
 
 /* For want of our own: nothing is wrong with the backend, which may be asked again. */
-static void lose_for_shortage(struct session *session, int error) {
+static enum stage_id lose_for_shortage(struct session *session, int error) {
     backend_set_remove(&session->tried, session->attempt->backend);
-    leave(session, CLOSE_NO_ROOM, socket_error(error));
+    return leave(session, CLOSE_NO_ROOM, socket_error(error));
 }
 
 /* --- 421, and 451 of servers that say it to the idle (qmail) --- */
@@ -112,7 +116,7 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event) {
     bool is_answer = !is_asked && (client_has_ended(session) || quiet_ms(session) >= IDLE_421_MS);
     if (is_asked && !is_verdict && !is_recycled && !is_clients && is_backends_doing(session))
         hold_against_backend(session);
-    if (!is_verdict && !is_answer && replay_is_possible(session)) {
+    if (!is_verdict && !is_answer && can_carry_over(session)) {
         session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;
         return false;
     }
@@ -154,67 +158,63 @@ static enum close_reason opaque_end(const struct session *session, int result) {
     return result < 0 ? CLOSE_BACKEND_RESET : CLOSE_OPAQUE_LOST;
 }
 
-void loss_on_backend_end(struct session *session, int result) {
+enum stage_id loss_on_backend_end(struct session *session, int result) {
     if (!dialog_is_clear(&session->dialog))
-        session_close(session, opaque_end(session, result));
-    else if (dialog_has_quit(&session->dialog) && session->last_code == 221)
-        session_close(session, CLOSE_DONE);
-    else if (client_has_ended(session) && !dialog_awaits_server(&session->dialog))
-        session_close(session, CLOSE_CLIENT_CLOSED);
-    else if (is_shortage(result))
-        lose_for_shortage(session, result);
-    else if (has_last_word(session, result))
-        session_close(session, CLOSE_BACKEND_LAST_WORD);
-    else if (result < 0)
-        lose(session, CLOSE_BACKEND_RESET, socket_error(result));
-    else
-        lose(session, CLOSE_BACKEND_CLOSED, "closed");
+        return session_end(session, opaque_end(session, result));
+    if (dialog_has_quit(&session->dialog) && session->last_code == 221)
+        return session_end(session, CLOSE_DONE);
+    if (client_has_ended(session) && !dialog_awaits_server(&session->dialog))
+        return session_end(session, CLOSE_CLIENT_CLOSED);
+    if (is_shortage(result))
+        return lose_for_shortage(session, result);
+    if (has_last_word(session, result))
+        return session_end(session, CLOSE_BACKEND_LAST_WORD);
+    if (result < 0)
+        return lose(session, CLOSE_BACKEND_RESET, socket_error(result));
+    return lose(session, CLOSE_BACKEND_CLOSED, "closed");
 }
 
 /* Where nothing can be read, the side is late that was spoken to. */
-static void end_opaque(struct session *session) {
+static enum stage_id end_opaque(struct session *session) {
     bool awaits_client = session->client_conn.send_armed || !session->client_spoke_last;
-    session_close(session, awaits_client ? CLOSE_CLIENT_TIMEOUT : CLOSE_BACKEND_TIMEOUT);
+    return session_end(session, awaits_client ? CLOSE_CLIENT_TIMEOUT : CLOSE_BACKEND_TIMEOUT);
 }
 
-void loss_on_junk(struct session *session) {
-    lose(session, CLOSE_BACKEND_GARBAGE, "said what is no SMTP");
+enum stage_id loss_on_junk(struct session *session) {
+    return lose(session, CLOSE_BACKEND_GARBAGE, "said what is no SMTP");
 }
 
 /* A client can bring this about with commands, and chunks, that servers read differently; but a mail behind DATA has
  * the same end for all of them. What the server believes to have read may be a mail to it. */
-void loss_on_unasked(struct session *session) {
+enum stage_id loss_on_unasked(struct session *session) {
     if (session->dialog.client_mode == CLIENT_CONTENT && !client_has_ended(session))
         hold_against_backend(session);
     else
         outcome_doubted(session->attempt);
     if (dialog_is_in_content(&session->dialog) && dialog_has_passed_content(&session->dialog))
-        shut_down_log_doubled(session);
-    leave(session, CLOSE_BACKEND_UNASKED, "agreed to what it was not told");
+        doubled_log(session);
+    return leave(session, CLOSE_BACKEND_UNASKED, "agreed to what it was not told");
 }
 
-void loss_on_timeout(struct session *session) {
+enum stage_id loss_of_client(struct session *session) {
+    bool is_done = dialog_has_quit(&session->dialog) && session->last_code == 221;
+    return session_end(session, is_done ? CLOSE_DONE : CLOSE_CLIENT_CLOSED);
+}
+
+enum stage_id loss_on_timeout(struct session *session) {
     switch (session->waits_for) {
     case WAITS_FOR_LAST_WORDS:
-        lose(session, CLOSE_BACKEND_RESET, "took no more");
-        break;
+        return lose(session, CLOSE_BACKEND_RESET, "took no more");
     case WAITS_FOR_REPLY:
-        lose(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
-        break;
+        return lose(session, CLOSE_BACKEND_TIMEOUT, "no reply in time");
     case WAITS_FOR_TAKER:
-        lose(session, CLOSE_BACKEND_TIMEOUT, "took no more in time");
-        break;
+        return lose(session, CLOSE_BACKEND_TIMEOUT, "took no more in time");
     case WAITS_FOR_ANYBODY:
-        end_opaque(session);
-        break;
+        return end_opaque(session);
     case WAITS_FOR_READER: /* it takes none of the replies that the backend could give */
-        session_close(session, CLOSE_CLIENT_UNREADING);
-        break;
+        return session_end(session, CLOSE_CLIENT_UNREADING);
     case WAITS_FOR_CLIENT:
-        if (client_has_ended(session))
-            relay_end_with_client(session);
-        else
-            session_close(session, CLOSE_CLIENT_TIMEOUT);
         break;
     }
+    return client_has_ended(session) ? loss_of_client(session) : session_end(session, CLOSE_CLIENT_TIMEOUT);
 }

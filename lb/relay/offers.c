@@ -1,5 +1,7 @@
 /* What backends have offered in reply to EHLO, each different offer once a worker, so that a session remembers in one
  * octet what its client was told. */
+#include "lb/relay/offers.h"
+
 #include "lb/engine/log.h"
 #include "lb/relay/worker_private.h"
 

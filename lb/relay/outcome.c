@@ -2,6 +2,7 @@
  * and of clients. */
 #include "lb/relay/outcome.h"
 
+#include "lb/relay/attempt.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 #include "lb/smtp/verdict.h"

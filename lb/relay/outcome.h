@@ -3,7 +3,14 @@
 #ifndef POSTERN_RELAY_OUTCOME_H
 #define POSTERN_RELAY_OUTCOME_H
 
+#include "backends/backend.h"
+
+#include <stddef.h>
 #include <stdint.h>
+
+struct attempt;
+struct dialog_event;
+struct session;
 
 enum outcome_kind {
     OUTCOME_DOUBT,        /* something was amiss: its probe decides */
@@ -17,5 +24,20 @@ struct outcome {
     uint8_t kind;        /* enum outcome_kind */
     uint8_t step;        /* enum backend_step */
 };
+
+/* Something is amiss with the attempt's backend, be it by the client's doing: it is probed. */
+void outcome_doubted(const struct attempt *attempt);
+/* The attempt's backend failed the session at this step, before content: it is probed, and convicted where the
+ * session's mail is accepted by another one of its tier. */
+void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step);
+/* It failed the session in content, which can't be carried over. */
+void outcome_content_lost(struct session *session, const struct attempt *attempt);
+/* A reply has been passed on: what it tells of the client, and of the backends that failed before. Its text, of which
+ * the beginning may be missing when it was very long. */
+void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length);
+/* At the session's end. */
+void outcome_of_client(struct session *session);
+/* Gives its memory back, where there is any. */
+void outcome_forget_blame(struct session *session);
 
 #endif

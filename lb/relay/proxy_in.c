@@ -1,17 +1,14 @@
 /* The PROXY header that a listed peer (`proxy-from`) sends before anything else: it names the real client. Peers that
  * are not listed must not send one: whoever could would speak for any client it likes. */
+#include "lb/relay/proxy_in.h"
+
 #include "backends/proxy.h"
-#include "lb/relay/session.h"
+#include "lb/relay/admission.h"
+#include "lb/relay/early.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
 #include <string.h>
-
-bool proxy_in_looks_like(const uint8_t *data, size_t length) {
-    static const uint8_t v2_signature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
-    return (length >= 6 && memcmp(data, "PROXY ", 6) == 0) ||
-           (length >= sizeof v2_signature && memcmp(data, v2_signature, sizeof v2_signature) == 0);
-}
 
 static bool somebody_is_served(const struct view *view) {
     for (unsigned i = 0; i < view->tiers_count; i++)
@@ -23,19 +20,16 @@ static bool somebody_is_served(const struct view *view) {
 
 /* The peer's own connection: its check of whether postern serves, which it does as long as it serves anybody, vetted
  * clients in an outage among them. It is no client: it takes no place of max-sessions. */
-static void answer_check(struct session *session) {
+static enum stage_id answer_check(struct session *session) {
     session->is_check = true;
     if (session->counts)
         atomic_fetch_sub(&session->worker->shared->sessions, 1);
     session->counts = false;
-    if (somebody_is_served(session->worker->view))
-        gate_dialog_begin_refusal(session);
-    else
-        session_close(session, CLOSE_NO_BACKEND);
+    return somebody_is_served(session->worker->view) ? STAGE_GATE_REFUSES : session_end(session, CLOSE_NO_BACKEND);
 }
 
 /* What stands behind the header is early talk of the client. */
-static void accept_header(struct session *session, const struct proxy_header *header, size_t header_length) {
+static enum stage_id accept_header(struct session *session, const struct proxy_header *header, size_t header_length) {
     struct flow *flow = &session->flows[TO_BACKEND];
     struct io *io = session->worker->io;
     if (header->is_proxied) {
@@ -51,17 +45,12 @@ static void accept_header(struct session *session, const struct proxy_header *he
     } else {
         session->is_early_talker = true;
     }
-    if (flow->length > EARLY_BYTES_MAX) {
-        session_close(session, CLOSE_EARLY_TALK);
-        return;
-    }
-    session_listen_early(session);
+    if (flow->length > EARLY_BYTES_MAX)
+        return session_end(session, CLOSE_EARLY_TALK);
+    early_listen(session);
     if (!header->is_proxied)
-        answer_check(session);
-    else if (!session->counts)
-        session_close(session, CLOSE_TOO_MANY_SESSIONS);
-    else
-        session_admit(session);
+        return answer_check(session);
+    return session->counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
 }
 
 /* Gathers octets in the flow's buffer; a header fits many times. */
@@ -84,24 +73,37 @@ static bool gather(struct session *session, int result) {
     return fits;
 }
 
-void proxy_in_on_received(struct session *session, int result) {
+static enum stage_id on_received(struct session *session, int result) {
     struct flow *flow = &session->flows[TO_BACKEND];
     struct proxy_header header;
-    if (result <= 0) {
-        session_close(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_PROXY_CLOSED);
-        return;
-    }
-    if (!gather(session, result)) {
-        session_close(session, CLOSE_PROXY_TOO_LONG);
-        return;
-    }
-    int length = proxy_parse(io_buffer(session->worker->io, flow->buffer), flow->length, &header);
-    if (length == 0 && flow->length > EARLY_BYTES_MAX)
-        session_close(session, CLOSE_PROXY_TOO_LONG);
-    else if (length == 0)
-        session_listen_early(session);
-    else if (length < 0)
-        session_close(session, length == -EMSGSIZE ? CLOSE_PROXY_TOO_LONG : CLOSE_PROXY_MALFORMED);
-    else
-        accept_header(session, &header, (size_t)length);
+    if (result <= 0)
+        return session_end(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_PROXY_CLOSED);
+    if (!gather(session, result))
+        return session_end(session, CLOSE_PROXY_TOO_LONG);
+    int length = proxy_parse(io_buffer(session_io(session), flow->buffer), flow->length, &header);
+    if (length > 0)
+        return accept_header(session, &header, (size_t)length);
+    if (length < 0)
+        return session_end(session, length == -EMSGSIZE ? CLOSE_PROXY_TOO_LONG : CLOSE_PROXY_MALFORMED);
+    if (flow->length > EARLY_BYTES_MAX)
+        return session_end(session, CLOSE_PROXY_TOO_LONG);
+    early_listen(session);
+    return STAGE_SAME;
 }
+
+static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
+    return now_ms + session->listener->config->proxy_timeout_ms;
+}
+
+static enum stage_id on_timeout(struct session *session) {
+    return session_end(session, conn_waits_for_buffer(&session->client_conn) ? CLOSE_NO_MEMORY : CLOSE_PROXY_MISSING);
+}
+
+const struct stage stage_proxy_in = {
+    .name = "proxy-in",
+    .moves = TO(SEARCH) | TO(GATE_REFUSES) | TO(ENDING),
+    .deadline_ms = deadline_ms,
+    .on_timeout = on_timeout,
+    .on_received = on_received,
+    .moment = session_may_end_now,
+};

@@ -2,6 +2,9 @@
  * the sum over all workers, and so is that order: while a vetted client waits with any worker, nobody else takes a slot
  * that it could have. A freed slot, a new view and a tick each let the waiting choose again; the tick covers a wake-up
  * lost between two workers. */
+#include "lb/relay/queue.h"
+
+#include "lb/relay/early.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
@@ -56,37 +59,32 @@ static void unlink_waiting(struct session *session) {
     worker->queued--;
 }
 
-bool queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index) {
+enum stage_id queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index) {
     struct worker *worker = session->worker;
     if (atomic_fetch_add(tier->waiting, 1) >= tier->config->queue_max) {
         atomic_fetch_sub(tier->waiting, 1);
-        return false;
+        return session_end(session, CLOSE_QUEUE_FULL);
     }
     if (has_precedence(session))
         atomic_fetch_add(tier->waiting_vetted, 1);
-    session->queue_tier = (uint8_t)tier_index;
-    session->is_queued = true;
+    session->tier = (uint8_t)tier_index;
     link_last(session);
     if (!timer_is_set(&worker->queue_tick))
         timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io) + TICK_MS);
-    session_enter(session, SESSION_QUEUED);
-    return true;
+    return STAGE_QUEUED;
 }
 
-void queue_leave(struct session *session) {
-    if (!session->is_queued)
-        return;
-    const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
+static void leave(struct session *session) {
+    const struct view_tier *tier = &session->worker->view->tiers[session->tier];
     atomic_fetch_sub(tier->waiting, 1);
     if (has_precedence(session))
         atomic_fetch_sub(tier->waiting_vetted, 1);
-    session->is_queued = false;
     unlink_waiting(session);
 }
 
 /* True when there is something for a waiting session to do other than wait on: a slot, or another tier. */
 static bool may_move(struct session *session) {
-    const struct view_tier *tier = &session->worker->view->tiers[session->queue_tier];
+    const struct view_tier *tier = &session->worker->view->tiers[session->tier];
     if (!tier->is_up && !tier->is_starting)
         return true;
     bool waits_for_any = queue_must_yield(session, tier), may_take = !waits_for_any;
@@ -104,9 +102,8 @@ static bool may_move(struct session *session) {
 
 static void choose_again(struct session *session) {
     uint64_t deadline = session->deadline.deadline_ms;
-    queue_leave(session);
-    session_choose(session);
-    if (session->state == SESSION_QUEUED) /* waiting on: its time runs on */
+    session_move(session, STAGE_SEARCH);
+    if (session->stage == STAGE_QUEUED) /* waiting on: its time runs on */
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }
 
@@ -133,7 +130,7 @@ static bool look_at_next(struct worker *worker) {
     pass->at = session->queue_next;
     pass->left--;
     /* Where a session that has tried nothing yet can't move, none like it can. */
-    unsigned tier = 1u << session->queue_tier;
+    unsigned tier = 1u << session->tier;
     bool is_stuck = session->tries == 0 && (pass->stuck_tiers & tier) != 0;
     if (!is_stuck && may_move(session)) {
         choose_again(session);
@@ -183,3 +180,26 @@ void queue_on_tick(struct timer *timer) {
     if (worker->queued > 0)
         timer_set(io_timers(worker->io), timer, io_now_ms(worker->io) + TICK_MS);
 }
+
+/* --- the stage --- */
+
+static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
+    uint64_t queue_end_ms = now_ms + session->worker->shared->config->tiers[session->tier].queue_timeout_ms;
+    uint64_t search_end_ms = session->search_ms + SEARCH_TIME_MAX_MS;
+    return queue_end_ms < search_end_ms ? queue_end_ms : search_end_ms;
+}
+
+static enum stage_id on_timeout(struct session *session) {
+    return session_end(session, CLOSE_QUEUE_TIMEOUT);
+}
+
+const struct stage stage_queued = {
+    .name = "queued",
+    .moves = TO(SEARCH) | TO(ENDING),
+    .leave = leave,
+    .deadline_ms = deadline_ms,
+    .on_timeout = on_timeout,
+    .on_received = early_on_received,
+    .on_sent = early_on_sent,
+    .moment = session_may_end_now,
+};

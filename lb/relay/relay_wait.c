@@ -1,7 +1,9 @@
-/* Who must do something next in SESSION_RELAY, and so whose deadline runs: exactly one does. What a deadline awaits is
+/* Who must do something next in STAGE_RELAY, and so whose deadline runs: exactly one does. What a deadline awaits is
  * one side's, and only that side's doing puts it off: a client that talks on does not put off the reply that is owed to
  * it, nor do words that nobody asked for put off the end of a silent client. */
-#include "lb/relay/session.h"
+#include "lb/relay/relay_wait.h"
+
+#include "lb/relay/attempt.h"
 #include "lb/relay/worker_private.h"
 
 /* The rest of a line is the client's to say: that its octets are on their way to the backend gives it no new time. */
@@ -93,8 +95,9 @@ void relay_wait(struct session *session, enum relay_event event) {
     timer_set(io_timers(session->worker->io), &session->deadline, session->waits_since_ms + limit_ms(session));
 }
 
-void relay_on_backend_failed(struct session *session) {
+enum stage_id relay_hurry(struct session *session) {
     uint64_t deadline = session->waits_since_ms + limit_ms(session);
     if (deadline < session->deadline.deadline_ms)
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
+    return STAGE_SAME;
 }

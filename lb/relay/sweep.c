@@ -2,6 +2,7 @@
  */
 #include "lb/relay/sweep.h"
 
+#include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 
 void sweep_begin(struct sweep *sweep, struct worker *worker) {
@@ -23,7 +24,7 @@ static bool go_on(struct sweep *sweep) {
         if (sweep->at >= sessions->touched)
             return true;
         struct session *session = pool_at(sessions, sweep->at++);
-        if (session->state != SESSION_FREE)
+        if (session->stage != STAGE_FREE)
             acts += sweep->visit(sweep, session);
     }
     return false;

@@ -3,7 +3,18 @@
 #include "lb/relay/worker.h"
 
 #include "lb/engine/log.h"
-#include "lb/relay/gate_dialog.h"
+#include "lb/relay/attempt.h"
+#include "lb/relay/close_reasons.h"
+#include "lb/relay/gate_questions.h"
+#include "lb/relay/gate_session.h"
+#include "lb/relay/lingerers.h"
+#include "lb/relay/listener.h"
+#include "lb/relay/outcome.h"
+#include "lb/relay/queue.h"
+#include "lb/relay/session.h"
+#include "lb/relay/session_line.h"
+#include "lb/relay/shut_down.h"
+#include "lb/relay/sweep.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
@@ -13,27 +24,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* --- sessions come and go --- */
-
-void session_set_local(struct session *session, const struct address *address) {
-    if (session->local == NULL)
-        session->local = pool_get(&session->worker->locals); /* there are as many as sessions */
-    *session->local = *address;
-    address_unmap(session->local);
-}
-
-void worker_release_session(struct session *session) {
-    struct worker *worker = session->worker;
-    if (session->local != NULL)
-        pool_put(&worker->locals, session->local);
-    if (session->counts)
-        atomic_fetch_sub(&worker->shared->sessions, 1);
-    counter_add(&worker->counters.sessions, (unsigned long)-1);
-    pool_put(&worker->sessions, session);
-    for (unsigned i = 0; i < worker->listeners_count; i++)
-        listener_resume(&worker->listeners[i]);
-}
-
 /* --- messages --- */
 
 static void on_wake(void *receiver) {
@@ -42,7 +32,7 @@ static void on_wake(void *receiver) {
 
 static struct session *session_at(struct worker *worker, unsigned index) {
     struct session *session = pool_at(&worker->sessions, index);
-    return session->state == SESSION_FREE ? NULL : session;
+    return session->stage == STAGE_FREE ? NULL : session;
 }
 
 static void describe(const struct session *session, struct session_row *row) {
@@ -56,7 +46,7 @@ static void describe(const struct session *session, struct session_row *row) {
         .bytes_out = session->flows[TO_CLIENT].bytes,
         .tries = session->tries,
     };
-    snprintf(row->state, sizeof row->state, "%s", session_state_name(session->state));
+    snprintf(row->state, sizeof row->state, "%s", session_stage_name(session));
     if (session->attempt != NULL)
         snprintf(row->backend, sizeof row->backend, "%s", session->attempt->backend->name);
 }
@@ -97,8 +87,8 @@ void worker_wake(struct worker *worker) {
 
 /* Sessions on a backend that has just failed. */
 static bool hurry_session(struct sweep *sweep, struct session *session) {
-    if (session->state == SESSION_RELAY && backend_set_has(&sweep->worker->hurried, session->attempt->backend))
-        relay_on_backend_failed(session);
+    if (session->attempt != NULL && backend_set_has(&sweep->worker->hurried, session->attempt->backend))
+        session_on_backend_failed(session);
     return false; /* a deadline is moved: as good as nothing */
 }
 
@@ -176,10 +166,10 @@ static void log_last_sessions(struct worker *worker) {
     bool log_takes = true;
     for (unsigned i = 0; i < worker->sessions.touched; i++) {
         struct session *session = session_at(worker, i);
-        if (session == NULL || session->state < SESSION_SWALLOWING)
+        if (session == NULL || !session_has_ended(session))
             continue;
         log_takes = log_takes && log_await_room();
-        session_log_end(session);
+        session_line_write(session);
     }
 }
 

@@ -5,10 +5,10 @@
 #include "lb/base/chance.h"
 #include "lb/engine/pool.h"
 #include "lb/engine/spsc.h"
-#include "lb/relay/outcome.h"
-#include "lb/relay/session.h"
 #include "lb/relay/shut_down.h"
+#include "lb/relay/sweep.h"
 #include "lb/relay/worker.h"
+#include "lb/smtp/ehlo.h"
 
 #include <pthread.h>
 
@@ -52,7 +52,7 @@ struct counters {
 #undef COUNTER
 };
 
-/* lingerers.c: places of sessions in SESSION_LINGERING, in the order in which they began to. */
+/* lingerers.c: places of sessions in STAGE_LINGERING, in the order in which they began to. */
 struct lingerers {
     uint32_t *places;
     unsigned capacity, first, count;
@@ -66,6 +66,33 @@ struct queue_pass {
     uint8_t list;
     bool is_running;
     bool is_due; /* something may have changed since it began */
+};
+
+enum stop_state {
+    WORKER_SERVES,
+    WORKER_STOPS,  /* waits for sessions, up to `stop-timeout` */
+    WORKER_CUTS,   /* that is over, or a second signal has come: tells all that are left */
+    WORKER_LEAVES, /* all were told: a moment for their last words, then it ends with sessions open */
+};
+
+/* What a session is waited for: content, its final reply, TLS, others. */
+#define SHUT_DOWN_WAITS 4u
+
+/* A worker's part in it. */
+struct shut_down {
+    enum stop_state state;
+    enum stop_state walk_state;         /* when the walk began */
+    uint64_t limit_ms;                  /* of the state */
+    uint64_t session_ms;                /* there was a session */
+    unsigned told;                      /* sessions told to end by `shutdown sessions` */
+    unsigned ends_left;                 /* of this tick */
+    struct timer tick;                  /* begins walks; set while anybody is to be ended */
+    struct sweep sweep;                 /* the walk */
+    bool is_in_haste;                   /* by a second signal */
+    unsigned waits_at[SHUT_DOWN_WAITS]; /* of the walk so far */
+    atomic_uint waits[SHUT_DOWN_WAITS]; /* of the last whole walk */
+    atomic_ulong timeout_ms;
+    struct message stop_message, cut_message;
 };
 
 /* What the client hears when its session ends for a reason: written once, since our host's name stands in it. */
@@ -127,52 +154,14 @@ static inline void counter_add(atomic_ulong *counter, unsigned long by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-static inline struct backend_share *attempt_share(const struct attempt *attempt) {
-    return &attempt->backend->shares[attempt->worker->index];
-}
-
-/* The address that the client has connected to, here or at the proxy that told us. */
-static inline const struct address *session_local(const struct session *session) {
-    return session->local != NULL ? session->local : &session->listener->address;
-}
-
-void session_set_local(struct session *session, const struct address *address);
-
-/* The session's memory goes back to the pool; ends a stopping worker with its last one. */
-void worker_release_session(struct session *session);
-
 /* A worker's life without its thread: once after io_start(), and then turn by turn. */
 void worker_begin(struct worker *worker);
 void worker_turn(struct worker *worker);
-
-/* session_end.c: fills worker->own_replies, to be freed. Returns 0 or -ENOMEM. */
-int own_replies_init(struct worker *worker);
-
-/* offers.c: the number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't
- * be kept; and back. */
-uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length);
-const struct ehlo_offer *worker_offer(const struct worker *worker, uint8_t number);
-
-/* Returns 0 or -ENOMEM. */
-int lingerers_init(struct lingerers *lingerers, unsigned capacity);
-void lingerers_finish(struct lingerers *lingerers);
-/* The session has entered SESSION_LINGERING. */
-void lingerers_add(struct session *session);
-/* The one that has lingered longest closes, if there is one: its place is wanted. */
-void lingerers_spare_oldest(struct worker *worker);
 
 /* Talking before the greeting, and behind EHLO before its reply, tells something about a client: none of them has been
  * invited to. */
 static inline bool worker_minds_early_talk(const struct worker *worker) {
     return atomic_load_explicit(worker->view->early_talk, memory_order_relaxed) == EARLY_TALK_UNINVITED;
 }
-
-/* listener.c */
-void listener_start(struct listener *listener);
-void listener_stop(struct listener *listener);
-/* Arms the accepts that waited for room. */
-void listener_resume(struct listener *listener);
-/* From now on a session knows the address that its client has connected to. */
-void listener_take_addresses(struct listener *listener);
 
 #endif

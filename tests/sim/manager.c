@@ -7,7 +7,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
 
-#include "lb/relay/gate_dialog.h"
+#include "lb/gate/gate.h"
 #include "lb/relay/outcome.h"
 
 #include <stdio.h>

@@ -1,4 +1,6 @@
 /* Which backends are convicted of having failed a session, and when. */
+#include "lb/relay/attempt.h"
+#include "lb/relay/outcome.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
 

@@ -1,5 +1,6 @@
 /* Which replies say something about the client: what filters reject does, what a full disk or a large mail causes does
  * not (DESIGN §9). */
+#include "lb/relay/outcome.h"
 #include "lb/relay/session.h"
 
 #include <criterion/criterion.h>

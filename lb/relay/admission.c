@@ -1,0 +1,41 @@
+/* A client has connected: is it to be told of by a PROXY header first, is there a place for it, and is it vetted? */
+#include "lb/relay/admission.h"
+
+#include "lb/relay/tries.h"
+#include "lb/relay/worker_private.h"
+
+static bool is_vetted(const struct session *session) {
+    struct workers_shared *shared = session->worker->shared;
+    if (network_file_has_address(&atomic_load(&shared->access)->allowed, &session->client))
+        return true;
+    return shared->reputation != NULL &&
+           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client),
+                                      reputation_host(&session->client));
+}
+
+enum stage_id admission_admit(struct session *session) {
+    struct worker *worker = session->worker;
+    if (network_file_has_address(&atomic_load(&worker->shared->access)->denied, &session->client))
+        return session_end(session, CLOSE_DENIED);
+    session->is_vetted = is_vetted(session);
+    worker->hedge_tokens += worker->hedge_tokens < HEDGE_TOKENS_MAX;
+    return tries_search(session, SEARCH_FOR_CLIENT);
+}
+
+/* The descriptor is in the table: now the session can hear and speak. */
+static enum stage_id on_opened(struct session *session, int result) {
+    if (result < 0)
+        return session_end(session, CLOSE_NO_MEMORY);
+    conn_recv(&session->client_conn, false);
+    if (session->worker->is_stopping)
+        return session_end(session, CLOSE_STOPPING);
+    if (cidr_list_contains(&session->listener->config->proxy_from, &session->client))
+        return STAGE_PROXY_IN; /* too many or not: only the header tells a client from a check */
+    return session->counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
+}
+
+const struct stage stage_accepted = {
+    .name = "accepted",
+    .moves = TO(PROXY_IN) | TO(SEARCH) | TO(ENDING),
+    .on_opened = on_opened,
+};

@@ -1,0 +1,34 @@
+/* Why a session can end, and what its client hears then (close_reasons.def). */
+#ifndef POSTERN_RELAY_CLOSE_REASONS_H
+#define POSTERN_RELAY_CLOSE_REASONS_H
+
+#include "lb/relay/session.h"
+
+#include <stddef.h>
+
+/* Unread input would turn a close into a RST, which can eat what the client was told last. So our side is closed
+ * first, and what the client still says is thrown away. */
+enum close_manner {
+    CLOSES_POLITELY,  /* like that */
+    CLOSES_PLAINLY,   /* at once: the client has nothing more to say, or we do not talk to it */
+    CLOSES_UNHEARD,   /* at once where the client has heard nothing yet */
+    CLOSES_BY_CLIENT, /* at once where the client has closed its side */
+};
+
+struct close_reason_row {
+    const char *name;
+    const char *code;
+    enum close_manner manner;
+    const char *reply;
+    const char *text;
+};
+
+/* By enum close_reason. */
+extern const struct close_reason_row close_reasons[];
+
+/* Writes the reason's reply, "" where it has none; returns its length, below `size`. */
+size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size);
+/* Fills worker->own_replies, to be freed. Returns 0 or -ENOMEM. */
+int own_replies_init(struct worker *worker);
+
+#endif

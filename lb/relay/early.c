@@ -1,0 +1,71 @@
+/* Octets that come too early are kept in the buffer of the flow TO_BACKEND, behind what it still holds: of a client
+ * that has not been greeted few, of one in mid-dialog as many as the buffer has room for. */
+#include "lb/relay/early.h"
+
+#include "lb/relay/flow.h"
+
+#include <string.h>
+
+bool early_is_proxy_header(const uint8_t *data, size_t length) {
+    static const uint8_t v2_signature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
+    return (length >= 6 && memcmp(data, "PROXY ", 6) == 0) ||
+           (length >= sizeof v2_signature && memcmp(data, v2_signature, sizeof v2_signature) == 0);
+}
+
+void early_listen(struct session *session) {
+    conn_recv_at_most(&session->client_conn, EARLY_BYTES_MAX + 1 - session->flows[TO_BACKEND].length);
+}
+
+/* Keeps what was said before the greeting: appended to the flow's one buffer, at most EARLY_BYTES_MAX. */
+static enum stage_id keep_talk(struct session *session, unsigned length) {
+    struct conn *conn = &session->client_conn;
+    struct flow *flow = &session->flows[TO_BACKEND];
+    session->is_early_talker = true;
+    if (flow->length + length > EARLY_BYTES_MAX) {
+        io_buffer_release(conn->io, conn->received_buffer);
+        return session_end(session, CLOSE_EARLY_TALK);
+    }
+    if (!flow->has_buffer) {
+        flow->has_buffer = true;
+        flow->buffer = conn->received_buffer;
+    } else {
+        memcpy(io_buffer(conn->io, flow->buffer) + flow->length, io_buffer(conn->io, conn->received_buffer), length);
+        io_buffer_release(conn->io, conn->received_buffer);
+    }
+    flow->length += length;
+    if (early_is_proxy_header(io_buffer(conn->io, flow->buffer), flow->length))
+        return session_end(session, CLOSE_PROXY_UNLISTED);
+    early_listen(session);
+    return STAGE_SAME;
+}
+
+static enum stage_id on_talk(struct session *session, int result) {
+    if (result > 0)
+        return keep_talk(session, (unsigned)result);
+    if (result < 0 || !session->flows[TO_BACKEND].has_buffer)
+        return session_end(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_CLIENT_LEFT);
+    session->flows[TO_BACKEND].at_end = true; /* a script that wrote all it has to say and waits for the answers */
+    return STAGE_SAME;
+}
+
+enum stage_id early_on_received(struct session *session, int result) {
+    struct flow *flow = &session->flows[TO_BACKEND];
+    if (!session->has_greeted)
+        return on_talk(session, result);
+    if (result < 0)
+        return session_end(session, close_reason_of_client_error(result));
+    if (result == 0) /* it waits for the answers to what it has said */
+        flow->at_end = true;
+    else /* behind what it has said too early, where that is still there */
+        flow_take(session, flow, session->client_conn.received_buffer, (unsigned)result);
+    return STAGE_SAME;
+}
+
+enum stage_id early_on_sent(struct session *session, int result) {
+    struct flow *flow = &session->flows[TO_CLIENT];
+    if (result < 0)
+        return session_end(session, close_reason_of_client_error(result));
+    flow->bytes += flow->sending;
+    flow_release(session, flow); /* all of it was sent: what was not to go on was dropped */
+    return STAGE_SAME;
+}

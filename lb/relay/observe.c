@@ -1,0 +1,72 @@
+/* What postern learns from a dialog as it passes: of each command for the replay log, of each reply for the counters of
+ * its backend, the client's reputation and the session itself. */
+#include "lb/relay/observe.h"
+
+#include "lb/relay/attempt.h"
+#include "lb/relay/offers.h"
+#include "lb/relay/outcome.h"
+#include "lb/relay/worker_private.h"
+
+static bool is_quiet(const struct session *session) {
+    return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
+}
+
+/* What the backend has passed with a good reply. A mail is a good end of its own; so is the beginning of TLS, behind
+ * which no other will be seen. */
+static void note_step(struct session *session, const struct dialog_event *event) {
+    static const uint8_t steps[VERBS_COUNT] = {
+        [VERB_HELO] = STEP_HELLO, [VERB_EHLO] = STEP_HELLO, [VERB_STARTTLS] = STEP_HELLO,
+        [VERB_MAIL] = STEP_MAIL,  [VERB_RCPT] = STEP_RCPT,  [VERB_DATA] = STEP_DATA,
+    };
+    bool ends_content = (event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST) && event->code / 100 == 2;
+    if (ends_content || event->kind == DIALOG_TLS) {
+        struct backend_share *share = attempt_share(session->attempt);
+        counter_add(&share->passed[ends_content ? STEP_CONTENT : STEP_HELLO], 1);
+        counter_add(&share->mails, ends_content);
+    } else if (event->verb < VERBS_COUNT && steps[event->verb] > session->passed_step) {
+        session->passed_step = steps[event->verb];
+    }
+}
+
+/* NULL: HELO was said, which offers nothing. */
+static void note_offer(struct session *session, const uint8_t *reply, size_t length) {
+    if (reply != NULL)
+        early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length), session->is_gated);
+    session->offer = worker_intern_offer(session->worker, reply, length);
+    dialog_note_chunking(&session->dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
+    dialog_note_prdr(&session->dialog, reply != NULL && reply_offers(reply, length, "PRDR"));
+}
+
+void observe_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
+    if (event->verb == AWAITED_RECIPIENT && !event->is_unsolicited)
+        return; /* the final reply tells */
+    session->last_code = event->code;
+    if (event->is_unsolicited)
+        return;
+    if (event->code / 100 == 2 || event->code == 354)
+        note_step(session, event);
+    outcome_note_reply(session, event, reply, length);
+    if (event->verb == VERB_EHLO && event->code / 100 == 2)
+        note_offer(session, reply, length);
+    if (event->verb == VERB_HELO && event->code / 100 == 2)
+        note_offer(session, NULL, 0);
+    replay_log_on_reply(&session->log, event->verb, event->code, is_quiet(session));
+}
+
+void observe_own_reply(struct session *session, const char *text, size_t length) {
+    struct dialog_event event;
+    bool is_guarded = session->dialog.is_guarded;
+    session->dialog.is_guarded = false; /* how we read the client ourselves is in no doubt */
+    dialog_feed_server(&session->dialog, (const uint8_t *)text, length, &event);
+    session->dialog.is_guarded = is_guarded;
+    if (event.kind == DIALOG_REPLY)
+        observe_reply(session, &event, (const uint8_t *)text, length);
+}
+
+size_t observe_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event) {
+    bool is_command = dialog_takes_commands(&session->dialog);
+    size_t consumed = dialog_feed_client(&session->dialog, data, length, ret_event);
+    if (is_command)
+        replay_log_append(&session->log, data, consumed);
+    return consumed;
+}
