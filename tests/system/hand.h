@@ -24,11 +24,6 @@ void hand_say(struct hand *hand, const char *octets);
 /* The client says it, postern's host hears it and answers, the client hears that. */
 void hand_exchange(struct hand *hand, const char *octets, const char *answer);
 
-/* To go: by talk.h's own names. */
-#define hand_client_hears(hand, reply) talk_expect(&(hand)->client, reply)
-#define hand_client_says(hand, octets) talk_tell(&(hand)->client, octets)
-#define hand_await(hand, octets)       talk_await(&(hand)->host, octets)
-
 /* A session up to here. */
 enum hand_stage { HAND_GREETED, HAND_MAIL, HAND_RCPT, HAND_CONTENT, HAND_DOT, HAND_TLS };
 void hand_session(struct hand *hand, enum hand_stage stage);

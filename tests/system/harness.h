@@ -81,11 +81,6 @@ void postern_write(struct scene *scene);
 /* The same, starts postern and waits until it answers. */
 void postern_start(struct scene *scene);
 
-/* To go: the whole text at once. */
-__attribute__((format(printf, 2, 3))) void postern_begin(struct scene *scene, const char *format, ...);
-__attribute__((format(printf, 4, 5))) void postern_begin_with(struct scene *scene, const char *global,
-                                                              const char *listen, const char *format, ...);
-
 /* posternctl with these words: its output (to be freed), its exit status in *ret_status (may be NULL). */
 __attribute__((format(printf, 3, 4))) char *ctl(struct scene *scene, int *ret_status, const char *format, ...);
 /* The same with `json`; fails the test when the answer is not JSON. */

@@ -88,21 +88,3 @@ void postern_start(struct scene *scene) {
     scene->postern = spawn(scene, "postern.log", (const char *const[]){program, "-c", config, NULL});
     await_answer(scene);
 }
-
-void postern_begin(struct scene *scene, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    add(scene->ini.sections, sizeof scene->ini.sections, format, arguments);
-    va_end(arguments);
-    postern_start(scene);
-}
-
-void postern_begin_with(struct scene *scene, const char *global, const char *listen, const char *format, ...) {
-    va_list arguments;
-    postern_global(scene, global);
-    postern_listen(scene, listen);
-    va_start(arguments, format);
-    add(scene->ini.sections, sizeof scene->ini.sections, format, arguments);
-    va_end(arguments);
-    postern_start(scene);
-}
