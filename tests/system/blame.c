@@ -32,9 +32,9 @@ static void begin_hosts(struct hosts *site) {
     postern_backend(&site->scene, "vm2", site->hosts[1].port, "");
     postern_backend(&site->scene, "vm3", site->hosts[2].port, "");
     postern_start(&site->scene);
-    WAIT_FOR(log_has(&site->scene, "vm1 health starting -> up") && log_has(&site->scene, "vm2 health starting -> up") &&
-                 log_has(&site->scene, "vm3 health starting -> up"),
-             5000);
+    await_up(&site->scene, "vm1");
+    await_up(&site->scene, "vm2");
+    await_up(&site->scene, "vm3");
 }
 
 static void end_hosts(struct hosts *site) {

@@ -37,7 +37,7 @@ static void begin(void) {
     postern_tier(&scene, "strict", "admit = vetted\nproxy = v2\ngate = on\n");
     postern_backend(&scene, "host", host.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 20000);
+    await_up(&scene, "host");
 }
 
 static void end(void) {

@@ -202,7 +202,7 @@ Test(control, a_tier_that_is_up_is_shown_so_while_another_one_alone_serves) {
     postern_tier(&scene, "strict", "");
     postern_backend(&scene, "bastion", sink.port, "state = maint\n");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
     free(ctl(&scene, NULL, "set tier strict"));
     char *said = ctl(&scene, NULL, "show tiers json");
     cr_assert(tier_is(said, "primary", "up", "false", "false") && tier_is(said, "strict", "down", "true", "true"), "%s",

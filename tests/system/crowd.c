@@ -40,7 +40,7 @@ Test(crowd, more_silent_clients_than_there_is_room_for_are_all_told_so) {
     postern_tier(&scene, "primary", "");
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
     for (unsigned i = 0; i < CLIENTS; i++) {
         talk_begin(&talk, NULL, scene.port);
         clients[i] = talk.fd;
@@ -73,7 +73,7 @@ Test(crowd, clients_that_talk_early_and_stay_keep_nobody_from_hearing_that_there
     postern_tier(&scene, "primary", "");
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
     for (unsigned i = 0; i < SESSIONS; i++) {
         talk_begin(&talk, NULL, scene.port);
         talk_expect(&talk, "220");

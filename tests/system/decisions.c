@@ -23,7 +23,7 @@ static void begin(void) {
     postern_tier(&scene, "strict", "admit = vetted\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
 }
 
 static void end(void) {
@@ -42,7 +42,7 @@ Test(refusals, real_senders_hear_450_at_each_recipient_and_the_vetted_are_served
     postern_tier(&scene, "strict", "admit = vetted\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
     int status;
     char *said = shell(&status,
                        "swaks --server 127.0.0.1 --port %u --local-interface 127.0.9.9 --pipeline --from a@client.test "
@@ -78,7 +78,7 @@ static void assert_blames_the_backends(const char *refuse, const char *reason) {
     postern_tier(&scene, "strict", "admit = vetted\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
     sink_fault(&vm, "refuse");
     char *said = shell(NULL,
                        "swaks --server 127.0.0.1 --port %u --local-interface 127.0.54.9 --from a@client.test --to "

@@ -104,7 +104,7 @@ Test(dialogs, where_the_new_backend_answers_otherwise_the_client_hears_421_and_b
     postern_tier(&scene, "second", "");
     postern_backend(&scene, "pf2", postfix.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server pf2 health starting -> up"), 5000);
+    await_up(&scene, "pf2");
     talk_open(&talk, NULL, scene.port);
     talk_envelope(&talk);
     kill_child(&scene, sink.pid, SIGKILL);

@@ -50,11 +50,8 @@ static void begin(const char *client, unsigned most, bool is_queue) {
         postern_tier(&scene, "other", "admit = vetted\n");
     postern_backend(&scene, "good", sinks[3].port, is_queue ? "weight = 100\n" : "weight = 0\n");
     postern_start(&scene);
-    for (unsigned i = 0; i < 4; i++) {
-        char text[64];
-        snprintf(text, sizeof text, "server %s health starting -> up", names[i]);
-        WAIT_FOR(log_has(&scene, text), 20000);
-    }
+    for (unsigned i = 0; i < 4; i++)
+        await_up(&scene, names[i]);
 }
 
 /* --- the clients --- */

@@ -19,7 +19,7 @@ static void begin(unsigned backend_port, const char *proxy) {
     postern_lines(&scene, "proxy = %s\n", proxy);
     postern_backend(&scene, "vm1", backend_port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
 }
 
 static pid_t feed_begin(const char *log, const char *key) {

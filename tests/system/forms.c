@@ -115,7 +115,7 @@ static void begin(void) {
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
     postern_backend(&scene, "bastion", host.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 20000);
+    await_up(&scene, "bastion");
 }
 
 static void end(void) {

@@ -45,7 +45,7 @@ static void begin_with(const char *global, const char *gate, unsigned primary) {
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
 }
 
 static void begin(void) {
@@ -214,7 +214,7 @@ Test(gate, a_host_that_refuses_its_client_ends_the_session_in_its_own_words) {
     host.rules[1] = (struct scripted_rule){"EHLO", "250-scripted\r\n250 STARTTLS\r\n", GOES_ON, 0};
     free(ctl(&scene, NULL, "set server bastion state maint"));
     free(ctl(&scene, NULL, "add server hand tier strict address 127.0.0.1:%u", host.port));
-    WAIT_FOR(log_has(&scene, "server hand health starting -> up"), 10000);
+    await_up(&scene, "hand");
     for (unsigned i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         host.rules[0] = refusals[i];
         SCRIPT(refusals[i].line, HELO, MAIL, RCPT "RCPT TO:<other@example.test>\r\n", refusals[i].reply, "", "closed");

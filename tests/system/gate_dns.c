@@ -27,7 +27,7 @@ static void begin(void) {
     postern_tier(&scene, "strict", "gate = on\nmax-per-client = 0\nconnect-rate = 0\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
 }
 
 static void end(void) {

@@ -167,7 +167,7 @@ static void begin(void) {
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\nproxy = v2\n");
     postern_backend(&scene, "bastion", host.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 20000);
+    await_up(&scene, "bastion");
 }
 
 static void end(void) {

@@ -302,7 +302,7 @@ static void begin_site(void) {
     postern_backend(&scene, "bastion1", hosts[0].port, "");
     postern_backend(&scene, "bastion2", hosts[1].port, "max-sessions = 3\n");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion1 health starting -> up"), 10000);
+    await_up(&scene, "bastion1");
 }
 
 static void start_clients(pthread_t threads[CLIENTS], uint64_t seed) {

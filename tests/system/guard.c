@@ -21,7 +21,7 @@ static void begin(const char *main_cf) {
     postern_tier(&scene, "strict", "gate = on\n");
     postern_backend(&scene, "host", host.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
+    await_up(&scene, "host");
 }
 
 static void end(void) {
@@ -101,7 +101,7 @@ Test(guard, a_host_that_talks_without_an_end_costs_its_own_session_only) {
     postern_tier(&scene, "strict", "gate = on\n");
     postern_backend(&scene, "host", talker.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
+    await_up(&scene, "host");
     for (unsigned i = 0; i < 3; i++)
         talk_script("talker", NULL, scene.port, (const char *const[]){BEGIN, "", "421 4.7.0", "", "closed", NULL});
     WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
@@ -123,7 +123,7 @@ Test(guard, a_mail_that_the_host_may_have_taken_is_named_when_its_reply_can_not_
     postern_tier(&scene, "strict", "gate = on\n");
     postern_backend(&scene, "host", host_with_prdr.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server host health starting -> up"), 10000);
+    await_up(&scene, "host");
     char *offer = talk_last_reply(NULL, scene.port, (const char *const[]){"220", "EHLO client.test\r\n", "250", NULL});
     cr_assert(strstr(offer, "DSN") != NULL && strstr(offer, "PRDR") == NULL, "%s", offer);
     free(offer);

@@ -342,6 +342,12 @@ json_int_t server_figure(struct scene *scene, const char *name, const char *key)
     return value;
 }
 
+void await_up(struct scene *scene, const char *name) {
+    char text[80];
+    snprintf(text, sizeof text, "server %s health starting -> up", name);
+    WAIT_FOR(log_has(scene, text), 20000);
+}
+
 bool sessions_show(struct scene *scene, const char *text) {
     char *rows = ctl(scene, NULL, "show sessions");
     bool has = strstr(rows, text) != NULL;

@@ -91,6 +91,8 @@ char *row_value(struct scene *scene, const char *table, const char *name, const 
 /* True when `show sessions` holds `text`. */
 bool sessions_show(struct scene *scene, const char *text);
 json_int_t server_figure(struct scene *scene, const char *name, const char *key);
+/* Waits for the first pass of a backend's health check. */
+void await_up(struct scene *scene, const char *name);
 
 /* Runs a shell command line to its end; output (to be freed) and exit status. */
 __attribute__((format(printf, 2, 3))) char *shell(int *ret_status, const char *format, ...);

@@ -146,7 +146,7 @@ Test(kept, a_folder_that_cannot_be_written_costs_no_mail) {
 Test(kept, a_store_that_another_postern_uses_is_left_to_it) {
     struct scene second;
     start();
-    pid_t load = load_begin(&scene, "load.json", "--rate 300 --sessions 3000 --source 127.0.64.0/18");
+    pid_t load = load_begin(&scene, "load.json", "--rate 300 --sessions 1000000 --source 127.0.64.0/18");
     scene_begin(&second, false);
     free(shell(NULL, "ln -s %s/state %s/state", scene.dir, second.dir));
     for (unsigned i = 0; i < 5; i++) {

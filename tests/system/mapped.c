@@ -42,7 +42,7 @@ Test(mapped, a_file_or_option_that_names_a_client_so_means_that_client) {
     postern_tier(&scene, "primary", "admit = vetted\n");
     postern_backend_at(&scene, "vm1", "[::ffff:127.0.0.1]", vm.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
     assert_greets(&scene, DENIED, "", "554 5.7.1");
     assert_greets(&scene, "127.0.45.1", "", "421 4.3.2");
     assert_greets(&scene, ALLOWED, "", "220 ");

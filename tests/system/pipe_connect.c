@@ -30,9 +30,8 @@ static void begin(const char *vm_options) {
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up") &&
-                 log_has(&scene, "server bastion health starting -> up"),
-             10000);
+    await_up(&scene, "vm1");
+    await_up(&scene, "bastion");
 }
 
 static void take_primaries_down(void) {

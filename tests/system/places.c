@@ -18,7 +18,7 @@ static void begin(void) {
     postern_tier(&scene, "primary", "");
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
 }
 
 static int control_open(void) {

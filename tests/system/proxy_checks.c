@@ -29,8 +29,8 @@ static void begin(const char *global) {
     postern_tier(&scene, "strict", "admit = vetted\ninter = 200ms\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "vm1");
+    await_up(&scene, "bastion");
 }
 
 /* Says the header, then what is given; compares the replies. */

@@ -25,9 +25,8 @@ static void begin(struct site *site, const char *reputation) {
     postern_tier(scene, "strict", "admit = vetted\n");
     postern_backend(scene, "bastion", site->bastion.port, "");
     postern_start(scene);
-    WAIT_FOR(log_has(scene, "server vm1 health starting -> up") &&
-                 log_has(scene, "server bastion health starting -> up"),
-             5000);
+    await_up(scene, "vm1");
+    await_up(scene, "bastion");
 }
 
 static void send_from(struct site *site, const char *source, unsigned sessions, const char *options) {

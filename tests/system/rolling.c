@@ -93,7 +93,7 @@ Test(rolling, an_operator_can_force_a_tier_and_give_it_back) {
     postern_tier(&scene, "strict", "");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 5000);
+    await_up(&scene, "bastion");
     char *said = ctl(&scene, &status, "set tier nowhere");
     cr_assert(status == 1 && strstr(said, "allowed: auto, primary, strict") != NULL, "%s", said);
     free(said);

@@ -31,9 +31,9 @@ static void begin(struct site *site, const char *const options[3], const char *g
     postern_tier(scene, "primary", tier);
     postern_sinks(scene, site->sinks, 3);
     postern_start(scene);
-    WAIT_FOR(log_has(scene, "vm1 health starting -> up") && log_has(scene, "vm2 health starting -> up") &&
-                 log_has(scene, "vm3 health starting -> up"),
-             5000);
+    await_up(scene, "vm1");
+    await_up(scene, "vm2");
+    await_up(scene, "vm3");
 }
 
 static void end(struct site *site) {

@@ -83,7 +83,7 @@ static void begin_strict(const char *refuse) {
     postern_tier(&scene, "strict", "admit = vetted\ngate = on\n");
     postern_backend(&scene, "bastion", bastion.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server bastion health starting -> up"), 10000);
+    await_up(&scene, "bastion");
 }
 
 Test(session_log, of_a_session_in_the_gate_it_names_the_gates_last_reply) {

@@ -85,10 +85,8 @@ static void begin(const char *tier, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         postern_backend(&scene, kinds[i].name, port_of(i), "");
     postern_start(&scene);
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(text, sizeof text, "server %s health starting -> up", kinds[i].name);
-        WAIT_FOR(log_has(&scene, text), 10000);
-    }
+    for (unsigned i = 0; i < count; i++)
+        await_up(&scene, kinds[i].name);
 }
 
 static void end(void) {

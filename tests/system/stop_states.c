@@ -26,7 +26,7 @@ static void begin(const char *listen, const char *sections, const char *tier) {
     postern_tier(&scene, "strict", tier);
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
 }
 
 /* The client has said its steps; now postern is stopped: the client hears that and the end, and the stop ends. */
@@ -79,7 +79,7 @@ Test(stop_states, a_client_in_the_gate_that_reads_nothing_is_cut_in_time_with_it
     postern_tier(&scene, "strict", "gate = on\n");
     postern_backend(&scene, "vm1", sink.port, "");
     postern_start(&scene);
-    WAIT_FOR(log_has(&scene, "server vm1 health starting -> up"), 10000);
+    await_up(&scene, "vm1");
     for (unsigned i = 0; i < count; i++)
         clients[i] = begin_deaf(9 * (i + 1));
     WAIT_FOR(info_figure(&scene, "gated_total") == count, 5000);

@@ -54,7 +54,7 @@ static void start(struct site *site) {
     postern_tier(scene, "strict", "admit = vetted\n");
     postern_backend(scene, "bastion", site->bastion.port, "");
     postern_start(scene);
-    WAIT_FOR(log_has(scene, "server bastion health starting -> up"), 10000);
+    await_up(scene, "bastion");
 }
 
 static void begin_with(struct site *site, const char *dns_timeout) {
@@ -66,8 +66,8 @@ static void begin_with(struct site *site, const char *dns_timeout) {
     unbound_begin(scene, &site->unbound, dns_data);
     free(shell(NULL, "touch %s/allow", scene->dir));
     start(site);
-    WAIT_FOR(log_has(scene, "server vm1 health starting -> up") && log_has(scene, "dnslist zen: zen.test has passed") &&
-                 log_has(scene, "dnslist drop: drop.test has passed"),
+    await_up(scene, "vm1");
+    WAIT_FOR(log_has(scene, "dnslist zen: zen.test has passed") && log_has(scene, "dnslist drop: drop.test has passed"),
              10000);
 }
 
