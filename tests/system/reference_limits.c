@@ -207,7 +207,7 @@ static void expect_list_to_be_delivered(const char *reference, bool is_stressed)
     site_begin(&site, reference, recipients, is_stressed ? "stress=yes" : NULL);
     cr_assert(site_hears(&site, script, "\n250 2.0.0 queued\n"));
     cr_assert_eq(atomic_load(&site.inner.mails), 1);
-    cr_assert_eq(postfix_log_count(&site.host, "550 5.1.1 <stale"), 5);
+    WAIT_FOR(postfix_log_count(&site.host, "550 5.1.1 <stale") == 5, 5000);
     site_end(&site);
 }
 
