@@ -20,8 +20,17 @@ void gate_greeting(const char *hostname, bool goes_on, struct gate_answer *ret_a
     answer_finish(ret_answer, 220, (size_t)length);
 }
 
-bool gate_must_wait_behind(enum smtp_verb verb) {
+/* The command must be the last of its group (RFC 2920 §3.1): octets behind it have come too early. */
+static bool must_wait_behind(enum smtp_verb verb) {
     return verb == VERB_EHLO || verb == VERB_HELO || verb == VERB_DATA || verb == VERB_STARTTLS;
+}
+
+/* Behind STARTTLS always: what is said in clear there could be taken for what is said inside TLS (CVE-2011-0411). */
+bool gate_comes_early(const struct gate_policy *policy, const uint8_t *line, size_t length) {
+    enum smtp_verb verb = command_verb(line, length);
+    bool is_hello = verb == VERB_EHLO || verb == VERB_HELO;
+    bool is_minded = policy->config->pipelining || verb == VERB_STARTTLS;
+    return gate_admits(policy) && is_minded && must_wait_behind(verb) && (!is_hello || policy->minds_early_talk);
 }
 
 /* --- replies --- */
@@ -226,7 +235,7 @@ enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, 
 /* --- the handover that fails --- */
 
 /* The code stands in its first three octets: it is a complete reply. */
-void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer) {
+bool gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer) {
     bool fits = length < sizeof gate->refusal && memchr(reply, '\0', length) == NULL;
     char instead[64];
     assert(length > 3);
@@ -239,10 +248,11 @@ void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, str
     else
         envelope_refuse(gate, code, instead, strlen(instead));
     (void)envelope_refuse_again(gate, ret_answer);
+    return !gate->awaits_tls || ret_answer->closes;
 }
 
 /* Its other recipients are not tried either. */
-void gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer) {
+bool gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer) {
     static const char reply[] = "451 4.4.1 The mail host can't be reached now, please try again later\r\n";
-    gate_on_refusal(gate, (const uint8_t *)reply, strlen(reply), ret_answer);
+    return gate_on_refusal(gate, (const uint8_t *)reply, strlen(reply), ret_answer);
 }

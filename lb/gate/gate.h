@@ -37,16 +37,16 @@ enum gate_next gate_take_piece(struct gate *gate, const struct gate_policy *poli
  * closes. */
 enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
                          struct gate_answer *ret_answer);
+/* Of an admitted client, more of which stands behind this line: it should have waited for the reply. */
+bool gate_comes_early(const struct gate_policy *policy, const uint8_t *line, size_t length);
 /* After GATE_WAITS. */
 enum gate_next gate_resume(struct gate *gate, const struct gate_policy *policy, struct gate_answer *ret_answer);
 
-/* After GATE_HANDS_OVER: nobody is there who could answer. */
-void gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer);
+/* After GATE_HANDS_OVER: nobody is there who could answer. Returns false when nothing can be said: a 4xx to STARTTLS
+ * would make the client go on in clear, so the session ends. */
+bool gate_on_unreachable(struct gate *gate, struct gate_answer *ret_answer);
 /* After GATE_HANDS_OVER: the host's own refusal, a complete reply, is the answer here and for the rest of the
- * transaction. */
-void gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer);
-
-/* The command must be the last of its group (RFC 2920 §3.1): octets behind it have come too early. */
-bool gate_must_wait_behind(enum smtp_verb verb);
+ * transaction. Returns false as above; what closes the session can be said to STARTTLS, too. */
+bool gate_on_refusal(struct gate *gate, const uint8_t *reply, size_t length, struct gate_answer *ret_answer);
 
 #endif

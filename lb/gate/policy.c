@@ -10,9 +10,23 @@
 #define STRESSED_WAIT_DIVISOR 3u
 #define STRESSED_COMMAND_MS   10000u
 
-uint64_t gate_offered_size(const char *offer) {
+/* A host that offers this takes no larger mails; 0: it does not say. */
+static uint64_t offered_size(const char *offer) {
     const char *size = strstr(offer, "SIZE ");
     return size == NULL ? 0 : strtoull(size + strlen("SIZE "), NULL, 10);
+}
+
+uint64_t gate_usual_size(const struct view *view, unsigned tier) {
+    uint64_t most = 0;
+    for (unsigned i = 0; i < tier; i++) {
+        uint64_t limit = offered_size(view->tiers[i].offer);
+        most = limit > most ? limit : most;
+    }
+    return most;
+}
+
+bool gate_is_stressed(uint64_t sessions, uint64_t sessions_max) {
+    return sessions * 5 > sessions_max * 4;
 }
 
 uint64_t gate_pregreet_ms(const struct config_gate *config, bool is_stressed) {

@@ -3,6 +3,7 @@
 #ifndef POSTERN_GATE_POLICY_H
 #define POSTERN_GATE_POLICY_H
 
+#include "backends/view.h"
 #include "conf/config.h"
 #include "lb/gate/tables.h"
 
@@ -30,14 +31,17 @@ struct gate_policy {
     enum gate_standing standing; /* the same in all calls for a session */
     uint64_t usual_size_max;     /* what the tiers before this one take; 0 = no limit, or not known */
     bool is_stressed;            /* many sessions: be short with them */
+    bool minds_early_talk;       /* nobody has invited clients to talk on behind EHLO (enum early_talk) */
 };
 
 static inline bool gate_admits(const struct gate_policy *policy) {
     return policy->standing == STANDING_ADMITTED;
 }
 
-/* A host that offers this takes no larger mails; 0: it does not say. */
-uint64_t gate_offered_size(const char *offer);
+/* The largest mail that the hosts of the tiers before this one take; 0: they do not say. */
+uint64_t gate_usual_size(const struct view *view, unsigned tier);
+/* More than four fifths of max-sessions are there. */
+bool gate_is_stressed(uint64_t sessions, uint64_t sessions_max);
 /* How long a client has to keep silent before the greeting. */
 uint64_t gate_pregreet_ms(const struct config_gate *config, bool is_stressed);
 /* In which a whole command has to come. `client_ms`: of [timeouts]. */

@@ -2,8 +2,12 @@
  * an earlier sender is none about this one. */
 #include "lb/gate/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+_Static_assert(sizeof((struct dns_question *)0)->domain == sizeof((struct smtp_path *)0)->domain,
+               "a question holds each domain");
 
 void gate_init(struct gate *gate, const struct gate_policy *policy) {
     memset(gate, 0, sizeof *gate);
@@ -54,8 +58,29 @@ void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain 
     gate->facts[FACT_SENDER_DOMAIN] = FACT_KNOWN;
 }
 
+void gate_put_question(const struct gate *gate, enum gate_fact fact, struct dns_question *ret_question) {
+    assert(fact == FACT_CLIENT_NAME || fact == FACT_SENDER_DOMAIN);
+    assert(gate->facts[fact] == FACT_ASKED);
+    ret_question->kind = fact == FACT_CLIENT_NAME ? QUESTION_CLIENT_NAME : QUESTION_MAIL_DOMAIN;
+    memcpy(ret_question->domain, gate->sender.domain, sizeof ret_question->domain);
+}
+
+void gate_on_answer(struct gate *gate, uint16_t serial, const struct dns_question *question) {
+    if (question->kind == QUESTION_CLIENT_NAME)
+        gate_on_client_name(gate, question->name, question->has_failed);
+    else
+        gate_on_sender_domain(gate, serial, question->mail_domain);
+}
+
+void gate_on_unasked(struct gate *gate, enum gate_fact fact) {
+    if (fact == FACT_CLIENT_NAME)
+        gate_on_client_name(gate, "", true);
+    else
+        gate_on_sender_domain(gate, gate->sender_serial, MAIL_DOMAIN_FAILED);
+}
+
 void gate_on_no_answer(struct gate *gate) {
     if (gate->facts[FACT_CLIENT_NAME] == FACT_ASKED)
-        gate_on_client_name(gate, "", true);
-    gate_on_sender_domain(gate, gate->sender_serial, MAIL_DOMAIN_FAILED);
+        gate_on_unasked(gate, FACT_CLIENT_NAME);
+    gate_on_unasked(gate, FACT_SENDER_DOMAIN);
 }

@@ -2,7 +2,7 @@
 #ifndef POSTERN_GATE_STATE_H
 #define POSTERN_GATE_STATE_H
 
-#include "lb/dns/mail_domain.h"
+#include "lb/dns/questions.h"
 #include "lb/gate/policy.h"
 #include "lb/smtp/domain.h"
 #include "lb/smtp/parameters.h"
@@ -54,6 +54,12 @@ enum gate_fact gate_take_wanted(struct gate *gate);
 /* `has_failed`: the DNS gave no answer, which proves nothing about the client. */
 void gate_on_client_name(struct gate *gate, const char *name, bool has_failed);
 void gate_on_sender_domain(struct gate *gate, uint16_t serial, enum mail_domain sender_domain);
+/* The question that this fact is the answer to; what else is in it is the caller's. */
+void gate_put_question(const struct gate *gate, enum gate_fact fact, struct dns_question *ret_question);
+/* Its answer, with the serial that the gate had when it was asked. */
+void gate_on_answer(struct gate *gate, uint16_t serial, const struct dns_question *question);
+/* It can't be asked: that is no answer. */
+void gate_on_unasked(struct gate *gate, enum gate_fact fact);
 /* What has been asked for is awaited no longer. */
 void gate_on_no_answer(struct gate *gate);
 

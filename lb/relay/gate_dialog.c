@@ -7,11 +7,10 @@
  *   admitted, and for a balancer's health check. */
 #include "lb/relay/gate_dialog.h"
 
-#include "lb/relay/early.h"
 #include "lb/relay/flow.h"
+#include "lb/relay/gate_greeting.h"
 #include "lb/relay/gate_questions.h"
 #include "lb/relay/gate_session.h"
-#include "lb/relay/gate_visitors.h"
 #include "lb/relay/observe.h"
 #include "lb/relay/offers.h"
 #include "lb/relay/tries.h"
@@ -53,29 +52,23 @@ static enum stage_id go_back(struct session *session, const struct gate_answer *
     return next == STAGE_SAME ? STAGE_GATE : next;
 }
 
-/* For session->reason. A 4xx to STARTTLS would make the client go on in clear. */
+/* For session->reason. */
 static enum stage_id begin_unreached(struct session *session) {
     struct gate_answer said;
     tries_give_up(session);
-    if (session->gate->gate.awaits_tls)
-        return session_end(session, session->reason);
-    gate_on_unreachable(&session->gate->gate, &said);
-    return go_back(session, &said);
+    bool may_say = gate_on_unreachable(&session->gate->gate, &said);
+    return may_say ? go_back(session, &said) : session_end(session, session->reason);
 }
 
 /* By the words of the host. */
 static enum stage_id begin_overruled(struct session *session) {
     struct io *io = session_io(session);
-    struct gate *gate = &session->gate->gate;
-    const uint8_t *words = io_buffer(io, session->last_words);
     struct gate_answer said;
-    bool ends_session = memcmp(words, "421", 3) == 0 || memcmp(words, "521", 3) == 0;
-    bool may_go_on = !gate->awaits_tls || ends_session; /* as above */
-    if (may_go_on)
-        gate_on_refusal(gate, words, session->last_words_length, &said);
+    bool may_say =
+        gate_on_refusal(&session->gate->gate, io_buffer(io, session->last_words), session->last_words_length, &said);
     io_buffer_release(io, session->last_words);
     session->has_last_words = false;
-    return may_go_on ? go_back(session, &said) : session_end(session, CLOSE_NO_BACKEND);
+    return may_say ? go_back(session, &said) : session_end(session, CLOSE_NO_BACKEND);
 }
 
 /* --- what the client says --- */
@@ -121,22 +114,13 @@ static enum gate_piece show(struct session *session, enum gate_piece piece, cons
     return is_clear ? piece : PIECE_BARE;
 }
 
-/* The command should have been the last one of its group. */
-static bool is_early(const struct session *session, const uint8_t *line, size_t length) {
-    enum smtp_verb verb = command_verb(line, length);
-    bool is_hello = verb == VERB_EHLO || verb == VERB_HELO;
-    bool is_minded = session->worker->shared->config->gate.pipelining || verb == VERB_STARTTLS;
-    return is_admitted(session) && is_minded && gate_must_wait_behind(verb) &&
-           (!is_hello || worker_minds_early_talk(session->worker));
-}
-
 static enum stage_id take_piece(struct session *session, enum gate_piece piece, const uint8_t *data, size_t length,
                                 bool is_last) {
     const struct gate_policy policy = gate_policy_of(session);
     struct gate *gate = &session->gate->gate;
     struct gate_answer said = {.length = 0};
     piece = show(session, piece, data, length);
-    if (piece == PIECE_LINE && !is_last && is_early(session, data, length)) {
+    if (piece == PIECE_LINE && !is_last && gate_comes_early(&policy, data, length)) {
         session->dialog.has_pipelined = true;
         return gate_end(session, CLOSE_PIPELINING);
     }
@@ -214,83 +198,11 @@ static enum stage_id resume(struct session *session) {
     return stage == STAGE_SAME ? go_on(session) : stage;
 }
 
-/* --- the greeting --- */
-
-static enum stage_id greet(struct session *session) {
-    struct gate_answer said;
-    if (!gate_has_output(session))
-        return session_end(session, CLOSE_NO_MEMORY);
-    session->gate->is_teasing = false;
-    gate_greeting(session->worker->shared->config->global.hostname, false, &said);
-    gate_answer(session, &said);
-    gate_await_command(session);
-    if (!session->client_conn.send_armed)
-        gate_send_output(session);
-    return STAGE_SAME;
-}
-
-/* The first line alone, and then nothing: who talks now does not wait for anybody's greeting. */
-static enum stage_id tease(struct session *session, uint64_t wait_ms) {
-    struct gate_answer said;
-    if (!gate_has_output(session))
-        return session_end(session, CLOSE_NO_MEMORY);
-    session->gate->is_teasing = true;
-    gate_greeting(session->worker->shared->config->global.hostname, true, &said);
-    gate_add_output(session, &said);
-    gate_send_output(session);
-    gate_set_limit(session, wait_ms);
-    return STAGE_SAME;
-}
-
-static enum stage_id begin_opens(struct session *session) {
-    struct worker *worker = session->worker;
-    uint64_t wait_ms = gate_pregreet_ms(&worker->shared->config->gate, gate_is_stressed(session));
-    if (!gate_open(session, STANDING_ADMITTED, session->tier))
-        return session_end(session, CLOSE_NO_MEMORY);
-    session_guard(session);
-    session->has_greeted = true;
-    session->relay_ms = io_now_ms(worker->io);
-    counter_add(&worker->counters.gated_total, 1);
-    gate_questions_ask(session);
-    if (session->is_early_talker && worker_minds_early_talk(worker))
-        return session_end(session, CLOSE_TALKED_EARLY);
-    bool may_greet = wait_ms == 0 || session->is_early_talker || gate_visitor_has_waited(session);
-    enum stage_id next = may_greet ? greet(session) : tease(session, wait_ms);
-    return next == STAGE_SAME ? STAGE_GATE : next;
-}
-
-/* Nothing is learnt of them by a wait. What they said before the greeting is worked off behind it. */
-static enum stage_id begin_refuses(struct session *session) {
-    if (!gate_open(session, session->is_check ? STANDING_CHECK : STANDING_NOT_VETTED, 0))
-        return session_end(session, CLOSE_NO_MEMORY);
-    if (!session->is_check)
-        session_count_refusal(session);
-    enum stage_id next = greet(session);
-    return next == STAGE_SAME ? STAGE_GATE : next;
-}
-
 /* --- events --- */
-
-/* Who may have been invited to talk now by a backend (PIPECONNECT) is answered as if it had waited: what it says is
- * EHLO and an envelope, and what the gate offers it is something else than it remembers, so that it waits from then on.
- */
-static enum stage_id on_talk_before_greeting(struct session *session, int result) {
-    struct conn *conn = &session->client_conn;
-    if (result <= 0)
-        return session_end(session, result == 0 ? CLOSE_CLIENT_LEFT : close_reason_of_client_error(result));
-    bool is_proxy = early_is_proxy_header(io_buffer(conn->io, conn->received_buffer), (size_t)result);
-    session->is_early_talker = true;
-    if (!is_proxy && !worker_minds_early_talk(session->worker)) {
-        flow_fill(&session->flows[TO_BACKEND], conn->received_buffer, 0, (unsigned)result);
-        return greet(session);
-    }
-    io_buffer_release(conn->io, conn->received_buffer);
-    return session_end(session, is_proxy ? CLOSE_PROXY_UNLISTED : CLOSE_TALKED_EARLY);
-}
 
 static enum stage_id on_received(struct session *session, int result) {
     if (session->gate->is_teasing)
-        return on_talk_before_greeting(session, result);
+        return gate_on_early_talk(session, result);
     if (result < 0)
         return session_end(session, close_reason_of_client_error(result));
     if (result > 0) /* behind the beginning of a line that is held already */
@@ -316,10 +228,8 @@ static enum stage_id on_sent(struct session *session, int result) {
 
 static enum stage_id on_timeout(struct session *session) {
     struct gate_dialog *dialog = session->gate;
-    if (dialog->is_teasing) {
-        gate_visitor_note(session);
-        return greet(session);
-    }
+    if (dialog->is_teasing)
+        return gate_on_teased(session);
     if (dialog->is_waiting) {
         gate_on_no_answer(&dialog->gate);
         return resume(session);
@@ -353,20 +263,6 @@ const struct stage stage_gate = {
     .on_sent = on_sent,
     .on_fact = on_fact,
     .moment = moment,
-};
-
-const struct stage stage_gate_opens = {
-    .name = "gate-opens",
-    .moves = TO(GATE) | TO(ENDING),
-    .is_transient = true,
-    .begin = begin_opens,
-};
-
-const struct stage stage_gate_refuses = {
-    .name = "gate-refuses",
-    .moves = TO(GATE) | TO(ENDING),
-    .is_transient = true,
-    .begin = begin_refuses,
 };
 
 const struct stage stage_gate_unreached = {

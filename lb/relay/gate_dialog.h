@@ -4,6 +4,6 @@
 
 #include "lb/relay/stage.h"
 
-extern const struct stage stage_gate, stage_gate_opens, stage_gate_refuses, stage_gate_unreached, stage_gate_overruled;
+extern const struct stage stage_gate, stage_gate_unreached, stage_gate_overruled;
 
 #endif

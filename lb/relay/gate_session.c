@@ -31,21 +31,6 @@ void gate_forget(struct session *session) {
 
 /* --- what it goes by --- */
 
-bool gate_is_stressed(const struct session *session) {
-    struct workers_shared *shared = session->worker->shared;
-    return (uint64_t)atomic_load_explicit(&shared->sessions, memory_order_relaxed) * 5 >
-           (uint64_t)shared->sessions_max * 4;
-}
-
-static uint64_t usual_size_max(const struct view *view, unsigned before) {
-    uint64_t most = 0;
-    for (unsigned i = 0; i < before; i++) {
-        uint64_t limit = gate_offered_size(view->tiers[i].offer);
-        most = limit > most ? limit : most;
-    }
-    return most;
-}
-
 static bool is_admitted(const struct session *session) {
     return session->gate->standing == STANDING_ADMITTED;
 }
@@ -60,11 +45,13 @@ struct gate_policy gate_policy_of(const struct session *session) {
         .offer = "",
         .client = &session->client,
         .standing = dialog->standing,
-        .is_stressed = gate_is_stressed(session),
+        .is_stressed = gate_is_stressed(atomic_load_explicit(&worker->shared->sessions, memory_order_relaxed),
+                                        worker->shared->sessions_max),
+        .minds_early_talk = worker_minds_early_talk(worker),
     };
     if (is_admitted(session)) {
         policy.offer = worker->view->tiers[dialog->tier].offer;
-        policy.usual_size_max = usual_size_max(worker->view, dialog->tier);
+        policy.usual_size_max = gate_usual_size(worker->view, dialog->tier);
     }
     return policy;
 }
@@ -75,8 +62,9 @@ void gate_set_limit(struct session *session, uint64_t ms) {
 }
 
 void gate_await_command(struct session *session) {
+    const struct gate_policy policy = gate_policy_of(session);
     uint64_t client_ms = session->worker->shared->config->timeouts.client_ms;
-    gate_set_limit(session, gate_command_ms(session->gate->standing, client_ms, gate_is_stressed(session)));
+    gate_set_limit(session, gate_command_ms(policy.standing, client_ms, policy.is_stressed));
 }
 
 /* --- what it says --- */

@@ -21,7 +21,6 @@ bool gate_open(struct session *session, enum gate_standing standing, unsigned ti
 /* Gives it back, where there is any. */
 void gate_forget(struct session *session);
 
-bool gate_is_stressed(const struct session *session);
 struct gate_policy gate_policy_of(const struct session *session);
 void gate_set_limit(struct session *session, uint64_t ms);
 /* A whole command has a deadline, which its first octets do not move. */

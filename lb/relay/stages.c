@@ -3,6 +3,7 @@
 #include "lb/relay/carry_over.h"
 #include "lb/relay/ending.h"
 #include "lb/relay/gate_dialog.h"
+#include "lb/relay/gate_greeting.h"
 #include "lb/relay/proxy_in.h"
 #include "lb/relay/queue.h"
 #include "lb/relay/relay.h"

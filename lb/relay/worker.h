@@ -25,7 +25,7 @@ struct workers_shared {
     unsigned workers_count;
     struct reputation *reputation; /* its table; NULL: off */
     struct questions *questions;   /* to the DNS */
-    atomic_ullong *gate_visitors;  /* GATE_VISITORS of them: who has awaited the gate's greeting (gate_dialog.c) */
+    atomic_ullong *gate_visitors;  /* GATE_VISITORS of them: who has awaited its greeting (lb/gate/visitors.h) */
     struct mailbox *manager;       /* woken when there are outcomes to take */
     struct start_gate start;
     _Alignas(64) atomic_uint sessions; /* now, over all workers */

@@ -5,6 +5,7 @@
 #include "lb/base/chance.h"
 #include "lb/engine/pool.h"
 #include "lb/engine/spsc.h"
+#include "lb/gate/askers.h"
 #include "lb/relay/shut_down.h"
 #include "lb/relay/sweep.h"
 #include "lb/relay/worker.h"
@@ -116,10 +117,9 @@ struct worker {
     struct pool locals; /* struct address: of sessions whose own one is not their listener's */
     struct pool gates;  /* struct gate_dialog */
     struct pool gate_questions;
-    unsigned gate_questions_open;
-    uint16_t gate_askers[GATE_ASKERS]; /* of those, each client's */
-    struct pool blames;                /* struct blame */
-    struct own_reply *own_replies;     /* by enum close_reason */
+    struct gate_askers gate_askers; /* of those, each client's */
+    struct pool blames;             /* struct blame */
+    struct own_reply *own_replies;  /* by enum close_reason */
     struct ehlo_offer offers[EHLO_OFFERS_MAX];
     unsigned offers_count;
     bool offers_full_said;
