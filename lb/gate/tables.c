@@ -6,6 +6,7 @@
 #include "lb/gate/domain_table.h"
 #include "lb/gate/recipient_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,10 @@ static const char *path_of(const struct config_gate *config, enum file file) {
 }
 
 static void let_go(struct kept_table *kept) {
-    if (kept == NULL || --kept->holders > 0)
+    if (kept == NULL)
+        return;
+    assert(kept->holders > 0);
+    if (--kept->holders > 0)
         return;
     text_map_finish(&kept->texts);
     access_table_finish(&kept->access);

@@ -4,6 +4,7 @@
 
 #include "lb/base/hash.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static uint32_t hash_of(const char *text, size_t length) {
 }
 
 static bool holds(const struct text_map *map, const struct text_map_slot *slot, const char *text, size_t length) {
+    assert(slot->place <= map->texts_used);
     const char *held = map->texts + slot->place - 1;
     size_t left = map->texts_used - (slot->place - 1);
     return length < left && memcmp(held, text, length) == 0 && held[length] == '\0';
@@ -32,6 +34,7 @@ static bool holds(const struct text_map *map, const struct text_map_slot *slot, 
 /* The slot that holds the text, or the free one where it would stand. */
 static struct text_map_slot *slot_of(const struct text_map *map, const char *text, size_t length, uint32_t hash) {
     size_t at = hash & (map->slots_count - 1);
+    assert(map->count < map->slots_count); /* else an absent text would be looked for without an end */
     while (map->slots[at].place != 0 && !(map->slots[at].hash == hash && holds(map, &map->slots[at], text, length)))
         at = (at + 1) & (map->slots_count - 1);
     return &map->slots[at];
@@ -75,6 +78,7 @@ static int grow_texts(struct text_map *map, size_t more) {
 
 int text_map_add(struct text_map *map, const char *text, size_t length, uint32_t number) {
     int result = grow_slots(map);
+    assert(memchr(text, '\0', length) == NULL);
     if (result < 0)
         return result;
     uint32_t hash = hash_of(text, length);
