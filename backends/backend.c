@@ -97,12 +97,15 @@ uint64_t backend_mails(const struct backend *backend) {
     SUM_OF_SHARES(mails);
 }
 
-uint64_t backend_passed(const struct backend *backend, enum backend_step step) {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < backend->shares_count; i++)
-        for (unsigned j = step; j < STEPS_COUNT; j++)
-            sum += atomic_load_explicit(&backend->shares[i].passed[j], memory_order_relaxed);
-    return sum;
+uint64_t backend_passed_ms(const struct backend *backend, enum backend_step step) {
+    uint64_t last_ms = 0;
+    for (unsigned i = 0; i < backend->shares_count; i++) {
+        for (unsigned j = step; j < STEPS_COUNT; j++) {
+            uint64_t passed_ms = atomic_load_explicit(&backend->shares[i].passed_ms[j], memory_order_relaxed);
+            last_ms = passed_ms > last_ms ? passed_ms : last_ms;
+        }
+    }
+    return last_ms;
 }
 
 bool backend_has_failed(const struct backend *backend) {

@@ -44,7 +44,7 @@ struct backend_share {
     atomic_ulong failures_total; /* tries that it refused or left unanswered, and sessions lost by its own doing */
     atomic_ulong bytes_in;       /* client to backend */
     atomic_ulong bytes_out;
-    atomic_ulong passed[STEPS_COUNT]; /* good ends of sessions and mails, by the last step that they passed */
+    atomic_ulong passed_ms[STEPS_COUNT]; /* when it last passed a step: gave a session a good reply there (io_now_ms) */
     uint64_t doubted_ms; /* when the worker last told that something was amiss with it; no other thread reads it */
     atomic_ulong mails;  /* accepted after the final dot, as far as can be seen in clear */
 };
@@ -103,8 +103,8 @@ uint64_t backend_failures_total(const struct backend *backend);
 uint64_t backend_bytes_in(const struct backend *backend);
 uint64_t backend_bytes_out(const struct backend *backend);
 uint64_t backend_mails(const struct backend *backend);
-/* Good ends that passed this step, by now. */
-uint64_t backend_passed(const struct backend *backend, enum backend_step step);
+/* When it last passed this step, or one behind it, in a session of whomever; 0: never. */
+uint64_t backend_passed_ms(const struct backend *backend, enum backend_step step);
 
 /* `ready`, up, and with an address (DESIGN §6). */
 bool backend_is_usable(const struct backend *backend);

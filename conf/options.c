@@ -119,13 +119,14 @@ const struct option options[] = {
            .help = "How long a session may wait."),
     OPTION(TIER, "check", WORD_OF, AT(tier, check), .default_text = "ehlo", .words = check_words,
            .help = "How deep a probe goes, each level including those before; mail uses TLS where it is offered. gate "
-                   "= on needs ehlo or a higher one."),
+                   "= on needs ehlo or a higher one. Where sessions fail in a row one goes as deep as they did, up "
+                   "to RCPT (see outlier)."),
     OPTION(TIER, "check-require", WORDS, AT(tier, check_require), .default_text = "",
            .help = "EHLO keywords a backend must offer, as STARTTLS PIPELINING."),
     OPTION(TIER, "check-from", SENDER, AT(tier, check_from), .default_text = "<>",
            .help = "The sender of a mail probe."),
     OPTION(TIER, "check-rcpt", MAILBOX, AT(tier, check_rcpt), .default_text = "",
-           .help = "The recipient of a mail probe."),
+           .help = "The recipient of a mail probe; empty = postmaster, where one is sent for outlier."),
     OPTION(TIER, "check-timeout", DURATION, AT(tier, check_timeout_ms), .default_text = "8s", .min = MS,
            .max = 10 * MIN, .help = "A whole probe; postscreen lets one wait 6 seconds."),
     OPTION(TIER, "inter", DURATION, AT(tier, inter_ms), .default_text = "2s", .min = 10 * MS, .max = DAY,
@@ -139,8 +140,8 @@ const struct option options[] = {
     OPTION(TIER, "fall", NUMBER, AT(tier, fall), .default_text = "3", .min = 1, .max = 64,
            .help = "Probes failed in a row to be down."),
     OPTION(TIER, "outlier", NUMBER, AT(tier, outlier), .default_text = "5", .max = 1000,
-           .help = "Sessions in a row that a backend failed, and others of the tier served, that eject it; 0 = off. "
-                   "See postern(8)."),
+           .help = "Sessions in a row that a backend failed, and others of the tier served, that eject it where a "
+                   "probe fails there, too; 0 = off. See postern(8)."),
     OPTION(TIER, "slowstart", DURATION, AT(tier, slowstart_ms), .default_text = "0s", .max = DAY,
            .help = "How long weight and limit grow after coming up."),
     OPTION(TIER, "proxy", WORD_OF, AT(tier, proxy), .default_text = "none", .words = proxy_words,

@@ -1,5 +1,5 @@
-/* Health: probes every backend by its tier's `check`, hears which backends fail their sessions, and tells the roster.
- * On the manager's ring. */
+/* Health: probes every backend by its tier's `check`, and tells the roster. On the manager's ring. What sessions tell
+ * of backends goes to convictions.h. */
 #ifndef POSTERN_HEALTH_HEALTH_H
 #define POSTERN_HEALTH_HEALTH_H
 
@@ -22,14 +22,6 @@ int health_add(struct health *health, struct backend *backend);
 void health_remove(struct health *health, struct backend *backend);
 /* After a change of its administrative state: maint is not probed. */
 void health_on_admin_changed(struct health *health, struct backend *backend);
-
-/* Something was amiss with it in a session, be it the client's doing: it is probed at once, and the probe decides. */
-void health_on_doubt(struct health *health, struct backend *backend);
-/* It is convicted of having failed a session of this client at this step: the same went on elsewhere. Ejected after
- * `outlier` of these in a row (health/outlier.h), unless it is the last usable one of its tier. */
-void health_on_conviction(struct health *health, struct backend *backend, enum backend_step step, uint32_t client);
-/* Content of this client was lost on it: likewise, beside what the rest of its tier did meanwhile. */
-void health_on_content_lost(struct health *health, struct backend *backend, uint32_t client);
 
 /* The last 64 results, the newest in bit 0, 1 = passed; `ret_count` of them are real. */
 uint64_t health_history(const struct backend *backend, unsigned *ret_count);

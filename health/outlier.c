@@ -15,16 +15,20 @@ static void note_client(struct outlier_row *row, uint32_t client) {
         row->clients[row->clients_count++] = client;
 }
 
-static void begin_row(struct outlier_row *row, uint64_t passed, uint64_t now_ms) {
+static void begin_row(struct outlier_row *row, uint64_t mails, uint64_t now_ms) {
     memset(row, 0, sizeof *row);
-    row->passed = passed;
+    row->since_ms = UINT64_MAX;
+    row->mails = mails;
     row->began_ms = now_ms;
 }
 
-/* A row that a good end, or too long a time, has ended begins anew. */
-static void refresh_row(struct outlier_row *row, uint64_t passed, uint64_t now_ms) {
-    if (row->count == 0 || passed != row->passed || now_ms - row->began_ms >= OUTLIER_ROW_MS)
-        begin_row(row, passed, now_ms);
+/* Rows that somebody who passed, or too long a time, has ended begin anew. */
+static void refresh_rows(struct outlier *outlier, const uint64_t passed_ms[STEPS_COUNT], uint64_t now_ms) {
+    for (unsigned i = 0; i < STEP_CONTENT; i++) {
+        struct outlier_row *row = &outlier->rows[i];
+        if (row->count == 0 || passed_ms[i] >= row->since_ms || now_ms - row->began_ms >= OUTLIER_ROW_MS)
+            begin_row(row, 0, now_ms);
+    }
 }
 
 static bool is_repeated(const struct outlier *outlier, uint32_t client) {
@@ -53,23 +57,48 @@ unsigned outlier_count(const struct outlier *outlier) {
     return count;
 }
 
-bool outlier_on_failure(struct outlier *outlier, enum backend_step step, uint32_t client,
-                        const uint64_t passed[STEPS_COUNT], uint64_t now_ms, unsigned limit) {
-    unsigned count = 0;
-    for (unsigned i = 0; i < STEP_CONTENT; i++)
-        refresh_row(&outlier->rows[i], passed[i], now_ms);
-    if (is_repeated(outlier, client))
+bool outlier_on_failure(struct outlier *outlier, const struct outlier_failure *failure,
+                        const uint64_t passed_ms[STEPS_COUNT], uint64_t now_ms) {
+    struct outlier_row *row = &outlier->rows[failure->step];
+    refresh_rows(outlier, passed_ms, now_ms);
+    if (passed_ms[failure->step] >= failure->since_ms || is_repeated(outlier, failure->client))
         return false;
-    add_failure(outlier, step, client);
+    if (failure->since_ms < row->since_ms)
+        row->since_ms = failure->since_ms;
+    add_failure(outlier, failure->step, failure->client);
+    return true;
+}
+
+uint64_t outlier_since_ms(const struct outlier *outlier) {
+    uint64_t since_ms = UINT64_MAX;
+    for (unsigned i = 0; i < STEP_CONTENT; i++)
+        if (outlier->rows[i].count > 0 && outlier->rows[i].since_ms < since_ms)
+            since_ms = outlier->rows[i].since_ms;
+    return since_ms;
+}
+
+static bool is_fresh(uint64_t told_ms, uint64_t since_ms, uint64_t now_ms) {
+    return told_ms != 0 && told_ms >= since_ms && now_ms - told_ms < OUTLIER_TRIAL_MS;
+}
+
+bool outlier_is_proven(struct outlier *outlier, const struct outlier_trial *trial,
+                       const uint64_t passed_ms[STEPS_COUNT], uint64_t now_ms, unsigned limit) {
+    unsigned count = 0;
+    refresh_rows(outlier, passed_ms, now_ms);
     for (unsigned i = 0; i < STEP_CONTENT; i++)
         count += outlier->rows[i].count;
-    return limit > 0 && count >= limit && clients_of_all(outlier) >= OUTLIER_CLIENTS_MIN;
+    uint64_t since_ms = outlier_since_ms(outlier);
+    if (limit == 0 || count < limit || clients_of_all(outlier) < OUTLIER_CLIENTS_MIN)
+        return false;
+    bool is_left_alone = is_fresh(trial->blind_ms, since_ms, now_ms) && now_ms - since_ms >= OUTLIER_SPAN_MS;
+    return is_fresh(trial->failed_ms, since_ms, now_ms) || is_left_alone;
 }
 
 bool outlier_on_content_failure(struct outlier *outlier, uint32_t client, uint64_t mails,
                                 const struct outlier_rest *rest, uint64_t now_ms, unsigned limit) {
     struct outlier_row *row = &outlier->rows[STEP_CONTENT];
-    refresh_row(row, mails, now_ms);
+    if (row->count == 0 || mails != row->mails || now_ms - row->began_ms >= OUTLIER_ROW_MS)
+        begin_row(row, mails, now_ms);
     /* A tier that loses content everywhere does not tell by whose fault; one that lost a server does (the sum falls).
      */
     if (row->count > 0 && (rest->failed - outlier->rest.failed > OUTLIER_REST_FAILED_MAX ||

@@ -1,10 +1,12 @@
 /* The probe's dialog: connect, PROXY header where the backend expects one, banner, EHLO, then, by its level, STARTTLS
  * with its handshake, and MAIL, RCPT, RSET; QUIT, 221, and close_notify where TLS has begun. The verdict is given as
  * soon as it is known; the polite end runs on behind it, because a connection that is dropped is an error in the
- * backend's log. Level `tcp` passes at the connection and still leaves in this way. */
+ * backend's log. Level `tcp` passes at the connection and still leaves in this way. A trial goes on behind the verdict,
+ * as far as it was asked to, but never to content. */
 #include "health/probe.h"
 
 #include "backends/proxy.h"
+#include "health/trust.h"
 #include "lb/engine/failure.h"
 #include "lb/engine/log.h"
 #include "lb/smtp/ehlo.h"
@@ -38,6 +40,12 @@ static void give_verdict(struct probe *probe, bool has_passed, const char *reaso
     probe->on_verdict(probe, has_passed, reason);
 }
 
+static void tell_step(struct probe *probe, bool has_passed) {
+    enum backend_step step;
+    if (!probe->is_leaving && probe_phase_is_step(probe->state, probe->tls != NULL, &step))
+        probe->on_step(probe, step, has_passed);
+}
+
 __attribute__((format(printf, 2, 3))) static void fail(struct probe *probe, const char *format, ...) {
     char reason[PROBE_REASON_MAX];
     va_list arguments;
@@ -48,30 +56,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct probe *probe, cons
 }
 
 static const char *phase_name(const struct probe *probe) {
-    switch (probe->state) {
-    case PROBE_CONNECTING:
-        return "connect";
-    case PROBE_BANNER:
-        return "banner";
-    case PROBE_EHLO:
-        return probe->tls != NULL ? "EHLO in TLS" : "EHLO";
-    case PROBE_STARTTLS:
-        return "STARTTLS";
-    case PROBE_HANDSHAKE:
-        return "TLS";
-    case PROBE_MAIL:
-        return "MAIL";
-    case PROBE_RCPT:
-        return "RCPT";
-    case PROBE_RSET:
-        return "RSET";
-    case PROBE_QUITTING:
-        return "QUIT";
-    case PROBE_IDLE:
-    case PROBE_CLOSING:
-        break;
-    }
-    return "probe";
+    return probe_phase_name(probe->state, probe->tls != NULL);
 }
 
 static void expect_reply(struct probe *probe) {
@@ -118,6 +103,14 @@ static void quit(struct probe *probe) {
 
 /* --- replies --- */
 
+/* Words other than 421 are an answer, behind the greeting; a refusal of postern itself says nothing of others. */
+static void tell_step_of_reply(struct probe *probe) {
+    bool is_greeting = probe->state == PROBE_BANNER;
+    bool has_failed = is_greeting ? probe->parser.code != 220 : probe->parser.code == 421;
+    if (!has_failed || !reply_is_verdict_on_client(&probe->parser))
+        tell_step(probe, !has_failed);
+}
+
 static void fail_with_reply(struct probe *probe) {
     char excerpt[100];
     reply_excerpt(probe->reply, probe->reply_length, excerpt, sizeof excerpt);
@@ -125,15 +118,24 @@ static void fail_with_reply(struct probe *probe) {
     quit(probe);
 }
 
+/* It goes on to this level of the check, or to this step of the trial. */
+static bool goes_on_to(const struct probe *probe, enum check_level level, enum backend_step step) {
+    bool is_checked = !probe->has_verdict && probe->tier->check >= level;
+    return !probe->is_leaving && (is_checked || probe->through >= step);
+}
+
 static void on_banner(struct probe *probe) {
+    tell_step_of_reply(probe);
     if (probe->parser.code != 220 && !probe->has_verdict) {
         fail_with_reply(probe);
-    } else if (probe->has_verdict || probe->tier->check <= CHECK_BANNER) {
-        give_verdict(probe, true, "");
-        quit(probe);
-    } else {
-        say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
+        return;
     }
+    if (probe->tier->check <= CHECK_BANNER)
+        give_verdict(probe, true, "");
+    if (probe->parser.code == 220 && goes_on_to(probe, CHECK_EHLO, STEP_HELLO))
+        say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
+    else
+        quit(probe);
 }
 
 static void pass(struct probe *probe) {
@@ -155,55 +157,51 @@ static bool check_offer(struct probe *probe) {
     return true;
 }
 
-enum trust { TRUST_XCLIENT = 1, TRUST_XFORWARD = 2 };
-
-/* A backend that trusts postern so far trusts every client that is relayed as postern. Said once, and anew when it has
- * changed. */
-static void warn_of_trust(struct probe *probe) {
-    bool in_tls = probe->tls != NULL;
-    unsigned trust = (reply_offers(probe->reply, probe->reply_length, "XCLIENT") ? TRUST_XCLIENT : 0u) |
-                     (reply_offers(probe->reply, probe->reply_length, "XFORWARD") ? TRUST_XFORWARD : 0u);
-    if (in_tls)
-        trust &= ~(unsigned)probe->warned_trust[0];
-    if (trust != 0 && trust != probe->warned_trust[in_tls])
-        log_warning("server %s offers %s to postern: clients could then claim any address with it; take postern's "
-                    "address out of smtpd_authorized_xclient_hosts and smtpd_authorized_xforward_hosts",
-                    probe->backend->name,
-                    trust == TRUST_XCLIENT    ? "XCLIENT"
-                    : trust == TRUST_XFORWARD ? "XFORWARD"
-                                              : "XCLIENT and XFORWARD");
-    probe->warned_trust[in_tls] = (uint8_t)trust;
-}
-
 static void note_offer(struct probe *probe) {
     char lines[EHLO_LINES_MAX];
-    warn_of_trust(probe);
+    trust_look(&probe->trust_told, probe->backend->name, probe->reply, probe->reply_length, probe->tls != NULL);
     if (probe->tls != NULL)
         return;
     ehlo_lines_read(probe->reply, probe->reply_length, lines);
     probe->on_offer(probe, lines, ehlo_invites_early_talk(probe->reply, probe->reply_length));
 }
 
-/* Level `mail` goes through TLS where it is offered, as most of the site's mail does. */
+/* A trial takes no longer than a small part of what its sessions had waited in vain, if they did. */
+static void say_mail(struct probe *probe) {
+    uint64_t limit_ms = probe->config->timeouts.reply_ms / PROBE_TRIAL_PARTS;
+    if (limit_ms > probe->tier->check_timeout_ms)
+        limit_ms = probe->tier->check_timeout_ms;
+    if (probe->has_verdict)
+        timer_set(io_timers(probe->io), &probe->deadline, io_now_ms(probe->io) + limit_ms);
+    say(probe, PROBE_MAIL, "MAIL FROM:%s%.250s%s", probe->tier->check_from[0] == '<' ? "" : "<",
+        probe->tier->check_from, probe->tier->check_from[0] == '<' ? "" : ">");
+}
+
+/* Level `mail` goes through TLS where it is offered, as most of the site's mail does; a trial of its own in clear, as
+ * the sessions did that were carried over. */
 static void on_ehlo(struct probe *probe) {
     bool has_starttls = reply_offers(probe->reply, probe->reply_length, "STARTTLS");
+    tell_step_of_reply(probe);
     if (probe->parser.code != 250) {
         fail_with_reply(probe);
         return;
     }
     note_offer(probe);
-    if (!check_offer(probe)) {
+    if (!probe->has_verdict && !check_offer(probe)) {
         quit(probe);
-    } else if (probe->tier->check <= CHECK_EHLO) {
-        pass(probe);
-    } else if (probe->tls == NULL && has_starttls) {
+        return;
+    }
+    if (probe->tier->check <= CHECK_EHLO)
+        give_verdict(probe, true, "");
+    if (!probe->has_verdict && probe->tls == NULL && has_starttls) {
         say(probe, PROBE_STARTTLS, "STARTTLS");
-    } else if (probe->tier->check == CHECK_STARTTLS) {
+    } else if (!probe->has_verdict && probe->tier->check == CHECK_STARTTLS) {
         fail(probe, "EHLO: STARTTLS is not offered");
         quit(probe);
+    } else if (goes_on_to(probe, CHECK_MAIL, STEP_MAIL)) {
+        say_mail(probe);
     } else {
-        say(probe, PROBE_MAIL, "MAIL FROM:%s%.250s%s", probe->tier->check_from[0] == '<' ? "" : "<",
-            probe->tier->check_from, probe->tier->check_from[0] == '<' ? "" : ">");
+        quit(probe);
     }
 }
 
@@ -225,19 +223,25 @@ static void on_starttls(struct probe *probe) {
 static void on_handshake_done(struct probe *probe) {
     probe->certificate_days = probe_tls_certificate_days(probe->tls);
     probe->has_certificate = true;
-    if (probe->tier->check == CHECK_STARTTLS || probe->is_leaving)
-        pass(probe);
-    else
+    if (probe->tier->check == CHECK_STARTTLS)
+        give_verdict(probe, true, "");
+    if (goes_on_to(probe, CHECK_MAIL, STEP_MAIL))
         say(probe, PROBE_EHLO, "EHLO %.253s", probe->config->global.hostname);
+    else
+        quit(probe);
 }
 
+/* Every host takes mail for postmaster (RFC 5321 §4.5.1). */
 static void on_envelope(struct probe *probe) {
+    const char *recipient = probe->tier->check_rcpt;
+    tell_step_of_reply(probe);
     if (probe->parser.code / 100 != 2) {
         fail_with_reply(probe);
-    } else if (probe->state == PROBE_MAIL) {
-        say(probe, PROBE_RCPT, "RCPT TO:<%.250s>", probe->tier->check_rcpt);
-    } else if (probe->state == PROBE_RCPT) {
-        give_verdict(probe, true, "");
+    } else if (probe->state == PROBE_MAIL && goes_on_to(probe, CHECK_MAIL, STEP_RCPT)) {
+        say(probe, PROBE_RCPT, "RCPT TO:<%.250s>", recipient[0] != '\0' ? recipient : "postmaster");
+    } else if (probe->state != PROBE_RSET) {
+        if (probe->state == PROBE_RCPT)
+            give_verdict(probe, true, "");
         say(probe, PROBE_RSET, "RSET");
     } else {
         pass(probe);
@@ -302,9 +306,11 @@ static void on_octets(struct probe *probe, const uint8_t *data, size_t length) {
     if (status == REPLY_INVALID) {
         char excerpt[100];
         reply_excerpt(probe->reply, probe->reply_length, excerpt, sizeof excerpt);
+        tell_step(probe, false);
         fail(probe, "%s: not SMTP: \"%s\"", phase_name(probe), excerpt);
         finish(probe);
     } else if (status == REPLY_COMPLETE && probe->tls == NULL && probe->conn.send_armed) {
+        tell_step(probe, false);
         fail(probe, "%s: it answers before it was asked", phase_name(probe));
         finish(probe);
     } else if (status == REPLY_COMPLETE && probe->state == PROBE_STARTTLS && consumed < length) {
@@ -358,6 +364,7 @@ static void on_error(struct probe *probe, int error) {
         give_up(probe, strerror(-error));
         return;
     }
+    tell_step(probe, false);
     fail(probe, "%s: %s", phase_name(probe), error == 0 ? "closed" : strerror(-error));
     finish(probe);
 }
@@ -418,6 +425,7 @@ static void probe_on_event(struct conn *conn, enum conn_event event, int result)
 
 static void probe_on_deadline(struct timer *timer) {
     struct probe *probe = container_of(timer, struct probe, deadline);
+    tell_step(probe, false);
     fail(probe, "%s: timeout after %llums", phase_name(probe), (unsigned long long)probe->tier->check_timeout_ms);
     finish(probe);
 }
@@ -447,8 +455,9 @@ static const struct address *choose_source(struct probe *probe) {
     return NULL;
 }
 
-void probe_start(struct probe *probe) {
+void probe_start(struct probe *probe, enum backend_step through) {
     probe->state = PROBE_CONNECTING;
+    probe->through = through;
     probe->has_verdict = false;
     probe->is_leaving = false;
     probe->proxy = probe->backend->proxy;

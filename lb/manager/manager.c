@@ -1,6 +1,7 @@
 /* The manager's loop. It is small on purpose: what happens is in the modules that share its ring. */
 #include "lb/manager/manager.h"
 
+#include "health/convictions.h"
 #include "lb/control/control.h"
 #include "lb/engine/container.h"
 #include "lb/engine/log.h"
@@ -63,12 +64,20 @@ static void on_removed(void *context, struct backend *backend) {
 /* --- what sessions say of backends --- */
 
 static void take_outcome(struct health *health, struct backend *backend, const struct outcome *outcome) {
+    struct outlier_failure failure = {
+        .step = (enum backend_step)outcome->step, .client = outcome->client_key, .since_ms = outcome->since_ms};
     switch ((enum outcome_kind)outcome->kind) {
     case OUTCOME_DOUBT:
         health_on_doubt(health, backend);
         break;
+    case OUTCOME_LEFT:
+        health_on_left(health, backend);
+        break;
+    case OUTCOME_REFUSED:
+        health_on_refused(health, backend);
+        break;
     case OUTCOME_CONVICTION:
-        health_on_conviction(health, backend, (enum backend_step)outcome->step, outcome->client_key);
+        health_on_conviction(health, backend, &failure);
         break;
     case OUTCOME_CONTENT_LOST:
         health_on_content_lost(health, backend, outcome->client_key);

@@ -21,13 +21,6 @@
 
 /* --- ENDING --- */
 
-/* A session that has ended by QUIT has passed what its backend answered well before that, whoever answers QUIT. */
-static void note_passed(const struct session *session) {
-    bool is_good_end = session->reason == CLOSE_DONE || session->reason == CLOSE_QUIT_ANSWERED;
-    if (is_good_end && session->attempt != NULL)
-        counter_add(&attempt_share(session->attempt)->passed[session->passed_step], 1);
-}
-
 static bool closes_plainly(const struct session *session) {
     if (!conn_is_open(&session->client_conn))
         return true;
@@ -98,7 +91,6 @@ static enum stage_id begin_ending(struct session *session) {
     enum stage_id next = STAGE_REFUSING;
     moment_forget(session);
     session->discarded_bytes = 0;
-    note_passed(session);
     session_line_keep(session);
     outcome_of_client(session);
     if (closes_plainly(session))

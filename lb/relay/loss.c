@@ -50,8 +50,17 @@ static bool is_backends_doing(const struct session *session) {
     return is_asked || since_reply_ms(session) < SILENT_END_MS;
 }
 
+/* The step that would be next for this session: the one behind what the backend has answered well. */
+static enum backend_step next_step(const struct session *session) {
+    unsigned next = session->passed_step + 1u;
+    if (session->dialog.is_in_transaction && next < STEP_RCPT)
+        return STEP_RCPT;
+    return next < STEP_DATA ? (enum backend_step)next : STEP_DATA;
+}
+
 /* The step that the backend did not pass: that of the oldest command without a reply, else the next one to come. */
-static enum backend_step failed_step(const struct dialog *dialog) {
+static enum backend_step failed_step(const struct session *session) {
+    const struct dialog *dialog = &session->dialog;
     switch (dialog_next_answer(dialog)) {
     case VERB_MAIL:
         return STEP_MAIL;
@@ -64,7 +73,12 @@ static enum backend_step failed_step(const struct dialog *dialog) {
     }
     if (dialog_is_in_content(dialog)) /* and nothing of it has come yet */
         return STEP_DATA;
-    return dialog->is_in_transaction ? STEP_RCPT : STEP_HELLO;
+    return next_step(session);
+}
+
+/* Since when it was to pass that step. */
+static uint64_t failed_since_ms(const struct session *session) {
+    return session->waits_for == WAITS_FOR_REPLY ? session->waits_since_ms : io_now_ms(session->worker->io);
 }
 
 static void hold_against_backend(struct session *session) {
@@ -72,7 +86,7 @@ static void hold_against_backend(struct session *session) {
     if (session->dialog.has_passed_content)
         outcome_content_lost(session, session->attempt);
     else
-        outcome_failed(session, session->attempt, failed_step(&session->dialog));
+        outcome_failed(session, session->attempt, failed_step(session), failed_since_ms(session));
 }
 
 static bool only_quit_is_left(const struct session *session) {
@@ -116,6 +130,8 @@ bool loss_takes_421(struct session *session, const struct dialog_event *event) {
     bool is_answer = !is_asked && (client_has_ended(session) || quiet_ms(session) >= IDLE_421_MS);
     if (is_asked && !is_verdict && !is_recycled && !is_clients && is_backends_doing(session))
         hold_against_backend(session);
+    if (!is_asked && !is_verdict && !is_recycled && !is_answer)
+        outcome_left(session->attempt);
     if (!is_verdict && !is_answer && can_carry_over(session)) {
         session->lost_in_silence = event->is_unsolicited && enhanced->subject == 4 && enhanced->detail == 2;
         return false;

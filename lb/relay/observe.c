@@ -11,20 +11,22 @@ static bool is_quiet(const struct session *session) {
     return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
 }
 
-/* What the backend has passed with a good reply. A mail is a good end of its own; so is the beginning of TLS, behind
- * which no other will be seen. */
+/* What the backend has passed with a good reply; the beginning of TLS is one, behind which no other will be seen. */
 static void note_step(struct session *session, const struct dialog_event *event) {
     static const uint8_t steps[VERBS_COUNT] = {
         [VERB_HELO] = STEP_HELLO, [VERB_EHLO] = STEP_HELLO, [VERB_STARTTLS] = STEP_HELLO,
         [VERB_MAIL] = STEP_MAIL,  [VERB_RCPT] = STEP_RCPT,  [VERB_DATA] = STEP_DATA,
     };
     bool ends_content = (event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST) && event->code / 100 == 2;
-    if (ends_content || event->kind == DIALOG_TLS) {
-        struct backend_share *share = attempt_share(session->attempt);
-        counter_add(&share->passed[ends_content ? STEP_CONTENT : STEP_HELLO], 1);
-        counter_add(&share->mails, ends_content);
-    } else if (event->verb < VERBS_COUNT && steps[event->verb] > session->passed_step) {
-        session->passed_step = steps[event->verb];
+    if (session->attempt == NULL || session->gate != NULL) /* postern's own reply */
+        return;
+    if (ends_content) {
+        counter_add(&attempt_share(session->attempt)->mails, 1);
+        outcome_passed(session->attempt, STEP_CONTENT);
+    } else if (event->kind == DIALOG_TLS) {
+        outcome_passed(session->attempt, STEP_HELLO);
+    } else if (event->verb < VERBS_COUNT && steps[event->verb] > STEP_GREETING) {
+        outcome_note_passed(session, (enum backend_step)steps[event->verb]);
     }
 }
 

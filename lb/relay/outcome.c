@@ -24,7 +24,27 @@ void outcome_doubted(const struct attempt *attempt) {
     tell(attempt->worker, &outcome);
 }
 
-void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step) {
+void outcome_left(const struct attempt *attempt) {
+    tell(attempt->worker, &(struct outcome){.backend_serial = attempt->backend->serial, .kind = OUTCOME_LEFT});
+}
+
+void outcome_refused(const struct attempt *attempt) {
+    if (attempt->backend->proxy == PROXY_NONE)
+        tell(attempt->worker, &(struct outcome){.backend_serial = attempt->backend->serial, .kind = OUTCOME_REFUSED});
+}
+
+void outcome_passed(const struct attempt *attempt, enum backend_step step) {
+    atomic_store_explicit(&attempt_share(attempt)->passed_ms[step], io_now_ms(attempt->worker->io),
+                          memory_order_relaxed);
+}
+
+void outcome_note_passed(struct session *session, enum backend_step step) {
+    outcome_passed(session->attempt, step);
+    if (step > session->passed_step)
+        session->passed_step = (uint8_t)step;
+}
+
+void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step, uint64_t since_ms) {
     const struct backend *backend = attempt->backend;
     outcome_doubted(attempt);
     struct blame *blame = session->blame;
@@ -37,6 +57,7 @@ void outcome_failed(struct session *session, const struct attempt *attempt, enum
             return;
     if (blame->count == BLAMED_MAX)
         return;
+    blame->backends[blame->count].since_ms = since_ms;
     blame->backends[blame->count].serial = backend->serial;
     blame->backends[blame->count].step = (uint8_t)step;
     blame->backends[blame->count++].tier = (uint8_t)backend->tier;
@@ -49,8 +70,10 @@ void outcome_forget_blame(struct session *session) {
 }
 
 void outcome_content_lost(struct session *session, const struct attempt *attempt) {
-    struct outcome outcome = {attempt->backend->serial, (uint32_t)client_key(&session->client), OUTCOME_CONTENT_LOST,
-                              STEP_CONTENT};
+    struct outcome outcome = {.backend_serial = attempt->backend->serial,
+                              .client_key = (uint32_t)client_key(&session->client),
+                              .kind = OUTCOME_CONTENT_LOST,
+                              .step = STEP_CONTENT};
     tell(session->worker, &outcome);
 }
 
@@ -60,8 +83,11 @@ static void convict(struct session *session) {
     const struct backend *better = session->attempt->backend;
     const struct blame *blame = session->blame;
     for (unsigned i = 0; i < blame->count; i++) {
-        struct outcome outcome = {blame->backends[i].serial, (uint32_t)client_key(&session->client), OUTCOME_CONVICTION,
-                                  blame->backends[i].step};
+        struct outcome outcome = {.since_ms = blame->backends[i].since_ms,
+                                  .backend_serial = blame->backends[i].serial,
+                                  .client_key = (uint32_t)client_key(&session->client),
+                                  .kind = OUTCOME_CONVICTION,
+                                  .step = blame->backends[i].step};
         if (outcome.backend_serial != better->serial && blame->backends[i].tier == better->tier)
             tell(session->worker, &outcome);
     }

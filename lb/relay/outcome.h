@@ -14,11 +14,14 @@ struct session;
 
 enum outcome_kind {
     OUTCOME_DOUBT,        /* something was amiss: its probe decides */
-    OUTCOME_CONVICTION,   /* it failed a session at `step`, and the same went on elsewhere */
+    OUTCOME_LEFT,         /* it has said 421 unasked to a client that was not idle, before its first mail */
+    OUTCOME_REFUSED,      /* its greeting refused a client, of which it can know nothing: it sees postern alone */
+    OUTCOME_CONVICTION,   /* it failed a session at `step`, asked at `since_ms`, and the same went on elsewhere */
     OUTCOME_CONTENT_LOST, /* it failed a session that could not be carried over */
 };
 
 struct outcome {
+    uint64_t since_ms; /* io_now_ms */
     uint32_t backend_serial;
     uint32_t client_key; /* a hash of the client's /32 or /64 */
     uint8_t kind;        /* enum outcome_kind */
@@ -27,9 +30,17 @@ struct outcome {
 
 /* Something is amiss with the attempt's backend, be it by the client's doing: it is probed. */
 void outcome_doubted(const struct attempt *attempt);
-/* The attempt's backend failed the session at this step, before content: it is probed, and convicted where the
- * session's mail is accepted by another one of its tier. */
-void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step);
+/* The attempt's backend has said 421 to a client that was not idle, before its first mail, with nothing owed. */
+void outcome_left(const struct attempt *attempt);
+/* Its greeting was a verdict on the client. */
+void outcome_refused(const struct attempt *attempt);
+/* It has given a session a good reply at this step. */
+void outcome_passed(const struct attempt *attempt, enum backend_step step);
+/* The same for the session's own backend, and where the session stands with it. */
+void outcome_note_passed(struct session *session, enum backend_step step);
+/* The attempt's backend failed the session at this step, before content, which it was asked for at `since_ms`: it is
+ * probed, and convicted where the session's mail is accepted by another one of its tier. */
+void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step, uint64_t since_ms);
 /* It failed the session in content, which can't be carried over. */
 void outcome_content_lost(struct session *session, const struct attempt *attempt);
 /* A reply has been passed on: what it tells of the client, and of the backends that failed before. Its text, of which

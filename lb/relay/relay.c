@@ -278,7 +278,6 @@ static enum stage_id begin(struct session *session) {
     const struct conn *backend = &session->attempt->conn;
     assert(!backend->recv_armed && !backend->send_armed && !session->client_conn.send_armed);
     session->backend_is_lost = session->has_replied = false;
-    session->passed_step = STEP_GREETING;
     enum stage_id next = begin_flow(session, TO_CLIENT);
     if (next == STAGE_SAME)
         next = begin_flow(session, TO_BACKEND);

@@ -7,6 +7,7 @@
 #include "lb/relay/flow.h"
 #include "lb/relay/gate_session.h"
 #include "lb/relay/offers.h"
+#include "lb/relay/outcome.h"
 #include "lb/relay/tries.h"
 #include "lb/relay/worker_private.h"
 
@@ -204,6 +205,7 @@ static enum stage_id take_reply(struct session *session, bool is_invalid) {
     const char *wrong = compare(session, reply, length);
     if (wrong != NULL)
         return fail(session, failure, wrong);
+    outcome_note_passed(session, is_hello ? STEP_HELLO : (enum backend_step)attempt->step);
     attempt->greeting_offset = attempt->parsed;
     if (!is_hello)
         attempt->step = (uint8_t)compared_step(session);

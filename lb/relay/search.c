@@ -94,6 +94,7 @@ static void on_slow(struct attempt *attempt) {
 static enum stage_id on_greeted(struct attempt *attempt) {
     struct session *session = attempt->session;
     tries_win(attempt);
+    outcome_note_passed(session, STEP_GREETING);
     attempt->is_committed = true;
     if (session->worker->shared->config->tiers[attempt->backend->tier].gate) /* by a replay, too */
         session_guard(session);
@@ -110,6 +111,7 @@ static enum stage_id on_greeted(struct attempt *attempt) {
 /* The refusal goes out by the same way as a reply of our own; what stands behind it is no reply. */
 static enum stage_id on_verdict(struct attempt *attempt) {
     struct session *session = attempt->session;
+    outcome_refused(attempt);
     if (session->purpose == SEARCH_FOR_CLIENT) {
         tries_win(attempt);
         session->last_code = attempt->parser.code;

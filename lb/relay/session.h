@@ -60,6 +60,7 @@ struct seen {
 struct blame {
     unsigned count;
     struct {
+        uint64_t since_ms; /* when it was asked for what it failed at */
         uint32_t serial;
         uint8_t step; /* enum backend_step */
         uint8_t tier;

@@ -95,7 +95,7 @@ static void note_failure(struct attempt *attempt, enum failure failure) {
     counter_add(&attempt_share(attempt)->failures_total, failure == FAILURE_OF_PEER || failure == FAILURE_SILENCE);
     switch (failure) {
     case FAILURE_OF_PEER:
-        outcome_failed(attempt->session, attempt, (enum backend_step)attempt->step);
+        outcome_failed(attempt->session, attempt, (enum backend_step)attempt->step, attempt->started_ms);
         break;
     case FAILURE_SILENCE:
         outcome_doubted(attempt);
@@ -140,6 +140,7 @@ void tries_win(struct attempt *attempt) {
         backend_set_add(&session->tried, attempt->backend);
     }
     counter_add(&attempt_share(attempt)->sessions_total, 1);
+    session->passed_step = STEP_GREETING;
 }
 
 void tries_give_up(struct session *session) {

@@ -63,13 +63,14 @@ static unsigned take_convictions(uint32_t serial, enum backend_step step) {
     while (spsc_take(&worker->outcomes, &outcome))
         if (outcome.kind == OUTCOME_CONVICTION) {
             cr_assert(serial == 0 || outcome.step == step);
+            cr_assert_eq(outcome.since_ms, 7, "when it was asked");
             count += serial == 0 || outcome.backend_serial == serial;
         }
     return count;
 }
 
 Test(blame, who_failed_a_session_is_convicted_when_another_one_has_taken_its_mail) {
-    outcome_failed(&session, &attempts[0], STEP_RCPT);
+    outcome_failed(&session, &attempts[0], STEP_RCPT, 7);
     cr_assert_eq(take_convictions(0, 0), 0, "not before");
     reply(1, VERB_RCPT, 250);
     reply(1, VERB_DATA, 354);
@@ -81,8 +82,8 @@ Test(blame, who_failed_a_session_is_convicted_when_another_one_has_taken_its_mai
 }
 
 Test(blame, all_that_failed_it_are_convicted_each_at_its_step) {
-    outcome_failed(&session, &attempts[0], STEP_GREETING);
-    outcome_failed(&session, &attempts[1], STEP_MAIL);
+    outcome_failed(&session, &attempts[0], STEP_GREETING, 7);
+    outcome_failed(&session, &attempts[1], STEP_MAIL, 7);
     reply(2, AWAITED_BDAT_LAST, 250);
     struct outcome outcome;
     unsigned seen = 0;
@@ -98,31 +99,31 @@ Test(blame, a_mail_that_is_not_taken_convicts_nobody_of_its_own_steps) {
         uint16_t code;
     } ends[] = {{AWAITED_DOT, 550}, {AWAITED_DOT, 451}, {AWAITED_BDAT_LAST, 554}, {VERB_RSET, 250}, {VERB_EHLO, 250}};
     for (unsigned i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        outcome_failed(&session, &attempts[0], STEP_RCPT);
+        outcome_failed(&session, &attempts[0], STEP_RCPT, 7);
         reply(1, ends[i].verb, ends[i].code);
         reply(1, AWAITED_DOT, 250);
         cr_assert_eq(take_convictions(0, 0), 0, "behind %u %u", ends[i].verb, ends[i].code);
     }
-    outcome_failed(&session, &attempts[0], STEP_GREETING);
+    outcome_failed(&session, &attempts[0], STEP_GREETING, 7);
     reply(1, AWAITED_DOT, 550);
     reply(1, AWAITED_DOT, 250);
     cr_assert_eq(take_convictions(100, STEP_GREETING), 1, "what came before the transaction stands");
 }
 
 Test(blame, only_peers_are_compared) {
-    outcome_failed(&session, &attempts[0], STEP_RCPT);
+    outcome_failed(&session, &attempts[0], STEP_RCPT, 7);
     backends[1]->tier = 1;
     reply(1, AWAITED_DOT, 250);
     cr_assert_eq(take_convictions(0, 0), 0, "another tier took what this one does not");
-    outcome_failed(&session, &attempts[0], STEP_RCPT);
+    outcome_failed(&session, &attempts[0], STEP_RCPT, 7);
     reply(0, AWAITED_DOT, 250);
     cr_assert_eq(take_convictions(0, 0), 0, "it did better itself, at the second try");
 }
 
 Test(blame, of_very_many_the_first_are_remembered_and_the_rest_is_no_harm) {
     for (unsigned i = 0; i + 1 < BACKENDS; i++) {
-        outcome_failed(&session, &attempts[i], STEP_GREETING);
-        outcome_failed(&session, &attempts[i], STEP_RCPT);
+        outcome_failed(&session, &attempts[i], STEP_GREETING, 7);
+        outcome_failed(&session, &attempts[i], STEP_RCPT, 7);
     }
     reply(BACKENDS - 1, AWAITED_DOT, 250);
     cr_assert_eq(take_convictions(0, 0), BLAMED_MAX);
