@@ -57,7 +57,8 @@ static void check_tag(const struct sim_client *client, const struct item *item, 
         sim_broken("client %u: a reply came for another command: %s", client->number, text);
 }
 
-static void on_settled(struct sim_client *client, const struct item *item, unsigned code) {
+/* An unknown recipient's 550 is followed by nothing; that of a dropped one by the end. */
+static void on_settled(struct sim_client *client, const struct item *item, unsigned code, const char *text) {
     switch (item->kind) {
     case GREETING:
         client->has_greeting = code == 220;
@@ -81,7 +82,7 @@ static void on_settled(struct sim_client *client, const struct item *item, unsig
     case RCPT:
     case HELLO:
         client->mail_has_failed |= code != 250 && !item->is_unknown;
-        client->has_heard_end |= code == 521 || (code == 550 && client->manner == IS_REFUSED);
+        client->has_heard_end |= code == 521 || (code == 550 && strstr(text, "not wanted") != NULL);
         break;
     case STARTTLS:
         client->is_in_tls = code == 220;
@@ -133,7 +134,7 @@ static void on_reply(struct sim_client *client, unsigned code, const char *text)
     if (!is_code_possible(&item, code))
         sim_broken("client %u: an impossible reply to a command of kind %d: %s", client->number, item.kind, text);
     check_tag(client, &item, code, text);
-    on_settled(client, &item, code);
+    on_settled(client, &item, code, text);
 }
 
 /* The gate breaks its greeting off for who talks into it, as postscreen(8) does. */
