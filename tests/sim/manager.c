@@ -7,8 +7,8 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
 
-#include "lb/gate/gate.h"
 #include "health/convictions.h"
+#include "lb/gate/gate.h"
 #include "lb/relay/outcome.h"
 
 #include <stdio.h>

@@ -166,6 +166,7 @@ Test(blame, a_backend_that_leaves_an_idle_client_is_replaced_and_not_blamed) {
         memset(site.hosts[0].rules, 0, sizeof site.hosts[0].rules);
     }
     WAIT_FOR(log_count(&site.scene, "said 421; it is replayed") >= 3 * 4, 5000);
+    WAIT_FOR(log_has(&site.scene, "server vm1: it has said 421 to 5 clients in a row without being asked"), 5000);
     assert_nobody_is_blamed(&site.scene);
     end_hosts(&site);
 }

@@ -139,6 +139,7 @@ Test(replay, clients_that_a_backend_refuses_eject_nobody) {
     cr_assert(figure(result, "tempfailed") + figure(result, "refused") == 50, "%s", json_dumps(result, 0));
     cr_assert_eq(info_figure(&three.scene, "tries_total"), 50);
     cr_assert_not(log_has_by_now(&three.scene, "ejected"));
+    WAIT_FOR(log_has(&three.scene, "server vm1 refuses a client by its greeting, but with proxy = none"), 5000);
     json_decref(result);
     end(&three);
 }

@@ -21,6 +21,8 @@ struct connection {
     bool in_content;
     bool has_recipient; /* a client that pipelines says DATA though all were refused */
     bool is_silent;
+    struct scripted_client *client; /* NULL: it is under no limit */
+    struct scripted_rule limit;     /* its `line` NULL: the client is not over it */
 };
 
 static const struct scripted_rule usual[] = {
@@ -62,6 +64,53 @@ static void say(struct connection *connection, const char *reply) {
     atomic_fetch_add(&scripted->replies, 1);
 }
 
+/* The client's place; the last one is for all that find none. */
+static struct scripted_client *find_client(struct scripted *scripted, const char *address) {
+    struct scripted_client *client = scripted->clients, *last = client + SCRIPTED_CLIENTS_MAX - 1;
+    while (client < last && client->address[0] != '\0' && strcmp(client->address, address) != 0)
+        client++;
+    snprintf(client->address, sizeof client->address, "%s", address);
+    return client;
+}
+
+/* Returns false when it is not told of its client. */
+static bool take_proxy(struct connection *connection) {
+    struct scripted *scripted = connection->scripted;
+    const struct scripted_limit *limit = &scripted->limit;
+    char line[128], address[46];
+    if (fgets(line, sizeof line, connection->input) == NULL || sscanf(line, "PROXY TCP4 %45s", address) != 1)
+        return false;
+    if (strcmp(address, "127.0.0.1") == 0)
+        return true;
+    pthread_mutex_lock(&scripted->lock);
+    struct scripted_client *client = connection->client = find_client(scripted, address);
+    client->at_once++;
+    client->in_all++;
+    if ((limit->at_once > 0 && client->at_once > limit->at_once) ||
+        (limit->in_all > 0 && client->in_all > limit->in_all))
+        connection->limit = limit->rule;
+    pthread_mutex_unlock(&scripted->lock);
+    return true;
+}
+
+static void leave(struct connection *connection) {
+    struct scripted *scripted = connection->scripted;
+    pthread_mutex_lock(&scripted->lock);
+    if (connection->client != NULL)
+        connection->client->at_once--;
+    pthread_mutex_unlock(&scripted->lock);
+}
+
+/* The rule for the line of a client that is over the limit. */
+static bool is_limited(struct connection *connection, const char *line, struct scripted_rule *ret_rule) {
+    const char *limited = connection->limit.line;
+    if (limited == NULL || strncasecmp(line, limited, strlen(limited)) != 0)
+        return false;
+    *ret_rule = connection->limit;
+    atomic_fetch_add(&connection->scripted->limited, 1);
+    return true;
+}
+
 /* The test's rule for the line, if there is one. */
 static bool find_given(struct connection *connection, const char *line, bool is_unasked,
                        struct scripted_rule *ret_rule) {
@@ -86,7 +135,7 @@ static bool do_rule(struct connection *connection, const struct scripted_rule *r
 
 static bool answer(struct connection *connection, const char *line) {
     struct scripted_rule rule;
-    if (!find_given(connection, line, false, &rule))
+    if (!is_limited(connection, line, &rule) && !find_given(connection, line, false, &rule))
         rule = *find(usual, line, false);
     bool is_data = strncasecmp(line, "DATA", 4) == 0, is_taken = rule.reply[0] == '2' && !connection->is_silent;
     if (is_data && rule.reply[0] == '3' && !connection->has_recipient)
@@ -124,7 +173,8 @@ static void *serve(void *argument) {
     struct connection *connection = argument;
     char line[2048] = "GREETING";
     pause_ms(atomic_load(&connection->scripted->greeting_ms));
-    bool goes_on = answer(connection, line);
+    bool is_known = !connection->scripted->takes_proxy || take_proxy(connection);
+    bool goes_on = is_known && answer(connection, line);
     while (goes_on) {
         struct scripted_rule unasked;
         if (find_given(connection, line, true, &unasked) && is_quiet_for(connection, unasked.quiet_ms)) {
@@ -140,6 +190,7 @@ static void *serve(void *argument) {
         if (strcmp(line, "EOF") == 0)
             break;
     }
+    leave(connection);
     fclose(connection->input);
     atomic_fetch_add(&connection->scripted->ended, 1);
     free(connection);

@@ -22,8 +22,20 @@ struct scripted_rule {
     unsigned quiet_ms; /* from the reply to the line before it says this unasked; then `line` is that line */
 };
 
-#define SCRIPTED_RULES_MAX 8u
-#define SCRIPTED_TOLD_MAX  131072u
+/* What a client with more sessions than so many, at once or in all (0: as many as it likes), hears instead. */
+struct scripted_limit {
+    struct scripted_rule rule; /* its `line` NULL: there is no limit */
+    unsigned at_once, in_all;
+};
+
+struct scripted_client {
+    char address[46];
+    unsigned at_once, in_all;
+};
+
+#define SCRIPTED_CLIENTS_MAX 2048u
+#define SCRIPTED_RULES_MAX   8u
+#define SCRIPTED_TOLD_MAX    131072u
 
 struct scripted {
     unsigned port;
@@ -31,6 +43,12 @@ struct scripted {
     /* The first that fits holds. A rule is given before the connection that it is for begins, or by scripted_answer();
      * `line` NULL ends them. */
     struct scripted_rule rules[SCRIPTED_RULES_MAX + 1];
+    /* Each connection begins with a header of PROXY version 1. 127.0.0.1, which probes, is under no limit. A change
+     * holds for connections that begin after it. */
+    bool takes_proxy;
+    struct scripted_limit limit;
+    atomic_uint limited; /* what the limit has answered */
+    struct scripted_client clients[SCRIPTED_CLIENTS_MAX];
     unsigned piece;          /* octets in a segment of what it says; 0: whole replies */
     atomic_bool is_held;     /* it says nothing meanwhile */
     atomic_uint greeting_ms; /* it waits so long before each greeting */
@@ -43,7 +61,7 @@ struct scripted {
     atomic_size_t told_length;
     char commands[SCRIPTED_TOLD_MAX]; /* the same of all sessions, without content */
     size_t commands_length;
-    pthread_mutex_t lock; /* of the rules, told and the commands */
+    pthread_mutex_t lock; /* of the rules, clients, told and the commands */
 };
 
 void scripted_begin(struct scripted *scripted);
