@@ -91,7 +91,8 @@ bool outlier_is_proven(struct outlier *outlier, const struct outlier_trial *tria
     if (limit == 0 || count < limit || clients_of_all(outlier) < OUTLIER_CLIENTS_MIN)
         return false;
     bool is_left_alone = is_fresh(trial->blind_ms, since_ms, now_ms) && now_ms - since_ms >= OUTLIER_SPAN_MS;
-    return is_fresh(trial->failed_ms, since_ms, now_ms) || is_left_alone;
+    bool has_failed = is_fresh(trial->failed_ms, since_ms, now_ms) && passed_ms[trial->failed_step] < trial->failed_ms;
+    return has_failed || is_left_alone;
 }
 
 bool outlier_on_content_failure(struct outlier *outlier, uint32_t client, uint64_t mails,

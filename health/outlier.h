@@ -50,7 +50,7 @@ struct outlier_failure {
 
 /* What the backend's own probe last told of it beyond the rows. */
 struct outlier_trial {
-    uint64_t failed_ms; /* when one failed as sessions do; 0: none has */
+    uint64_t failed_ms; /* when one failed as sessions do; 0: none has. Whoever passes that step since refutes it */
     enum backend_step failed_step;
     uint64_t blind_ms; /* when one passed all that a probe can, which was not enough to tell */
 };

@@ -71,6 +71,18 @@ Test(outlier, a_trial_from_before_the_row_or_long_ago_proves_nothing) {
     cr_assert(is_proven(&outlier, &failed, nothing_passed, NOW + OUTLIER_TRIAL_MS - 1));
 }
 
+/* One probe was lost on its way to the greeting, say, and the next one is greeted. */
+Test(outlier, a_trial_proves_nothing_when_somebody_has_passed_its_step_since) {
+    for (uint64_t passed_at = NOW - 1; passed_at < NOW + 2; passed_at++) {
+        struct outlier outlier = {0};
+        struct outlier_trial trial = {.failed_ms = NOW, .failed_step = STEP_HELLO};
+        uint64_t passed_ms[STEPS_COUNT] = {0};
+        fail_by_many(&outlier, STEP_MAIL, 5);
+        pass(passed_ms, STEP_HELLO, passed_at);
+        cr_assert_eq(is_proven(&outlier, &trial, passed_ms, NOW + 1), passed_at < NOW);
+    }
+}
+
 /* A client or the probe; at the same moment is enough. */
 Test(outlier, whoever_passes_the_step_ends_its_row) {
     for (uint64_t passed_at = NOW; passed_at < NOW + 2; passed_at++) {
