@@ -51,14 +51,14 @@ static bool is_domain(const char *text) {
 struct reading {
     struct line_file lines;
     struct network_file file;
-    enum network_file_use use;
+    const struct network_file_use *use;
     size_t room;
 };
 
 static void say_no_network(struct reading *reading, const char *text) {
     line_file_say(&reading->lines,
                   "\"%.80s\" is no network; allowed: 192.0.2.0/24, 2001:db8::/32 (no bits set behind the prefix)%s",
-                  text, reading->use == NETWORK_FILE_ALLOW ? ", an address, or .domain" : " or an address");
+                  text, reading->use->domains_option == NULL ? ", an address, or .domain" : " or an address");
 }
 
 static int take_line(struct line_file *lines, char *line, size_t length) {
@@ -70,8 +70,10 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
         return 0;
     if (*text == '.' && length > 1 && text[length - 1] == '.') /* names are asked for without it */
         text[length - 1] = '\0';
-    if (is_domain(text) && reading->use == NETWORK_FILE_DENY)
-        line_file_say(lines, "\"%.80s\": domains are allowed in allow-file only; here: networks and addresses", text);
+    const char *elsewhere = reading->use->domains_option;
+    if (is_domain(text) && elsewhere != NULL)
+        line_file_say(lines, "\"%.80s\": domains are allowed in %s only; here: networks and addresses", text,
+                      elsewhere);
     else if (is_domain(text) && reading->file.domains.count < DOMAINS_MAX)
         return append_domain(&reading->file.domains, text);
     else if (is_domain(text))
@@ -144,14 +146,14 @@ bool network_file_has_name(const struct network_file *file, const char *name) {
     return network_file_find_name(file, name) != NULL;
 }
 
-int network_file_read(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file) {
-    static const char *const names[] = {[NETWORK_FILE_ALLOW] = "allow-file", [NETWORK_FILE_DENY] = "deny-file"};
+int network_file_read(const char *path, const struct network_file_use *use, FILE *errors,
+                      struct network_file *ret_file) {
     struct reading reading = {
         .use = use, .lines = {.path = path, .errors = errors, .lines_max = LINE_FILE_LINES_MAX, .take = take_line}};
     int result = line_file_read(&reading.lines);
     if (result < 0) {
         if (result != -EINVAL)
-            fprintf(errors, "%s: [reputation] %s cannot be read: %s\n", path, names[use], strerror(-result));
+            fprintf(errors, "%s: %s cannot be read: %s\n", path, use->option, strerror(-result));
         network_file_finish(&reading.file);
         return result;
     }

@@ -1,4 +1,4 @@
-/* Files of networks and domains, one a line, as `[reputation] allow-file`. */
+/* Files of networks and domains, one a line. */
 #ifndef POSTERN_BASE_NETWORK_FILE_H
 #define POSTERN_BASE_NETWORK_FILE_H
 
@@ -12,13 +12,16 @@ struct network_file {
     struct word_list domains;  /* in lower case: ".example.org" */
 };
 
-/* The option that names the file. In deny-file a domain would need a reverse lookup before a client is served, so that
- * it is a mistake there. */
-enum network_file_use { NETWORK_FILE_ALLOW, NETWORK_FILE_DENY };
+/* Whose file it is, for messages. */
+struct network_file_use {
+    const char *option;         /* that names the file: "[reputation] allow-file" */
+    const char *domains_option; /* NULL: the file may have domains; else in whose file alone they may stand */
+};
 
 /* Reads networks and, where they are allowed, `.domain` lines; # and ; begin a comment. Mistakes go to `errors` as
  * "file:line: …", all of them. Returns 0, -EINVAL, or -errno of open and read; *ret_file is untouched on failure. */
-int network_file_read(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file);
+int network_file_read(const char *path, const struct network_file_use *use, FILE *errors,
+                      struct network_file *ret_file);
 /* Accepts a zeroed one. */
 void network_file_finish(struct network_file *file);
 bool network_file_has_address(const struct network_file *file, const struct address *address);

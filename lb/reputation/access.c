@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int read_file(const char *path, enum network_file_use use, FILE *errors, struct network_file *ret_file) {
+const struct network_file_use access_allow_file = {.option = "[reputation] allow-file"};
+const struct network_file_use access_deny_file = {.option = "[reputation] deny-file", .domains_option = "allow-file"};
+
+static int read_file(const char *path, const struct network_file_use *use, FILE *errors,
+                     struct network_file *ret_file) {
     return path[0] == '\0' ? 0 : network_file_read(path, use, errors, ret_file);
 }
 
@@ -15,8 +19,8 @@ int access_load(const struct config_reputation *config, FILE *errors, struct acc
         fprintf(errors, "[reputation] allow-file, deny-file: out of memory\n");
         return -ENOMEM;
     }
-    int result = read_file(config->allow_file, NETWORK_FILE_ALLOW, errors, &access->allowed);
-    int denied = read_file(config->deny_file, NETWORK_FILE_DENY, errors, &access->denied);
+    int result = read_file(config->allow_file, &access_allow_file, errors, &access->allowed);
+    int denied = read_file(config->deny_file, &access_deny_file, errors, &access->denied);
     if (result == 0)
         result = denied;
     if (result < 0)

@@ -13,6 +13,10 @@ struct access {
     struct network_file denied;
 };
 
+/* The two files' forms. In deny-file a domain would need a reverse lookup before a client is served, so that it is a
+ * mistake there. */
+extern const struct network_file_use access_allow_file, access_deny_file;
+
 /* Reads allow-file and deny-file. Returns 0, or -errno with every mistake on `errors`; *ret_access is untouched then.
  */
 int access_load(const struct config_reputation *config, FILE *errors, struct access **ret_access);

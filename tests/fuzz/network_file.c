@@ -1,5 +1,6 @@
 /* A file of networks, as an operator or a script may leave it. */
 #include "lb/base/network_file.h"
+#include "lb/reputation/access.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -15,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     FILE *errors = open_memstream(&messages, &messages_length);
     MUST(errors != NULL);
-    int result = network_file_read(path, NETWORK_FILE_ALLOW, errors, &list);
+    int result = network_file_read(path, &access_allow_file, errors, &list);
     fclose(errors);
     close(file);
     MUST((result == 0) == (messages_length == 0));

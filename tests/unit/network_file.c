@@ -1,6 +1,8 @@
 /* The allow-file: what it admits, and that a mistake in it admits nobody by accident. */
 #include "lb/base/network_file.h"
 
+#include "lb/reputation/access.h"
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 
 static char *said;
 
-static int read_for(enum network_file_use use, const char *text, struct network_file *list) {
+static int read_for(const struct network_file_use *use, const char *text, struct network_file *list) {
     char path[] = "/tmp/postern-unit-allow-XXXXXX";
     size_t length;
     int fd = mkstemp(path);
@@ -24,7 +26,7 @@ static int read_for(enum network_file_use use, const char *text, struct network_
 }
 
 static int read_text(const char *text, struct network_file *list) {
-    return read_for(NETWORK_FILE_ALLOW, text, list);
+    return read_for(&access_allow_file, text, list);
 }
 
 Test(network_file, networks_addresses_comments_and_domains_are_read) {
@@ -49,8 +51,8 @@ Test(network_file, a_file_that_is_missing_or_a_directory_is_said) {
     size_t length;
     free(said);
     FILE *errors = open_memstream(&said, &length);
-    cr_assert_eq(network_file_read("/nonexistent", NETWORK_FILE_ALLOW, errors, &list), -ENOENT);
-    cr_assert_eq(network_file_read("/tmp", NETWORK_FILE_DENY, errors, &list), -EISDIR);
+    cr_assert_eq(network_file_read("/nonexistent", &access_allow_file, errors, &list), -ENOENT);
+    cr_assert_eq(network_file_read("/tmp", &access_deny_file, errors, &list), -EISDIR);
     fclose(errors);
     cr_assert_not_null(strstr(said, "/nonexistent: [reputation] allow-file cannot be read: No such"), "%s", said);
     cr_assert_not_null(strstr(said, "/tmp: [reputation] deny-file cannot be read: Is a dir"), "%s", said);
@@ -58,7 +60,7 @@ Test(network_file, a_file_that_is_missing_or_a_directory_is_said) {
 
 Test(network_file, each_file_says_what_it_allows_and_nothing_else) {
     struct network_file list = {0};
-    cr_assert_eq(read_for(NETWORK_FILE_DENY, "192.0.2.0/24\nhere\n.example.org\n.example.net\n", &list), -EINVAL);
+    cr_assert_eq(read_for(&access_deny_file, "192.0.2.0/24\nhere\n.example.org\n.example.net\n", &list), -EINVAL);
     cr_assert_not_null(strstr(said, ":2: \"here\" is no network; allowed: "), "%s", said);
     cr_assert_null(strstr(said, "or .domain"), "%s", said);
     cr_assert_not_null(strstr(said, ":3: \".example.org\": domains are allowed in allow-file only"), "%s", said);
