@@ -75,7 +75,9 @@ const struct option options[] = {
     OPTION(LISTEN, "proxy-from", CIDRS, AT(listen, proxy_from), .default_text = "",
            .help =
                "Networks whose clients must send a PROXY header first; all others must not: such a session is ended, "
-               "also where the header is the first that is said behind the greeting. A header that names no client (v2 "
+               "also where the header is the first that is said behind the greeting. Where networks are given, all "
+               "others are greeted 50 ms after they have connected, not sooner, so that a balancer that was forgotten "
+               "here is told so before anything else. A header that names no client (v2 "
                "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves "
                "anybody, else hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and "
                "is logged at level debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."),

@@ -63,6 +63,11 @@
 /* Client octets kept while no backend has greeted; more is answered 421 4.7.0 (DESIGN §5). */
 #define EARLY_BYTES_MAX 4096u
 
+/* How long after its connection a peer that is not in `proxy-from`, of a listener that has such peers, is not greeted:
+ * the header of a balancer that was forgotten there comes at once, seen up to 150 us behind the connection; the rest is
+ * for a busy machine. */
+#define PROXY_HEADER_WAIT_MS 50u
+
 /* A greeting line without its end after this many octets is no greeting: RFC 5321 §4.5.3.1.5 allows 512. */
 #define GREETING_LINE_MAX 512u
 

@@ -29,8 +29,10 @@ static enum stage_id on_opened(struct session *session, int result) {
     conn_recv(&session->client_conn, false);
     if (session->worker->is_stopping)
         return session_end(session, CLOSE_STOPPING);
-    if (cidr_list_contains(&session->listener->config->proxy_from, &session->client))
+    const struct cidr_list *proxies = &session->listener->config->proxy_from;
+    if (cidr_list_contains(proxies, &session->client))
         return STAGE_PROXY_IN; /* too many or not: only the header tells a client from a check */
+    session->may_be_proxy = proxies->count > 0;
     return session->counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
 }
 

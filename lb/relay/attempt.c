@@ -136,11 +136,23 @@ static void say_quit(struct attempt *attempt) {
     conn_send(&attempt->conn, "QUIT\r\n", 6);
 }
 
+/* A greeting can't be taken back, so a peer that may be a balancer which is missing in `proxy-from` has a moment for
+ * its header first, which comes right behind its connection. */
+static bool hold_greeting(struct attempt *attempt) {
+    const struct session *session = attempt->session;
+    struct io *io = attempt->worker->io;
+    attempt->is_held = attempt->parser.code == 220 && session != NULL && session->may_be_proxy &&
+                       !session->has_greeted && io_now_ms(io) < session->accepted_ms + PROXY_HEADER_WAIT_MS;
+    if (attempt->is_held)
+        timer_set(io_timers(io), &attempt->deadline, session->accepted_ms + PROXY_HEADER_WAIT_MS);
+    return attempt->is_held;
+}
+
 static void on_greeting_complete(struct attempt *attempt) {
     struct session *session = attempt->session;
     char excerpt[100];
     attempt->awaits_sending = attempt->conn.send_armed;
-    if (attempt->awaits_sending)
+    if (attempt->awaits_sending || hold_greeting(attempt))
         return;
     timer_cancel(&attempt->deadline);
     if (session == NULL) {
@@ -273,6 +285,10 @@ static void attempt_on_deadline(struct timer *timer) {
     struct attempt *attempt = container_of(timer, struct attempt, deadline);
     struct io *io = attempt->worker->io;
     bool is_unheard = conn_waits_for_buffer(&attempt->conn);
+    if (attempt->is_held) {
+        on_greeting_complete(attempt);
+        return;
+    }
     if (io_now_ms(io) < attempt->limit_ms) {
         attempt->is_slow = true;
         timer_set(io_timers(io), timer, attempt->limit_ms);
@@ -349,8 +365,8 @@ void attempt_give_up(struct attempt *attempt) {
     if (attempt == NULL)
         return;
     attempt->session = NULL;
-    bool awaits_greeting =
-        attempt->has_connected && !attempt->is_committed && (attempt->conn.recv_armed || attempt->awaits_sending);
+    bool awaits_greeting = attempt->has_connected && !attempt->is_committed &&
+                           (attempt->conn.recv_armed || attempt->awaits_sending || attempt->is_held);
     if (!awaits_greeting || attempt->worker->is_stopping)
         attempt_close(attempt);
     else

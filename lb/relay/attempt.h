@@ -27,6 +27,7 @@ struct attempt {
     bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
     bool has_greeting : 1;
     bool awaits_sending : 1; /* the greeting is complete, but the PROXY header is not sent yet */
+    bool is_held : 1;        /* likewise, but the client may still turn out to be a proxy */
     bool is_committed : 1;
     bool has_quit : 1;  /* an orphan that has said QUIT */
     bool is_slow : 1;   /* `hedge-after` has passed, its session was told */

@@ -125,6 +125,7 @@ struct session {
     bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
     bool is_gated : 1;         /* it is in the gate or came through it: what can't be followed ends it, but for TLS */
     bool has_bare_content : 1; /* that was in content, whose end is still awaited */
+    bool may_be_proxy : 1;     /* other peers of its listener are to send a PROXY header, and it is not one of them */
     uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
     uint8_t new_offer;         /* in REPLAY: by the new backend */
     uint8_t replays;

@@ -13,13 +13,13 @@
 static struct scene scene;
 static struct test_sink vm, bastion;
 
-static void begin(const char *global) {
+static void begin_behind(const char *listen, const char *global) {
     scene_begin(&scene, false);
     sink_begin(&scene, &vm, "vm1", "");
     sink_begin(&scene, &bastion, "bastion", "");
     free(shell(NULL, "echo 192.0.2.0/24 > %s/allow; echo 127.0.0.1 > %s/deny", scene.dir, scene.dir));
     postern_global(&scene, global);
-    postern_listen(&scene, "proxy-from = 127.0.0.0/8\n");
+    postern_listen(&scene, listen);
     postern_lines(
         &scene,
         "[reputation]\nmax-entries = 1000\nallow-file = %s/allow\ndeny-file = %s/deny\n[dns]\nservers = 127.0.0.1:1\n",
@@ -33,16 +33,22 @@ static void begin(const char *global) {
     await_up(&scene, "bastion");
 }
 
+static void begin(const char *global) {
+    begin_behind("proxy-from = 127.0.0.0/8\n", global);
+}
+
 /* Says the header, then what is given; compares the replies. */
-static void check(const char *header, size_t length, const char *const *steps) {
+static void check_from(const char *client, const char *header, size_t length, const char *const *steps) {
     struct talk talk;
-    talk_begin(&talk, "127.0.0.1", scene.port);
+    talk_begin(&talk, client, scene.port);
     talk_say(&talk, header, length);
     talk_steps(&talk, "checker", steps);
     talk_end(&talk);
 }
 
-#define CHECK(header, ...) check(header, sizeof(header) - 1, (const char *const[]){__VA_ARGS__, NULL})
+#define CHECK_FROM(client, header, ...)                                                                                \
+    check_from(client, header, sizeof(header) - 1, (const char *const[]){__VA_ARGS__, NULL})
+#define CHECK(header, ...) CHECK_FROM("127.0.0.1", header, __VA_ARGS__)
 
 Test(proxy_checks, each_kind_is_greeted_and_may_quit) {
     begin("");
@@ -142,4 +148,24 @@ Test(proxy_checks, a_header_behind_the_greeting_reaches_no_host) {
         (const char *const[]){"220 ", HELLO, "250", UNKNOWN, "500 5.5.2", "QUIT\r\n", "221", "", "closed", NULL});
     WAIT_FOR(log_has(&site.scene, "code=421 phase=idle vetted=no replays=0 end=PP"), 5000);
     two_hosts_end(&site);
+}
+
+/* The host greets at once; the header comes right behind the connection, as balancers send it. */
+Test(proxy_checks, a_balancer_that_is_not_listed_has_a_moment_before_it_is_greeted) {
+    static const char stranger[] = "127.9.0.1";
+    begin_behind("proxy-from = 127.8.0.0/16\n", "");
+    uint64_t since_ms = now_ms();
+    CHECK_FROM(stranger, "", "220 vm1", "QUIT\r\n", "221", "", "closed");
+    cr_assert_geq(now_ms() - since_ms, 49, "greeted before a header could have come");
+    for (unsigned i = 0; i < 50; i++)
+        CHECK_FROM(stranger, "PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n", "closed");
+    WAIT_FOR(info_figure(&scene, "sessions") == 0, 5000);
+    struct talk gone;
+    for (unsigned i = 0; i < 50; i++) { /* and leaves while its greeting is held back */
+        talk_begin(&gone, stranger, scene.port);
+        talk_end(&gone);
+    }
+    WAIT_FOR(info_figure(&scene, "sessions") == 0 && server_figure(&scene, "vm1", "sessions") == 0, 5000);
+    cr_assert_eq(sink_figure(&vm, "mails"), 0);
+    scene_end(&scene);
 }
