@@ -6,18 +6,18 @@
 
 static bool is_vetted(const struct session *session) {
     struct workers_shared *shared = session->worker->shared;
-    if (network_file_has_address(&atomic_load(&shared->access)->allowed, &session->client))
+    if (network_file_has_address(&atomic_load(&shared->access)->allowed, &session->client.address))
         return true;
     return shared->reputation != NULL &&
-           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client),
-                                      reputation_host(&session->client));
+           reputation_table_is_vetted(&shared->reputation->table, reputation_key(&session->client.address),
+                                      reputation_host(&session->client.address));
 }
 
 enum stage_id admission_admit(struct session *session) {
     struct worker *worker = session->worker;
-    if (network_file_has_address(&atomic_load(&worker->shared->access)->denied, &session->client))
+    if (network_file_has_address(&atomic_load(&worker->shared->access)->denied, &session->client.address))
         return session_end(session, CLOSE_DENIED);
-    session->is_vetted = is_vetted(session);
+    session->client.is_vetted = is_vetted(session);
     worker->hedge_tokens += worker->hedge_tokens < HEDGE_TOKENS_MAX;
     return tries_search(session, SEARCH_FOR_CLIENT);
 }
@@ -26,14 +26,14 @@ enum stage_id admission_admit(struct session *session) {
 static enum stage_id on_opened(struct session *session, int result) {
     if (result < 0)
         return session_end(session, CLOSE_NO_MEMORY);
-    conn_recv(&session->client_conn, false);
+    conn_recv(&session->client.conn, false);
     if (session->worker->is_stopping)
         return session_end(session, CLOSE_STOPPING);
-    const struct cidr_list *proxies = &session->listener->config->proxy_from;
-    if (cidr_list_contains(proxies, &session->client))
+    const struct cidr_list *proxies = &session->client.listener->config->proxy_from;
+    if (cidr_list_contains(proxies, &session->client.address))
         return STAGE_PROXY_IN; /* too many or not: only the header tells a client from a check */
-    session->may_be_proxy = proxies->count > 0;
-    return session->counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
+    session->client.may_be_proxy = proxies->count > 0;
+    return session->client.counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
 }
 
 const struct stage stage_accepted = {

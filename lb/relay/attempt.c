@@ -4,7 +4,8 @@
  * what the backend really has to carry. */
 #include "lb/relay/attempt.h"
 
-#include "backends/proxy.h"
+#include "lb/relay/orphans.h"
+#include "lb/relay/outward.h"
 #include "lb/relay/queue.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
@@ -37,50 +38,35 @@ static void attempt_free(struct attempt *attempt) {
 
 static void tell(struct attempt *attempt, enum attempt_event event) {
     struct attempt_news news = {.event = event};
-    session_on_attempt(attempt, &news);
+    session_on_attempt(attempt->session, attempt, &news);
 }
 
 /* Tells the session; an orphan ends, and nobody's session was failed. */
 static void attempt_fail(struct attempt *attempt, enum failure failure, const char *why) {
     struct attempt_news news = {.event = ATTEMPT_FAILED, .failure = failure, .why = why};
     if (attempt->session != NULL)
-        session_on_attempt(attempt, &news);
+        session_on_attempt(attempt->session, attempt, &news);
     else
         attempt_close(attempt);
 }
 
-/* --- orphans: a ring, in the order in which they came --- */
+/* --- orphans --- */
 
 static void leave_orphans(struct attempt *attempt) {
     if (attempt->is_orphan)
-        attempt->worker->orphans[attempt->orphan_place] = NULL;
+        orphans_leave(&attempt->worker->orphans, attempt->orphan_place);
     attempt->is_orphan = false;
 }
 
 void attempt_spare_orphan(struct worker *worker) {
-    for (unsigned i = 0; i < ORPHANS_MAX; i++) {
-        struct attempt *orphan = worker->orphans[(worker->next_orphan + i) % ORPHANS_MAX];
-        if (orphan != NULL) {
-            attempt_close(orphan);
-            return;
-        }
-    }
+    attempt_close(orphans_oldest(&worker->orphans));
 }
 
 static void join_orphans(struct attempt *attempt) {
-    struct worker *worker = attempt->worker;
-    unsigned place = worker->next_orphan;
-    worker->next_orphan = (place + 1) % ORPHANS_MAX;
-    attempt_close(worker->orphans[place]);
-    worker->orphans[place] = attempt;
-    attempt->orphan_place = (uint8_t)place;
+    struct orphans *orphans = &attempt->worker->orphans;
+    attempt_close(orphans_next_to_go(orphans));
+    attempt->orphan_place = orphans_join(orphans, attempt);
     attempt->is_orphan = true;
-}
-
-_Static_assert(ORPHANS_MAX <= UINT8_MAX + 1, "an attempt keeps its place in an octet");
-
-const char *socket_error(int error) {
-    return strerror(-error);
 }
 
 /* --- the greeting --- */
@@ -141,10 +127,11 @@ static void say_quit(struct attempt *attempt) {
 static bool hold_greeting(struct attempt *attempt) {
     const struct session *session = attempt->session;
     struct io *io = attempt->worker->io;
-    attempt->is_held = attempt->parser.code == 220 && session != NULL && session->may_be_proxy &&
-                       !session->has_greeted && io_now_ms(io) < session->accepted_ms + PROXY_HEADER_WAIT_MS;
+    attempt->is_held = attempt->parser.code == 220 && session != NULL && session->client.may_be_proxy &&
+                       !session->client.has_greeted &&
+                       io_now_ms(io) < session->client.accepted_ms + PROXY_HEADER_WAIT_MS;
     if (attempt->is_held)
-        timer_set(io_timers(io), &attempt->deadline, session->accepted_ms + PROXY_HEADER_WAIT_MS);
+        timer_set(io_timers(io), &attempt->deadline, session->client.accepted_ms + PROXY_HEADER_WAIT_MS);
     return attempt->is_held;
 }
 
@@ -213,9 +200,7 @@ static int send_proxy_header(struct attempt *attempt) {
     attempt->buffer = (uint16_t)id;
     attempt->has_buffer = true;
     uint8_t *header = io_buffer(attempt->worker->io, id);
-    size_t length = attempt->backend->proxy == PROXY_V1
-                        ? proxy_encode_v1(&session->client, session_local(session), header)
-                        : proxy_encode_v2(&session->client, session_local(session), header);
+    size_t length = outward_header(session, attempt->backend->proxy, header);
     conn_send(&attempt->conn, header, length);
     return 0;
 }
@@ -300,18 +285,6 @@ static void attempt_on_deadline(struct timer *timer) {
                  attempt->has_connected ? "no complete greeting in time" : "no connection in time");
 }
 
-/* Sources take turns, those of the backend's own family only. */
-static const struct address *choose_source(struct attempt *attempt) {
-    const struct address_list *list = &attempt->backend->source;
-    size_t first = list->count > 0 ? (size_t)chance_bits(&attempt->worker->chance) % list->count : 0;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct address *source = &list->items[(first + i) % list->count];
-        if (source->sa.sa_family == attempt->address.sa.sa_family)
-            return source;
-    }
-    return NULL;
-}
-
 int attempt_start(struct session *session, const struct view_member *member, struct attempt **ret_attempt) {
     struct worker *worker = session->worker;
     struct attempt *attempt = pool_get(&worker->attempts);
@@ -327,7 +300,7 @@ int attempt_start(struct session *session, const struct view_member *member, str
     attempt->address = member->backend->address;
     attempt->deadline.expire = attempt_on_deadline;
     conn_init(&attempt->conn, worker->io, attempt_on_event);
-    int result = conn_connect(&attempt->conn, &attempt->address, choose_source(attempt));
+    int result = conn_connect(&attempt->conn, &attempt->address, outward_source(member->backend, &worker->chance));
     if (result < 0) {
         backend_release_slot(member->backend, member->sessions_max);
         pool_put(&worker->attempts, attempt);

@@ -64,7 +64,5 @@ void attempt_close(struct attempt *attempt);
 void attempt_spare_orphan(struct worker *worker);
 /* The backend's counters that are this worker's. */
 struct backend_share *attempt_share(const struct attempt *attempt);
-/* The error of a socket in the words of a log line. */
-const char *socket_error(int error);
 
 #endif

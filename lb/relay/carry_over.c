@@ -14,18 +14,18 @@
 #include <strings.h>
 
 bool can_carry_over(const struct session *session) {
-    const struct dialog *dialog = &session->dialog;
-    bool has_said_hello = session->offer != OFFER_NONE;
-    return dialog_is_repeatable(dialog) && replay_log_is_complete(&session->log, has_said_hello) &&
-           session->offer != OFFER_UNKNOWN && session->replays < REPLAYS_MAX && !session->is_mid_reply &&
-           !session->is_shutting_down && !session->worker->is_stopping;
+    const struct dialog *dialog = &session->client.dialog;
+    bool has_said_hello = session->replay.offer != OFFER_NONE;
+    return dialog_is_repeatable(dialog) && replay_log_is_complete(&session->replay.log, has_said_hello) &&
+           session->replay.offer != OFFER_UNKNOWN && session->replay.count < REPLAYS_MAX &&
+           !session->relay.is_mid_reply && !session->relay.is_shutting_down && !session->worker->is_stopping;
 }
 
 /* The rest of the client's octets, which the old backend was not sent yet, stays; what is being sent belongs to the
  * attempt until that has ended. Returns false when there is no buffer, or none large enough, to part them. */
 static bool part_client_flow(struct session *session) {
-    struct flow *flow = &session->flows[TO_BACKEND];
-    struct attempt *attempt = session->attempt;
+    struct flow *flow = &session->client.flows[TO_BACKEND];
+    struct attempt *attempt = session->search.attempt;
     struct io *io = session_io(session);
     unsigned id, rest = flow->length - flow->shown;
     if (!flow->has_buffer)
@@ -52,26 +52,26 @@ static bool part_client_flow(struct session *session) {
 
 /* Of an unfinished reply the client has seen nothing. What is on its way to it goes on. */
 static void drop_unfinished_reply(struct session *session) {
-    struct flow *flow = &session->flows[TO_CLIENT];
-    dialog_forget_partial_reply(&session->dialog);
+    struct flow *flow = &session->client.flows[TO_CLIENT];
+    dialog_forget_partial_reply(&session->client.dialog);
     flow->length = flow->shown = flow->cleared;
-    if (flow->has_buffer && !session->client_conn.send_armed)
+    if (flow->has_buffer && !session->client.conn.send_armed)
         flow_release(session, flow);
 }
 
 /* What the client says next is heard, be it the rest of a command whose beginning the old backend was sent. */
 static void listen_to_client(struct session *session) {
-    const struct flow *flow = &session->flows[TO_BACKEND];
-    if (!flow->has_buffer && !flow->at_end && !session->client_conn.recv_armed)
-        conn_recv(&session->client_conn, false);
+    const struct flow *flow = &session->client.flows[TO_BACKEND];
+    if (!flow->has_buffer && !flow->at_end && !session->client.conn.recv_armed)
+        conn_recv(&session->client.conn, false);
 }
 
 static enum stage_id go_on_without_backend(struct session *session) {
-    const struct flow *flow = &session->flows[TO_BACKEND];
+    const struct flow *flow = &session->client.flows[TO_BACKEND];
     listen_to_client(session);
-    if (dialog_only_quit_is_open(&session->dialog))
+    if (dialog_only_quit_is_open(&session->client.dialog))
         return session_end(session, CLOSE_QUIT_ANSWERED);
-    if (dialog_owes_reply(&session->dialog) || flow->has_buffer)
+    if (dialog_owes_reply(&session->client.dialog) || flow->has_buffer)
         return tries_search(session, SEARCH_FOR_LOST);
     if (flow->at_end) /* nothing is owed to it, and it can't say any more */
         return session_end(session, CLOSE_CLIENT_CLOSED);
@@ -79,18 +79,17 @@ static enum stage_id go_on_without_backend(struct session *session) {
 }
 
 enum stage_id carry_over(struct session *session, const char *why) {
-    struct attempt *lost = session->attempt;
+    struct attempt *lost = session->search.attempt;
     log_info("session id=%llu server=%s lost in phase=%s: %s; it is replayed", (unsigned long long)session->id,
-             lost->backend->name, dialog_phase_name(dialog_phase(&session->dialog)), why);
-    session->backend_is_lost = false;
+             lost->backend->name, dialog_phase_name(dialog_phase(&session->client.dialog)), why);
+    session->relay.backend_is_lost = false;
     drop_unfinished_reply(session);
     if (!part_client_flow(session))
         return session_end(session, CLOSE_NO_ROOM);
-    if (session->lost_in_silence)
-        memset(&session->tried, 0, sizeof session->tried);
-    session->lost_in_silence = false;
-    session->attempt = NULL;
-    attempt_close(lost);
+    if (session->relay.lost_in_silence)
+        tries_forget_all(session);
+    session->relay.lost_in_silence = false;
+    tries_lose(session);
     return go_on_without_backend(session);
 }
 
@@ -105,16 +104,16 @@ static enum stage_id on_timeout(struct session *session) {
 }
 
 static bool is_quit(const struct session *session) {
-    const struct flow *flow = &session->flows[TO_BACKEND];
+    const struct flow *flow = &session->client.flows[TO_BACKEND];
     const char *data = (const char *)io_buffer(session_io(session), flow->buffer);
-    return dialog_takes_commands(&session->dialog) && session->dialog.line_octets == 0 && flow->length == 6 &&
-           strncasecmp(data, "QUIT\r\n", 6) == 0;
+    return dialog_takes_commands(&session->client.dialog) && session->client.dialog.line_octets == 0 &&
+           flow->length == 6 && strncasecmp(data, "QUIT\r\n", 6) == 0;
 }
 
 static enum stage_id on_received(struct session *session, int result) {
     if (result <= 0)
         return session_end(session, result == 0 ? CLOSE_CLIENT_CLOSED : close_reason_of_client_error(result));
-    flow_take(session, &session->flows[TO_BACKEND], session->client_conn.received_buffer, (unsigned)result);
+    flow_take(session, &session->client.flows[TO_BACKEND], session->client.conn.received_buffer, (unsigned)result);
     if (is_quit(session))
         return session_end(session, CLOSE_QUIT_ANSWERED);
     return tries_search(session, SEARCH_FOR_LOST);

@@ -19,7 +19,7 @@ static void quote_word(const uint8_t *line, size_t length, char *text, size_t si
 
 static void find_hello(const struct session *session, char *text, size_t size) {
     uint8_t line[REPLAY_LINE_MAX];
-    size_t verb = strlen("EHLO "), length = replay_log_hello(&session->log, line);
+    size_t verb = strlen("EHLO "), length = replay_log_hello(&session->replay.log, line);
     if (length > verb)
         quote_word(line + verb, length - verb, text, size);
 }
@@ -27,11 +27,11 @@ static void find_hello(const struct session *session, char *text, size_t size) {
 /* Of the transaction that is open longest. */
 static void find_sender(const struct session *session, char *text, size_t size) {
     static const char verb[] = "MAIL FROM:";
-    struct replay_position position = replay_log_first(&session->log);
+    struct replay_position position = replay_log_first(&session->replay.log);
     uint8_t line[REPLAY_LINE_MAX];
     size_t length, from = strlen(verb);
     unsigned code;
-    while ((length = replay_log_next(&session->log, &position, line, &code)) > 0) {
+    while ((length = replay_log_next(&session->replay.log, &position, line, &code)) > 0) {
         if (length <= from || strncasecmp((const char *)line, verb, from) != 0)
             continue;
         while (from < length && line[from] == ' ')
@@ -47,8 +47,8 @@ void doubled_log(const struct session *session) {
     find_sender(session, sender, sizeof sender);
     log_warning("mail possibly doubled: session id=%llu client=%s server=%s phase=%s in=%llu helo=\"%s\" from=\"%s\" "
                 "was cut before the backend's final reply",
-                (unsigned long long)session->id, address_format(&session->client, client),
-                session->attempt->backend->name, dialog_phase_name(dialog_phase(&session->dialog)),
-                (unsigned long long)session->flows[TO_BACKEND].bytes, hello, sender);
+                (unsigned long long)session->id, address_format(&session->client.address, client),
+                session->search.attempt->backend->name, dialog_phase_name(dialog_phase(&session->client.dialog)),
+                (unsigned long long)session->client.flows[TO_BACKEND].bytes, hello, sender);
     counter_add(&session->worker->counters.doubled_total, 1);
 }

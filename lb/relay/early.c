@@ -13,14 +13,14 @@ bool early_is_proxy_header(const uint8_t *data, size_t length) {
 }
 
 void early_listen(struct session *session) {
-    conn_recv_at_most(&session->client_conn, EARLY_BYTES_MAX + 1 - session->flows[TO_BACKEND].length);
+    conn_recv_at_most(&session->client.conn, EARLY_BYTES_MAX + 1 - session->client.flows[TO_BACKEND].length);
 }
 
 /* Keeps what was said before the greeting: appended to the flow's one buffer, at most EARLY_BYTES_MAX. */
 static enum stage_id keep_talk(struct session *session, unsigned length) {
-    struct conn *conn = &session->client_conn;
-    struct flow *flow = &session->flows[TO_BACKEND];
-    session->is_early_talker = true;
+    struct conn *conn = &session->client.conn;
+    struct flow *flow = &session->client.flows[TO_BACKEND];
+    session->client.is_early_talker = true;
     if (flow->length + length > EARLY_BYTES_MAX) {
         io_buffer_release(conn->io, conn->received_buffer);
         return session_end(session, CLOSE_EARLY_TALK);
@@ -42,27 +42,28 @@ static enum stage_id keep_talk(struct session *session, unsigned length) {
 static enum stage_id on_talk(struct session *session, int result) {
     if (result > 0)
         return keep_talk(session, (unsigned)result);
-    if (result < 0 || !session->flows[TO_BACKEND].has_buffer)
+    if (result < 0 || !session->client.flows[TO_BACKEND].has_buffer)
         return session_end(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_CLIENT_LEFT);
-    session->flows[TO_BACKEND].at_end = true; /* a script that wrote all it has to say and waits for the answers */
+    session->client.flows[TO_BACKEND].at_end =
+        true; /* a script that wrote all it has to say and waits for the answers */
     return STAGE_SAME;
 }
 
 enum stage_id early_on_received(struct session *session, int result) {
-    struct flow *flow = &session->flows[TO_BACKEND];
-    if (!session->has_greeted)
+    struct flow *flow = &session->client.flows[TO_BACKEND];
+    if (!session->client.has_greeted)
         return on_talk(session, result);
     if (result < 0)
         return session_end(session, close_reason_of_client_error(result));
     if (result == 0) /* it waits for the answers to what it has said */
         flow->at_end = true;
     else /* behind what it has said too early, where that is still there */
-        flow_take(session, flow, session->client_conn.received_buffer, (unsigned)result);
+        flow_take(session, flow, session->client.conn.received_buffer, (unsigned)result);
     return STAGE_SAME;
 }
 
 enum stage_id early_on_sent(struct session *session, int result) {
-    struct flow *flow = &session->flows[TO_CLIENT];
+    struct flow *flow = &session->client.flows[TO_CLIENT];
     if (result < 0)
         return session_end(session, close_reason_of_client_error(result));
     flow->bytes += flow->sending;

@@ -4,6 +4,6 @@
 
 #include "lb/relay/stage.h"
 
-extern const struct stage stage_ending, stage_swallowing, stage_refusing, stage_lingering, stage_closing, stage_free;
+extern const struct stage stage_ending, stage_refusing, stage_lingering, stage_closing, stage_free;
 
 #endif

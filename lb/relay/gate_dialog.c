@@ -29,18 +29,19 @@ static bool is_admitted(const struct session *session) {
 
 /* What the client has said behind the open command stays in its flow, as what it says from now on. */
 static enum stage_id hand_over(struct session *session) {
-    struct flow *input = &session->flows[TO_BACKEND], *output = &session->flows[TO_CLIENT];
-    if (!replay_log_is_complete(&session->log, session->offer != OFFER_NONE)) /* no room: it can't be told all */
+    struct flow *input = &session->client.flows[TO_BACKEND], *output = &session->client.flows[TO_CLIENT];
+    if (!replay_log_is_complete(&session->replay.log,
+                                session->replay.offer != OFFER_NONE)) /* no room: it can't be told all */
         return gate_end(session, CLOSE_NO_MEMORY);
     if (input->has_buffer && input->offset == input->length)
         flow_release(session, input);
-    if (output->length > output->offset && !session->client_conn.send_armed)
+    if (output->length > output->offset && !session->client.conn.send_armed)
         gate_send_output(session);
-    else if (!session->client_conn.send_armed)
+    else if (!session->client.conn.send_armed)
         flow_release(session, output);
-    if (!input->has_buffer && !input->at_end && !session->client_conn.recv_armed)
-        conn_recv(&session->client_conn, false);
-    memset(&session->tried, 0, sizeof session->tried);
+    if (!input->has_buffer && !input->at_end && !session->client.conn.recv_armed)
+        conn_recv(&session->client.conn, false);
+    tries_forget_all(session);
     return tries_search(session, SEARCH_FOR_GATE);
 }
 
@@ -52,22 +53,21 @@ static enum stage_id go_back(struct session *session, const struct gate_answer *
     return next == STAGE_SAME ? STAGE_GATE : next;
 }
 
-/* For session->reason. */
+/* For session->ending.reason. */
 static enum stage_id begin_unreached(struct session *session) {
     struct gate_answer said;
     tries_give_up(session);
     bool may_say = gate_on_unreachable(&session->gate->gate, &said);
-    return may_say ? go_back(session, &said) : session_end(session, session->reason);
+    return may_say ? go_back(session, &said) : session_end(session, session->ending.reason);
 }
 
 /* By the words of the host. */
 static enum stage_id begin_overruled(struct session *session) {
     struct io *io = session_io(session);
     struct gate_answer said;
-    bool may_say =
-        gate_on_refusal(&session->gate->gate, io_buffer(io, session->last_words), session->last_words_length, &said);
-    io_buffer_release(io, session->last_words);
-    session->has_last_words = false;
+    bool may_say = gate_on_refusal(&session->gate->gate, io_buffer(io, session->ending.words),
+                                   session->ending.words_length, &said);
+    session_drop_last_words(session);
     return may_say ? go_back(session, &said) : session_end(session, CLOSE_NO_BACKEND);
 }
 
@@ -77,7 +77,7 @@ static enum stage_id begin_overruled(struct session *session) {
 static enum stage_id act(struct session *session, enum gate_next next, const struct gate_answer *said) {
     switch (next) {
     case GATE_REPLIES:
-        if (said->closes && !session->is_check)
+        if (said->closes && !session->client.is_check)
             session_count_refusal(session);
         return gate_say(session, said);
     case GATE_SKIPS:
@@ -85,7 +85,7 @@ static enum stage_id act(struct session *session, enum gate_next next, const str
     case GATE_WAITS:
         session->gate->is_waiting = true;
         gate_set_limit(session, GATE_FACT_MS);
-        if (session->flows[TO_CLIENT].length > 0 && !session->client_conn.send_armed)
+        if (session->client.flows[TO_CLIENT].length > 0 && !session->client.conn.send_armed)
             gate_send_output(session);
         break;
     case GATE_HANDS_OVER:
@@ -121,11 +121,11 @@ static enum stage_id take_piece(struct session *session, enum gate_piece piece, 
     struct gate_answer said = {.length = 0};
     piece = show(session, piece, data, length);
     if (piece == PIECE_LINE && !is_last && gate_comes_early(&policy, data, length)) {
-        session->dialog.has_pipelined = true;
+        session->client.dialog.has_pipelined = true;
         return gate_end(session, CLOSE_PIPELINING);
     }
     enum gate_next next = gate_take_piece(gate, &policy, piece, data, length, &said);
-    session->dialog.is_not_smtp |= gate->is_foreign;
+    session->client.dialog.is_not_smtp |= gate->is_foreign;
     gate_questions_ask(session);
     if (next == GATE_WAITS) /* it may have been answered just now */
         next = gate_resume(gate, &policy, &said);
@@ -139,13 +139,13 @@ static bool is_held_up(const struct session *session) {
 }
 
 static bool has_input(const struct session *session) {
-    const struct flow *input = &session->flows[TO_BACKEND];
-    return input->has_buffer && input->offset < input->length && session->flows[TO_CLIENT].length < OUTPUT_MAX;
+    const struct flow *input = &session->client.flows[TO_BACKEND];
+    return input->has_buffer && input->offset < input->length && session->client.flows[TO_CLIENT].length < OUTPUT_MAX;
 }
 
 /* Takes what the input holds, as far as that goes. */
 static enum stage_id take_input(struct session *session) {
-    struct flow *input = &session->flows[TO_BACKEND];
+    struct flow *input = &session->client.flows[TO_BACKEND];
     enum stage_id next = STAGE_SAME;
     while (next == STAGE_SAME && !is_held_up(session) && has_input(session)) {
         const uint8_t *data = io_buffer(session_io(session), input->buffer) + input->offset;
@@ -164,7 +164,7 @@ static enum stage_id take_input(struct session *session) {
 }
 
 static enum stage_id go_on(struct session *session) {
-    struct conn *conn = &session->client_conn;
+    struct conn *conn = &session->client.conn;
     if (is_held_up(session) || conn->send_armed)
         return STAGE_SAME;
     if (!gate_has_output(session))
@@ -172,15 +172,15 @@ static enum stage_id go_on(struct session *session) {
     enum stage_id next = take_input(session);
     if (next != STAGE_SAME || is_held_up(session) || conn->send_armed)
         return next;
-    if (session->flows[TO_CLIENT].length > 0) {
+    if (session->client.flows[TO_CLIENT].length > 0) {
         gate_send_output(session);
         return STAGE_SAME;
     }
-    flow_release(session, &session->flows[TO_CLIENT]); /* none is held while the client is silent */
-    if (session->flows[TO_BACKEND].at_end)
+    flow_release(session, &session->client.flows[TO_CLIENT]); /* none is held while the client is silent */
+    if (session->client.flows[TO_BACKEND].at_end)
         return session_end(session, CLOSE_CLIENT_CLOSED);
     if (!conn->recv_armed)
-        conn_recv_at_most(conn, flow_room(&session->flows[TO_BACKEND]));
+        conn_recv_at_most(conn, flow_room(&session->client.flows[TO_BACKEND]));
     return STAGE_SAME;
 }
 
@@ -206,13 +206,13 @@ static enum stage_id on_received(struct session *session, int result) {
     if (result < 0)
         return session_end(session, close_reason_of_client_error(result));
     if (result > 0) /* behind the beginning of a line that is held already */
-        flow_take(session, &session->flows[TO_BACKEND], session->client_conn.received_buffer, (unsigned)result);
-    session->flows[TO_BACKEND].at_end |= result == 0;
+        flow_take(session, &session->client.flows[TO_BACKEND], session->client.conn.received_buffer, (unsigned)result);
+    session->client.flows[TO_BACKEND].at_end |= result == 0;
     return go_on(session);
 }
 
 static enum stage_id on_sent(struct session *session, int result) {
-    struct flow *output = &session->flows[TO_CLIENT];
+    struct flow *output = &session->client.flows[TO_CLIENT];
     if (result < 0)
         return session_end(session, close_reason_of_client_error(result));
     output->bytes += output->sending;
@@ -223,7 +223,7 @@ static enum stage_id on_sent(struct session *session, int result) {
         return STAGE_SAME;
     }
     flow_release(session, output);
-    return session->gate->is_ending ? session_end(session, session->reason) : go_on(session);
+    return session->gate->is_ending ? session_end(session, session->ending.reason) : go_on(session);
 }
 
 static enum stage_id on_timeout(struct session *session) {

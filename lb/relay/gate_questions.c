@@ -11,7 +11,7 @@ static struct gate_question *take_question(struct session *session) {
     struct worker *worker = session->worker;
     struct gate_question *asked;
     uint16_t asker;
-    if (!gate_askers_admit(&worker->gate_askers, client_key(&session->client), &asker))
+    if (!gate_askers_admit(&worker->gate_askers, client_key(&session->client.address), &asker))
         return NULL;
     asked = pool_get(&worker->gate_questions);
     if (asked == NULL) {
@@ -54,8 +54,8 @@ static void ask(struct session *session, enum gate_fact fact) {
     asked->sender_serial = gate->sender_serial;
     asked->question.reply = &worker->mailbox;
     asked->question.on_answer = on_answer;
-    asked->question.client = session->client;
-    asked->question.is_vetted = session->is_vetted;
+    asked->question.client = session->client.address;
+    asked->question.is_vetted = session->client.is_vetted;
     gate_put_question(gate, fact, &asked->question);
     questions_ask(worker->shared->questions, &asked->question);
 }

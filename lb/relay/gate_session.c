@@ -43,7 +43,7 @@ struct gate_policy gate_policy_of(const struct session *session) {
         .tables = atomic_load(&worker->shared->gate_tables),
         .hostname = worker->shared->config->global.hostname,
         .offer = "",
-        .client = &session->client,
+        .client = &session->client.address,
         .standing = dialog->standing,
         .is_stressed = gate_is_stressed(atomic_load_explicit(&worker->shared->sessions, memory_order_relaxed),
                                         worker->shared->sessions_max),
@@ -70,7 +70,7 @@ void gate_await_command(struct session *session) {
 /* --- what it says --- */
 
 bool gate_has_output(struct session *session) {
-    struct flow *output = &session->flows[TO_CLIENT];
+    struct flow *output = &session->client.flows[TO_CLIENT];
     unsigned id;
     if (output->has_buffer)
         return true;
@@ -81,14 +81,14 @@ bool gate_has_output(struct session *session) {
 }
 
 void gate_send_output(struct session *session) {
-    struct flow *output = &session->flows[TO_CLIENT];
-    struct conn *conn = &session->client_conn;
+    struct flow *output = &session->client.flows[TO_CLIENT];
+    struct conn *conn = &session->client.conn;
     output->sending = (uint16_t)(output->length - output->offset);
     conn_send(conn, io_buffer(conn->io, output->buffer) + output->offset, output->sending);
 }
 
 void gate_add_output(struct session *session, const struct gate_answer *said) {
-    struct flow *output = &session->flows[TO_CLIENT];
+    struct flow *output = &session->client.flows[TO_CLIENT];
     memcpy(io_buffer(session_io(session), output->buffer) + output->length, said->text, said->length);
     output->length = (uint16_t)(output->length + said->length);
     output->cleared = output->shown = output->length;
@@ -97,15 +97,15 @@ void gate_add_output(struct session *session, const struct gate_answer *said) {
 static void log_refusal(const struct session *session, const struct gate_answer *said) {
     char client[ADDRESS_TEXT_MAX], report[GATE_REPORT_MAX];
     gate_report(&session->gate->gate, said, report, sizeof report);
-    log_info("gate id=%llu client=%s %s", (unsigned long long)session->id, address_format(&session->client, client),
-             report);
+    log_info("gate id=%llu client=%s %s", (unsigned long long)session->id,
+             address_format(&session->client.address, client), report);
 }
 
 /* The observer and the log are told as of a backend's reply, but nothing of those who are not admitted: of each there
  * is one line at its end. */
 void gate_answer(struct session *session, const struct gate_answer *said) {
     gate_add_output(session, said);
-    session->last_code = said->code;
+    session->client.last_code = said->code;
     if (!is_admitted(session))
         return;
     if (said->code / 100 != 2) {
@@ -121,7 +121,7 @@ static enum close_reason end_reason(const struct session *session) {
     case STANDING_CHECK:
         return CLOSE_CHECKED;
     case STANDING_NOT_VETTED:
-        return session->tries > 0 ? CLOSE_REFUSED_BEHIND_FAILURE : CLOSE_REFUSED_AT_RCPT;
+        return session->search.tries > 0 ? CLOSE_REFUSED_BEHIND_FAILURE : CLOSE_REFUSED_AT_RCPT;
     case STANDING_ADMITTED:
         break;
     }
@@ -129,10 +129,10 @@ static enum close_reason end_reason(const struct session *session) {
 }
 
 enum stage_id gate_end(struct session *session, enum close_reason reason) {
-    bool is_sending = session->client_conn.send_armed;
-    if (!is_sending && session->flows[TO_CLIENT].length == 0)
+    bool is_sending = session->client.conn.send_armed;
+    if (!is_sending && session->client.flows[TO_CLIENT].length == 0)
         return session_end(session, reason);
-    session->reason = reason;
+    session_expect_end(session, reason);
     session->gate->is_ending = true;
     if (!is_sending)
         gate_send_output(session);

@@ -90,11 +90,11 @@ static void take_client(struct listener *listener, const struct acceptor *accept
     struct session *session = pool_get(&worker->sessions);
     assert(session != NULL); /* has_room() */
     session_init(session, worker, listener);
-    session->client = acceptor->peer;
-    address_unmap(&session->client);
+    session->client.address = acceptor->peer;
+    address_unmap(&session->client.address);
     counter_add(&worker->counters.sessions_total, 1);
     counter_add(&worker->counters.sessions, 1);
-    session->counts = count_session(worker);
+    session->client.counts = count_session(worker);
     if (acceptor->is_direct) {
         session_start(session, result, -1);
     } else {

@@ -16,7 +16,7 @@ static bool is_stopping(const struct worker *worker) {
 }
 
 bool moment_is_told(const struct session *session) {
-    return session->is_shutting_down || is_stopping(session->worker);
+    return session->relay.is_shutting_down || is_stopping(session->worker);
 }
 
 static enum close_reason reason_for(const struct session *session) {
@@ -24,14 +24,14 @@ static enum close_reason reason_for(const struct session *session) {
 }
 
 enum moment moment_in_relay(const struct session *session) {
-    const struct dialog *dialog = &session->dialog;
+    const struct dialog *dialog = &session->client.dialog;
     if (!dialog_is_clear(dialog))
         return MOMENT_QUIET_TLS;
     if (dialog_awaits_final_reply(dialog))
         return MOMENT_FINAL_REPLY;
     if (dialog_is_in_content(dialog) || dialog_has_passed_content(dialog))
         return MOMENT_CONTENT;
-    if (session->is_mid_reply)
+    if (session->relay.is_mid_reply)
         return MOMENT_QUIET_COMMAND;
     bool may_end = is_stopping(session->worker) || dialog_is_between_transactions(dialog);
     return may_end || dialog_only_quit_is_open(dialog) ? MOMENT_NOW : MOMENT_QUIET_COMMAND;
@@ -39,14 +39,14 @@ enum moment moment_in_relay(const struct session *session) {
 
 /* Nothing is on its way in either direction, and nothing has been for so long. */
 static bool is_quiet_for(const struct session *session, uint64_t ms) {
-    return io_now_ms(session->worker->io) - session->active_ms >= ms && !session->client_conn.send_armed &&
-           !session->attempt->conn.send_armed && !session->flows[TO_BACKEND].has_buffer &&
-           !session->flows[TO_CLIENT].has_buffer;
+    return io_now_ms(session->worker->io) - session->relay.active_ms >= ms && !session->client.conn.send_armed &&
+           !session->search.attempt->conn.send_armed && !session->client.flows[TO_BACKEND].has_buffer &&
+           !session->client.flows[TO_CLIENT].has_buffer;
 }
 
 /* Where nothing can be read: a final reply may be owed though the backend had the last word. */
 static bool may_be_in_group(const struct session *session) {
-    return turn_may_hold_group(&session->client_turn) || dialog_may_hide_acceptance(&session->dialog);
+    return turn_may_hold_group(&session->relay.client_turn) || dialog_may_hide_acceptance(&session->client.dialog);
 }
 
 bool moment_has_come(const struct session *session, enum moment moment) {
@@ -54,12 +54,12 @@ bool moment_has_come(const struct session *session, enum moment moment) {
     case MOMENT_NOW:
         return true;
     case MOMENT_QUIET_COMMAND:
-        return !dialog_owes_reply(&session->dialog) && is_quiet_for(session, COMMAND_QUIET_MS);
+        return !dialog_owes_reply(&session->client.dialog) && is_quiet_for(session, COMMAND_QUIET_MS);
     case MOMENT_QUIET_TLS:
-        return !session->client_spoke_last &&
+        return !session->relay.client_spoke_last &&
                is_quiet_for(session, may_be_in_group(session) ? TLS_GROUP_QUIET_MS : TLS_QUIET_MS);
     case MOMENT_CONTENT: /* between two chunks nothing holds the client back */
-        return !dialog_is_in_content(&session->dialog) && !dialog_owes_reply(&session->dialog) &&
+        return !dialog_is_in_content(&session->client.dialog) && !dialog_owes_reply(&session->client.dialog) &&
                is_quiet_for(session, COMMAND_QUIET_MS);
     case MOMENT_FINAL_REPLY:
     case MOMENT_LAST_WORDS:
@@ -72,20 +72,20 @@ bool moment_has_come(const struct session *session, enum moment moment) {
 
 /* Who has said QUIT, and heard 221 or hears it now, ends as always. */
 static enum close_reason end_reason(const struct session *session, enum moment moment) {
-    const struct dialog *dialog = &session->dialog;
+    const struct dialog *dialog = &session->client.dialog;
     if (moment == MOMENT_LAST_WORDS)
-        return session->reason;
+        return session->ending.reason;
     if (session->stage != STAGE_RELAY || !dialog_is_clear(dialog))
         return reason_for(session);
     if (dialog_only_quit_is_open(dialog))
         return CLOSE_QUIT_ANSWERED;
-    bool is_done = dialog_has_quit(dialog) && !dialog_owes_reply(dialog) && session->last_code == 221;
+    bool is_done = dialog_has_quit(dialog) && !dialog_owes_reply(dialog) && session->client.last_code == 221;
     return is_done ? CLOSE_DONE : reason_for(session);
 }
 
 static bool may_double(const struct session *session, enum moment moment) {
     if (moment == MOMENT_QUIET_TLS)
-        return session->client_spoke_last || may_be_in_group(session);
+        return session->relay.client_spoke_last || may_be_in_group(session);
     return moment == MOMENT_FINAL_REPLY;
 }
 
@@ -101,7 +101,15 @@ enum stage_id moment_behind_reply(struct session *session) {
     return moment_end(session, MOMENT_NOW);
 }
 
+void moment_tell(struct session *session, uint64_t by_ms) {
+    if (session->relay.is_shutting_down)
+        return;
+    session->relay.is_shutting_down = true;
+    session->relay_end.by_ms = by_ms;
+    session->worker->shut_down.told++;
+}
+
 void moment_forget(struct session *session) {
-    session->worker->shut_down.told -= session->is_shutting_down;
-    session->is_shutting_down = false;
+    session->worker->shut_down.told -= session->relay.is_shutting_down;
+    session->relay.is_shutting_down = false;
 }

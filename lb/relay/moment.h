@@ -14,6 +14,8 @@ bool moment_has_come(const struct session *session, enum moment moment);
 enum stage_id moment_end(struct session *session, enum moment moment);
 /* From the relay, when replies have gone to the client whole: ends where it is told to and may. Likewise. */
 enum stage_id moment_behind_reply(struct session *session);
+/* Tells a session in RELAY so, which is cut then. */
+void moment_tell(struct session *session, uint64_t by_ms);
 /* It ends: nobody need tell it so any more. */
 void moment_forget(struct session *session);
 

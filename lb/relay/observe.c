@@ -8,7 +8,7 @@
 #include "lb/relay/worker_private.h"
 
 static bool is_quiet(const struct session *session) {
-    return !dialog_owes_reply(&session->dialog) && session->dialog.line_octets == 0;
+    return !dialog_owes_reply(&session->client.dialog) && session->client.dialog.line_octets == 0;
 }
 
 /* What the backend has passed with a good reply; the beginning of TLS is one, behind which no other will be seen. */
@@ -18,13 +18,13 @@ static void note_step(struct session *session, const struct dialog_event *event)
         [VERB_MAIL] = STEP_MAIL,  [VERB_RCPT] = STEP_RCPT,  [VERB_DATA] = STEP_DATA,
     };
     bool ends_content = (event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST) && event->code / 100 == 2;
-    if (session->attempt == NULL || session->gate != NULL) /* postern's own reply */
+    if (session->search.attempt == NULL || session->gate != NULL) /* postern's own reply */
         return;
     if (ends_content) {
-        counter_add(&attempt_share(session->attempt)->mails, 1);
-        outcome_passed(session->attempt, STEP_CONTENT);
+        counter_add(&attempt_share(session->search.attempt)->mails, 1);
+        outcome_passed(session->search.attempt, STEP_CONTENT);
     } else if (event->kind == DIALOG_TLS) {
-        outcome_passed(session->attempt, STEP_HELLO);
+        outcome_passed(session->search.attempt, STEP_HELLO);
     } else if (event->verb < VERBS_COUNT && steps[event->verb] > STEP_GREETING) {
         outcome_note_passed(session, (enum backend_step)steps[event->verb]);
     }
@@ -33,16 +33,17 @@ static void note_step(struct session *session, const struct dialog_event *event)
 /* NULL: HELO was said, which offers nothing. */
 static void note_offer(struct session *session, const uint8_t *reply, size_t length) {
     if (reply != NULL)
-        early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length), session->is_gated);
-    session->offer = worker_intern_offer(session->worker, reply, length);
-    dialog_note_chunking(&session->dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
-    dialog_note_prdr(&session->dialog, reply != NULL && reply_offers(reply, length, "PRDR"));
+        early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length),
+                        session->client.is_gated);
+    session->replay.offer = worker_intern_offer(session->worker, reply, length);
+    dialog_note_chunking(&session->client.dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
+    dialog_note_prdr(&session->client.dialog, reply != NULL && reply_offers(reply, length, "PRDR"));
 }
 
 void observe_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
     if (event->verb == AWAITED_RECIPIENT && !event->is_unsolicited)
         return; /* the final reply tells */
-    session->last_code = event->code;
+    session->client.last_code = event->code;
     if (event->is_unsolicited)
         return;
     if (event->code / 100 == 2 || event->code == 354)
@@ -52,23 +53,23 @@ void observe_reply(struct session *session, const struct dialog_event *event, co
         note_offer(session, reply, length);
     if (event->verb == VERB_HELO && event->code / 100 == 2)
         note_offer(session, NULL, 0);
-    replay_log_on_reply(&session->log, event->verb, event->code, is_quiet(session));
+    replay_log_on_reply(&session->replay.log, event->verb, event->code, is_quiet(session));
 }
 
 void observe_own_reply(struct session *session, const char *text, size_t length) {
     struct dialog_event event;
-    bool is_guarded = session->dialog.is_guarded;
-    session->dialog.is_guarded = false; /* how we read the client ourselves is in no doubt */
-    dialog_feed_server(&session->dialog, (const uint8_t *)text, length, &event);
-    session->dialog.is_guarded = is_guarded;
+    bool is_guarded = session->client.dialog.is_guarded;
+    session->client.dialog.is_guarded = false; /* how we read the client ourselves is in no doubt */
+    dialog_feed_server(&session->client.dialog, (const uint8_t *)text, length, &event);
+    session->client.dialog.is_guarded = is_guarded;
     if (event.kind == DIALOG_REPLY)
         observe_reply(session, &event, (const uint8_t *)text, length);
 }
 
 size_t observe_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event) {
-    bool is_command = dialog_takes_commands(&session->dialog);
-    size_t consumed = dialog_feed_client(&session->dialog, data, length, ret_event);
+    bool is_command = dialog_takes_commands(&session->client.dialog);
+    size_t consumed = dialog_feed_client(&session->client.dialog, data, length, ret_event);
     if (is_command)
-        replay_log_append(&session->log, data, consumed);
+        replay_log_append(&session->replay.log, data, consumed);
     return consumed;
 }

@@ -38,18 +38,22 @@ void outcome_passed(const struct attempt *attempt, enum backend_step step) {
                           memory_order_relaxed);
 }
 
+void outcome_begin(struct session *session) {
+    session->relay.passed_step = STEP_GREETING;
+}
+
 void outcome_note_passed(struct session *session, enum backend_step step) {
-    outcome_passed(session->attempt, step);
-    if (step > session->passed_step)
-        session->passed_step = (uint8_t)step;
+    outcome_passed(session->search.attempt, step);
+    if (step > session->relay.passed_step)
+        session->relay.passed_step = (uint8_t)step;
 }
 
 void outcome_failed(struct session *session, const struct attempt *attempt, enum backend_step step, uint64_t since_ms) {
     const struct backend *backend = attempt->backend;
     outcome_doubted(attempt);
-    struct blame *blame = session->blame;
+    struct blame *blame = session->outcome.blame;
     if (blame == NULL) {
-        session->blame = blame = pool_get(&session->worker->blames);
+        session->outcome.blame = blame = pool_get(&session->worker->blames);
         blame->count = 0; /* there are as many as sessions */
     }
     for (unsigned i = 0; i < blame->count; i++)
@@ -64,14 +68,14 @@ void outcome_failed(struct session *session, const struct attempt *attempt, enum
 }
 
 void outcome_forget_blame(struct session *session) {
-    if (session->blame != NULL)
-        pool_put(&session->worker->blames, session->blame);
-    session->blame = NULL;
+    if (session->outcome.blame != NULL)
+        pool_put(&session->worker->blames, session->outcome.blame);
+    session->outcome.blame = NULL;
 }
 
 void outcome_content_lost(struct session *session, const struct attempt *attempt) {
     struct outcome outcome = {.backend_serial = attempt->backend->serial,
-                              .client_key = (uint32_t)client_key(&session->client),
+                              .client_key = (uint32_t)client_key(&session->client.address),
                               .kind = OUTCOME_CONTENT_LOST,
                               .step = STEP_CONTENT};
     tell(session->worker, &outcome);
@@ -80,12 +84,12 @@ void outcome_content_lost(struct session *session, const struct attempt *attempt
 /* The mail was accepted by another one: who failed it is at fault. Only peers of the same tier are held to each other.
  */
 static void convict(struct session *session) {
-    const struct backend *better = session->attempt->backend;
-    const struct blame *blame = session->blame;
+    const struct backend *better = session->search.attempt->backend;
+    const struct blame *blame = session->outcome.blame;
     for (unsigned i = 0; i < blame->count; i++) {
         struct outcome outcome = {.since_ms = blame->backends[i].since_ms,
                                   .backend_serial = blame->backends[i].serial,
-                                  .client_key = (uint32_t)client_key(&session->client),
+                                  .client_key = (uint32_t)client_key(&session->client.address),
                                   .kind = OUTCOME_CONVICTION,
                                   .step = blame->backends[i].step};
         if (outcome.backend_serial != better->serial && blame->backends[i].tier == better->tier)
@@ -96,7 +100,7 @@ static void convict(struct session *session) {
 
 /* The transaction came to nothing: perhaps it was what the others failed at. */
 static void acquit_of_transaction(struct session *session) {
-    struct blame *blame = session->blame;
+    struct blame *blame = session->outcome.blame;
     unsigned kept = 0;
     for (unsigned i = 0; i < blame->count; i++)
         if (blame->backends[i].step < STEP_MAIL)
@@ -131,8 +135,8 @@ static void judge(struct session *session, const struct dialog_event *event) {
 
 void outcome_note_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply,
                         size_t length) {
-    struct seen *seen = &session->seen;
-    if (session->blame != NULL)
+    struct seen *seen = &session->outcome.seen;
+    if (session->outcome.blame != NULL)
         judge(session, event);
     switch (event->verb) {
     case AWAITED_DOT:
@@ -152,22 +156,23 @@ void outcome_note_reply(struct session *session, const struct dialog_event *even
 }
 
 void outcome_of_client(struct session *session) {
-    const struct seen *seen = &session->seen;
+    const struct seen *seen = &session->outcome.seen;
     bool minds_early_talk = worker_minds_early_talk(session->worker);
     struct sighting sighting = {
-        .key = reputation_key(&session->client),
-        .host = reputation_host(&session->client),
+        .key = reputation_key(&session->client.address),
+        .host = reputation_host(&session->client.address),
         .clean = seen->clean,
         .rejected = seen->rejected,
         .recipients = seen->recipients,
         .unknown = seen->unknown,
-        .has_talked_early = session->is_early_talker && minds_early_talk,
-        .has_pipelined = session->dialog.has_pipelined || (session->dialog.has_pipelined_hello && minds_early_talk),
-        .is_not_smtp = session->dialog.is_not_smtp,
-        .needed_vetting = session->needed_vetting,
+        .has_talked_early = session->client.is_early_talker && minds_early_talk,
+        .has_pipelined =
+            session->client.dialog.has_pipelined || (session->client.dialog.has_pipelined_hello && minds_early_talk),
+        .is_not_smtp = session->client.dialog.is_not_smtp,
+        .needed_vetting = session->client.needed_vetting,
     };
     bool is_news = seen->clean > 0 || seen->rejected > 0 || seen->recipients > 0 || sighting.has_talked_early ||
                    sighting.has_pipelined || sighting.is_not_smtp || sighting.needed_vetting;
-    if (is_news && !session->is_check && session->worker->shared->reputation != NULL)
+    if (is_news && !session->client.is_check && session->worker->shared->reputation != NULL)
         spsc_put(&session->worker->sightings, &sighting);
 }

@@ -36,6 +36,8 @@ void outcome_left(const struct attempt *attempt);
 void outcome_refused(const struct attempt *attempt);
 /* It has given a session a good reply at this step. */
 void outcome_passed(const struct attempt *attempt, enum backend_step step);
+/* The session is committed to a new backend, which has passed no step of its yet. */
+void outcome_begin(struct session *session);
 /* The same for the session's own backend, and where the session stands with it. */
 void outcome_note_passed(struct session *session, enum backend_step step);
 /* The attempt's backend failed the session at this step, before content, which it was asked for at `since_ms`: it is

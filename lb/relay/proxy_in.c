@@ -21,19 +21,19 @@ static bool somebody_is_served(const struct view *view) {
 /* The peer's own connection: its check of whether postern serves, which it does as long as it serves anybody, vetted
  * clients in an outage among them. It is no client: it takes no place of max-sessions. */
 static enum stage_id answer_check(struct session *session) {
-    session->is_check = true;
-    if (session->counts)
+    session->client.is_check = true;
+    if (session->client.counts)
         atomic_fetch_sub(&session->worker->shared->sessions, 1);
-    session->counts = false;
+    session->client.counts = false;
     return somebody_is_served(session->worker->view) ? STAGE_GATE_REFUSES : session_end(session, CLOSE_NO_BACKEND);
 }
 
 /* What stands behind the header is early talk of the client. */
 static enum stage_id accept_header(struct session *session, const struct proxy_header *header, size_t header_length) {
-    struct flow *flow = &session->flows[TO_BACKEND];
+    struct flow *flow = &session->client.flows[TO_BACKEND];
     struct io *io = session->worker->io;
     if (header->is_proxied) {
-        session->client = header->source;
+        session->client.address = header->source;
         session_set_local(session, &header->destination);
     }
     uint8_t *data = io_buffer(io, flow->buffer);
@@ -43,20 +43,20 @@ static enum stage_id accept_header(struct session *session, const struct proxy_h
         io_buffer_release(io, flow->buffer);
         flow->has_buffer = false;
     } else {
-        session->is_early_talker = true;
+        session->client.is_early_talker = true;
     }
     if (flow->length > EARLY_BYTES_MAX)
         return session_end(session, CLOSE_EARLY_TALK);
     early_listen(session);
     if (!header->is_proxied)
         return answer_check(session);
-    return session->counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
+    return session->client.counts ? admission_admit(session) : session_end(session, CLOSE_TOO_MANY_SESSIONS);
 }
 
 /* Gathers octets in the flow's buffer; a header fits many times. */
 static bool gather(struct session *session, int result) {
-    struct flow *flow = &session->flows[TO_BACKEND];
-    struct conn *conn = &session->client_conn;
+    struct flow *flow = &session->client.flows[TO_BACKEND];
+    struct conn *conn = &session->client.conn;
     if (!flow->has_buffer) {
         flow->has_buffer = true;
         flow->buffer = conn->received_buffer;
@@ -74,7 +74,7 @@ static bool gather(struct session *session, int result) {
 }
 
 static enum stage_id on_received(struct session *session, int result) {
-    struct flow *flow = &session->flows[TO_BACKEND];
+    struct flow *flow = &session->client.flows[TO_BACKEND];
     struct proxy_header header;
     if (result <= 0)
         return session_end(session, is_shortage(result) ? CLOSE_CLIENT_STARVED : CLOSE_PROXY_CLOSED);
@@ -92,11 +92,11 @@ static enum stage_id on_received(struct session *session, int result) {
 }
 
 static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
-    return now_ms + session->listener->config->proxy_timeout_ms;
+    return now_ms + session->client.listener->config->proxy_timeout_ms;
 }
 
 static enum stage_id on_timeout(struct session *session) {
-    return session_end(session, conn_waits_for_buffer(&session->client_conn) ? CLOSE_NO_MEMORY : CLOSE_PROXY_MISSING);
+    return session_end(session, conn_waits_for_buffer(&session->client.conn) ? CLOSE_NO_MEMORY : CLOSE_PROXY_MISSING);
 }
 
 const struct stage stage_proxy_in = {

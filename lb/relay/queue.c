@@ -11,16 +11,16 @@
 #define TICK_MS 100u
 
 static unsigned list_of(const struct session *session) {
-    return session->is_vetted ? 0 : 1;
+    return session->client.is_vetted ? 0 : 1;
 }
 
 /* Who has tried a backend already may be waiting for another one than is free, so nobody yields to it. */
 static bool has_precedence(const struct session *session) {
-    return session->is_vetted && session->tries == 0;
+    return session->client.is_vetted && session->search.tries == 0;
 }
 
 bool queue_must_yield(const struct session *session, const struct view_tier *tier) {
-    if (session->is_vetted || session->tries > 0 || atomic_load(tier->waiting_vetted) == 0)
+    if (session->client.is_vetted || session->search.tries > 0 || atomic_load(tier->waiting_vetted) == 0)
         return false;
     for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
@@ -33,10 +33,10 @@ bool queue_must_yield(const struct session *session, const struct view_tier *tie
 static void link_last(struct session *session) {
     struct worker *worker = session->worker;
     unsigned list = list_of(session);
-    session->queue_next = NULL;
-    session->queue_previous = worker->queue_last[list];
-    if (session->queue_previous != NULL)
-        session->queue_previous->queue_next = session;
+    session->queue.next = NULL;
+    session->queue.previous = worker->queue_last[list];
+    if (session->queue.previous != NULL)
+        session->queue.previous->queue.next = session;
     else
         worker->queue_first[list] = session;
     worker->queue_last[list] = session;
@@ -47,19 +47,19 @@ static void unlink_waiting(struct session *session) {
     struct worker *worker = session->worker;
     unsigned list = list_of(session);
     if (worker->queue_pass.at == session)
-        worker->queue_pass.at = session->queue_next;
-    if (session->queue_previous != NULL)
-        session->queue_previous->queue_next = session->queue_next;
+        worker->queue_pass.at = session->queue.next;
+    if (session->queue.previous != NULL)
+        session->queue.previous->queue.next = session->queue.next;
     else
-        worker->queue_first[list] = session->queue_next;
-    if (session->queue_next != NULL)
-        session->queue_next->queue_previous = session->queue_previous;
+        worker->queue_first[list] = session->queue.next;
+    if (session->queue.next != NULL)
+        session->queue.next->queue.previous = session->queue.previous;
     else
-        worker->queue_last[list] = session->queue_previous;
+        worker->queue_last[list] = session->queue.previous;
     worker->queued--;
 }
 
-enum stage_id queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index) {
+enum stage_id queue_join(struct session *session, const struct view_tier *tier) {
     struct worker *worker = session->worker;
     if (atomic_fetch_add(tier->waiting, 1) >= tier->config->queue_max) {
         atomic_fetch_sub(tier->waiting, 1);
@@ -67,7 +67,6 @@ enum stage_id queue_join(struct session *session, const struct view_tier *tier, 
     }
     if (has_precedence(session))
         atomic_fetch_add(tier->waiting_vetted, 1);
-    session->tier = (uint8_t)tier_index;
     link_last(session);
     if (!timer_is_set(&worker->queue_tick))
         timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io) + TICK_MS);
@@ -75,7 +74,7 @@ enum stage_id queue_join(struct session *session, const struct view_tier *tier, 
 }
 
 static void leave(struct session *session) {
-    const struct view_tier *tier = &session->worker->view->tiers[session->tier];
+    const struct view_tier *tier = &session->worker->view->tiers[session->search.tier];
     atomic_fetch_sub(tier->waiting, 1);
     if (has_precedence(session))
         atomic_fetch_sub(tier->waiting_vetted, 1);
@@ -84,13 +83,13 @@ static void leave(struct session *session) {
 
 /* True when there is something for a waiting session to do other than wait on: a slot, or another tier. */
 static bool may_move(struct session *session) {
-    const struct view_tier *tier = &session->worker->view->tiers[session->tier];
+    const struct view_tier *tier = &session->worker->view->tiers[session->search.tier];
     if (!tier->is_up && !tier->is_starting)
         return true;
     bool waits_for_any = queue_must_yield(session, tier), may_take = !waits_for_any;
     for (unsigned i = 0; i < tier->members_count; i++) {
         const struct view_member *member = &tier->members[i];
-        if (backend_set_has(&session->tried, member->backend) || member->weight == 0)
+        if (backend_set_has(&session->search.tried, member->backend) || member->weight == 0)
             continue;
         if (may_take && member->is_usable &&
             (member->sessions_max == 0 || atomic_load(&member->backend->in_use) < member->sessions_max))
@@ -127,16 +126,16 @@ static bool look_at_next(struct worker *worker) {
         begin_list(worker, 1);
         return false;
     }
-    pass->at = session->queue_next;
+    pass->at = session->queue.next;
     pass->left--;
     /* Where a session that has tried nothing yet can't move, none like it can. */
-    unsigned tier = 1u << session->tier;
-    bool is_stuck = session->tries == 0 && (pass->stuck_tiers & tier) != 0;
+    unsigned tier = 1u << session->search.tier;
+    bool is_stuck = session->search.tries == 0 && (pass->stuck_tiers & tier) != 0;
     if (!is_stuck && may_move(session)) {
         choose_again(session);
         return true;
     }
-    if (session->tries == 0)
+    if (session->search.tries == 0)
         pass->stuck_tiers |= tier;
     return false;
 }
@@ -170,7 +169,7 @@ void queue_on_slot_freed(struct worker *worker, unsigned tier_index) {
         return;
     for (unsigned i = 0; i < worker->shared->workers_count; i++)
         if (worker->shared->workers[i] != worker)
-            worker_wake(worker->shared->workers[i]);
+            mailbox_wake(&worker->shared->workers[i]->mailbox);
 }
 
 /* Runs in each turn in which something may have changed, and at the tick while anybody waits. */
@@ -184,8 +183,8 @@ void queue_on_tick(struct timer *timer) {
 /* --- the stage --- */
 
 static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
-    uint64_t queue_end_ms = now_ms + session->worker->shared->config->tiers[session->tier].queue_timeout_ms;
-    uint64_t search_end_ms = session->search_ms + SEARCH_TIME_MAX_MS;
+    uint64_t queue_end_ms = now_ms + session->worker->shared->config->tiers[session->search.tier].queue_timeout_ms;
+    uint64_t search_end_ms = session->search.begun_ms + SEARCH_TIME_MAX_MS;
     return queue_end_ms < search_end_ms ? queue_end_ms : search_end_ms;
 }
 

@@ -12,8 +12,9 @@ struct worker;
 
 extern const struct stage stage_queued;
 
-/* For a handler to return: the session waits, or ends where the tier's bound is reached. */
-enum stage_id queue_join(struct session *session, const struct view_tier *tier, unsigned tier_index);
+/* For a handler to return: the session waits for its search.tier, which is this one, or ends where the tier's bound is
+ * reached. */
+enum stage_id queue_join(struct session *session, const struct view_tier *tier);
 /* A vetted client waits for what this one would take: it must join, though there may be a free slot. */
 bool queue_must_yield(const struct session *session, const struct view_tier *tier);
 

@@ -16,15 +16,15 @@
 /* --- the new backend is told --- */
 
 static enum stage_id fail(struct session *session, enum failure failure, const char *why) {
-    return tries_failed(session->attempt, failure, why);
+    return tries_failed(session->search.attempt, failure, why);
 }
 
 static bool is_for_gate(const struct session *session) {
-    return session->purpose == SEARCH_FOR_GATE;
+    return session->search.purpose == SEARCH_FOR_GATE;
 }
 
 static void send_octets(struct session *session, uint16_t buffer, size_t length) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     attempt->buffer = buffer;
     attempt->has_buffer = true;
     conn_send(&attempt->conn, io_buffer(session->worker->io, buffer), length);
@@ -33,12 +33,12 @@ static void send_octets(struct session *session, uint16_t buffer, size_t length)
 /* Writes records into `data`, from the one at *position: with PIPELINING all of them, else up to the first that has a
  * reply to be compared. Returns their length, and how many replies are to be compared. */
 static size_t gather_records(struct session *session, uint8_t *data, unsigned *ret_compared) {
-    bool is_grouped = worker_offer(session->worker, session->new_offer)->has_pipelining;
+    bool is_grouped = worker_offer(session->worker, session->replay.new_offer)->has_pipelining;
     size_t length = 0, line;
     unsigned code;
     *ret_compared = 0;
     while ((is_grouped || *ret_compared == 0) &&
-           (line = replay_log_next(&session->log, &session->replay_at, data + length, &code)) > 0) {
+           (line = replay_log_next(&session->replay.log, &session->replay_at.next, data + length, &code)) > 0) {
         if (code == REPLAY_REFUSED) /* and the client knows */
             continue;
         length += line;
@@ -48,8 +48,8 @@ static size_t gather_records(struct session *session, uint8_t *data, unsigned *r
 }
 
 static enum stage_id finish(struct session *session) {
-    struct attempt *attempt = session->attempt;
-    struct flow *flow = &session->flows[TO_CLIENT];
+    struct attempt *attempt = session->search.attempt;
+    struct flow *flow = &session->client.flows[TO_CLIENT];
     log_info("session id=%llu server=%s %s", (unsigned long long)session->id, attempt->backend->name,
              is_for_gate(session) ? "takes over from the gate" : "replayed");
     counter_add(&session->worker->counters.relayed_total, is_for_gate(session));
@@ -77,19 +77,20 @@ static void await_reply(struct session *session) {
 /* Sends the next records, or, when all are sent and compared, and nothing is on its way any more, goes back to relay.
  */
 static enum stage_id step(struct session *session) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     unsigned id, compared;
-    if (session->replies_to_compare > 0 || attempt->conn.send_armed || session->client_conn.send_armed)
+    if (session->replay.replies_to_compare > 0 || attempt->conn.send_armed || session->client.conn.send_armed)
         return STAGE_SAME;
-    if (session->replay_has_ended)
+    if (session->replay.has_ended)
         return finish(session);
     if (has_talked_unasked(attempt))
         return fail(session, FAILURE_OF_PEER, "replay: it talks before it is asked");
     if (!io_buffer_take(session_io(session), &id))
         return fail(session, FAILURE_SHORTAGE, "no buffer for the replay");
     size_t length = gather_records(session, io_buffer(session_io(session), id), &compared);
-    session->replies_to_compare = (uint16_t)compared;
-    session->replay_has_ended = compared == 0 || worker_offer(session->worker, session->new_offer)->has_pipelining;
+    session->replay.replies_to_compare = (uint16_t)compared;
+    session->replay.has_ended =
+        compared == 0 || worker_offer(session->worker, session->replay.new_offer)->has_pipelining;
     if (length == 0) {
         io_buffer_release(session_io(session), (uint16_t)id);
         return finish(session);
@@ -106,8 +107,8 @@ static enum backend_step compared_step(const struct session *session) {
     uint8_t line[REPLAY_LINE_MAX];
     unsigned code;
     size_t length;
-    struct replay_position position = session->compare_at;
-    while ((length = replay_log_next(&session->log, &position, line, &code)) > 0) {
+    struct replay_position position = session->replay_at.compared;
+    while ((length = replay_log_next(&session->replay.log, &position, line, &code)) > 0) {
         enum smtp_verb verb = command_verb(line, length);
         if (code != REPLAY_OPEN && code != REPLAY_REFUSED)
             return verb == VERB_MAIL ? STEP_MAIL : verb == VERB_RCPT ? STEP_RCPT : STEP_DATA;
@@ -116,31 +117,31 @@ static enum backend_step compared_step(const struct session *session) {
 }
 
 static enum stage_id begin_records(struct session *session) {
-    session->replay_at = replay_log_first(&session->log);
-    session->compare_at = session->replay_at;
-    session->attempt->step = (uint8_t)compared_step(session);
+    session->replay_at.next = replay_log_first(&session->replay.log);
+    session->replay_at.compared = session->replay_at.next;
+    session->search.attempt->step = (uint8_t)compared_step(session);
     return step(session);
 }
 
 /* The new backend has greeted, and the client has a greeting. */
 static enum stage_id begin(struct session *session) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     unsigned id;
-    session->replays += !is_for_gate(session); /* the handover is none */
-    session->replay_has_ended = false;
-    session->replies_to_compare = 0;
-    session->new_offer = session->offer;
+    session->replay.count += !is_for_gate(session); /* the handover is none */
+    session->replay.has_ended = false;
+    session->replay.replies_to_compare = 0;
+    session->replay.new_offer = session->replay.offer;
     attempt->step = STEP_HELLO;
     attempt->greeting_offset = attempt->parsed = attempt->parser.total_octets;
     reply_parser_init(&attempt->parser, REPLAY_LINE_MAX, REPLY_HELD_MAX);
-    if (session->offer == OFFER_NONE)
+    if (session->replay.offer == OFFER_NONE)
         return begin_records(session);
     if (has_talked_unasked(attempt))
         return fail(session, FAILURE_OF_PEER, "replay: it talks before it is asked");
     if (!io_buffer_take(session_io(session), &id))
         return fail(session, FAILURE_SHORTAGE, "no buffer for the replay");
-    session->awaits_hello = true;
-    send_octets(session, (uint16_t)id, replay_log_hello(&session->log, io_buffer(session_io(session), id)));
+    session->replay.awaits_hello = true;
+    send_octets(session, (uint16_t)id, replay_log_hello(&session->replay.log, io_buffer(session_io(session), id)));
     attempt_listen(attempt);
     return STAGE_SAME;
 }
@@ -151,7 +152,7 @@ static enum stage_id begin(struct session *session) {
 static unsigned expected_code(struct session *session) {
     uint8_t line[REPLAY_LINE_MAX];
     unsigned code = 0;
-    while (replay_log_next(&session->log, &session->compare_at, line, &code) > 0)
+    while (replay_log_next(&session->replay.log, &session->replay_at.compared, line, &code) > 0)
         if (code != REPLAY_OPEN && code != REPLAY_REFUSED)
             return code;
     return 0;
@@ -165,35 +166,36 @@ static enum failure failure_of(const struct reply_parser *reply, bool is_invalid
 
 /* Returns what is wrong with it, NULL if nothing is. */
 static const char *compare(struct session *session, const uint8_t *reply, size_t length) {
-    unsigned code = session->attempt->parser.code;
-    if (session->awaits_hello) {
-        session->awaits_hello = false;
-        session->new_offer = worker_intern_offer(session->worker, reply, length);
+    unsigned code = session->search.attempt->parser.code;
+    if (session->replay.awaits_hello) {
+        session->replay.awaits_hello = false;
+        session->replay.new_offer = worker_intern_offer(session->worker, reply, length);
         if (code / 100 != 2)
             return "replay: it refuses EHLO";
-        if (session->new_offer == OFFER_UNKNOWN || !ehlo_offer_covers(worker_offer(session->worker, session->new_offer),
-                                                                      worker_offer(session->worker, session->offer)))
+        if (session->replay.new_offer == OFFER_UNKNOWN ||
+            !ehlo_offer_covers(worker_offer(session->worker, session->replay.new_offer),
+                               worker_offer(session->worker, session->replay.offer)))
             return "replay: it lacks an EHLO keyword that the client was offered";
         return NULL;
     }
-    session->replies_to_compare--;
+    session->replay.replies_to_compare--;
     return code == expected_code(session) ? NULL : "replay: it answers otherwise";
 }
 
 /* What the gate has answered for, the host may see otherwise: its word counts. Any other refusal of EHLO, and a 421,
  * only says that it is not there. */
 static bool refuses_what_gate_took(const struct session *session) {
-    const struct reply_parser *reply = &session->attempt->parser;
-    bool is_refusal = reply->code / 100 >= 4 && reply->code != 421 && !session->awaits_hello;
+    const struct reply_parser *reply = &session->search.attempt->parser;
+    bool is_refusal = reply->code / 100 >= 4 && reply->code != 421 && !session->replay.awaits_hello;
     return is_for_gate(session) && (is_refusal || reply_is_verdict_on_client(reply));
 }
 
 /* A reply is whole, or invalid for ever. */
 static enum stage_id take_reply(struct session *session, bool is_invalid) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     const uint8_t *reply = io_buffer(session_io(session), attempt->greeting) + attempt->greeting_offset;
     size_t length = (size_t)(attempt->parsed - attempt->greeting_offset);
-    bool is_hello = session->awaits_hello;
+    bool is_hello = session->replay.awaits_hello;
     enum failure failure = failure_of(&attempt->parser, is_invalid);
     if (is_invalid)
         return fail(session, failure, "replay: its reply is not SMTP");
@@ -216,10 +218,10 @@ static enum stage_id take_reply(struct session *session, bool is_invalid) {
 
 /* Looks at the replies gathered so far. */
 static enum stage_id look(struct session *session) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     const uint8_t *data = io_buffer(session_io(session), attempt->greeting);
     enum stage_id next = STAGE_SAME;
-    while (next == STAGE_SAME && (session->awaits_hello || session->replies_to_compare > 0) &&
+    while (next == STAGE_SAME && (session->replay.awaits_hello || session->replay.replies_to_compare > 0) &&
            attempt->parsed < attempt->greeting_length) {
         enum reply_status status;
         attempt->parsed += (uint16_t)reply_parser_feed(&attempt->parser, data + attempt->parsed,
@@ -237,9 +239,10 @@ static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
 }
 
 static enum stage_id on_timeout(struct session *session) {
-    bool owes_reply = session->awaits_hello || session->replies_to_compare > 0 || session->attempt->conn.send_armed;
-    if (owes_reply || !session->client_conn.send_armed)
-        return fail(session, conn_waits_for_buffer(&session->attempt->conn) ? FAILURE_SHORTAGE : FAILURE_OF_PEER,
+    bool owes_reply = session->replay.awaits_hello || session->replay.replies_to_compare > 0 ||
+                      session->search.attempt->conn.send_armed;
+    if (owes_reply || !session->client.conn.send_armed)
+        return fail(session, conn_waits_for_buffer(&session->search.attempt->conn) ? FAILURE_SHORTAGE : FAILURE_OF_PEER,
                     "replay: no reply in time");
     /* The client does not take what it was told before: not the backend's fault. */
     return session_end(session, CLOSE_CLIENT_TIMEOUT);
@@ -247,18 +250,18 @@ static enum stage_id on_timeout(struct session *session) {
 
 static enum stage_id on_sent(struct session *session, int result) {
     enum stage_id next = early_on_sent(session, result);
-    return next == STAGE_SAME && !session->awaits_hello ? step(session) : next;
+    return next == STAGE_SAME && !session->replay.awaits_hello ? step(session) : next;
 }
 
 static enum stage_id on_backend_received(struct session *session, int result) {
-    struct attempt *attempt = session->attempt;
+    struct attempt *attempt = session->search.attempt;
     if (result <= 0)
         return fail(session, failure_of_error(result), result == 0 ? "replay: closed" : socket_error(result));
     attempt_gather(attempt, attempt->conn.received_buffer, (unsigned)result);
     enum stage_id next = look(session);
     if (next != STAGE_SAME)
         return next;
-    if (!session->awaits_hello && session->replies_to_compare == 0)
+    if (!session->replay.awaits_hello && session->replay.replies_to_compare == 0)
         return step(session);
     if (!attempt->conn.recv_armed)
         attempt_listen(attempt);
@@ -268,7 +271,7 @@ static enum stage_id on_backend_received(struct session *session, int result) {
 static enum stage_id on_backend_sent(struct session *session, int result) {
     if (result < 0)
         return fail(session, failure_of_error(result), socket_error(result));
-    return session->awaits_hello ? STAGE_SAME : step(session);
+    return session->replay.awaits_hello ? STAGE_SAME : step(session);
 }
 
 const struct stage stage_replay = {

@@ -16,31 +16,30 @@
 /* --- the choice --- */
 
 static enum stage_id on_no_tier(struct session *session) {
-    bool may_talk = session->worker->view->config->gate.refuse == REFUSE_RCPT && !session->has_greeted;
-    if (session->purpose == SEARCH_FOR_GATE || !session->was_refused_tier)
+    bool may_talk = session->worker->view->config->gate.refuse == REFUSE_RCPT && !session->client.has_greeted;
+    if (session->search.purpose == SEARCH_FOR_GATE || !session->search.was_refused_tier)
         return tries_found_nobody(session, CLOSE_NO_BACKEND);
     if (may_talk)
         return STAGE_GATE_REFUSES;
-    return session_end(session, session->tries > 0 ? CLOSE_UNVETTED_BEHIND_FAILURE : CLOSE_NOT_ADMITTED);
+    return session_end(session, session->search.tries > 0 ? CLOSE_UNVETTED_BEHIND_FAILURE : CLOSE_NOT_ADMITTED);
 }
 
 /* Asks a backend of this tier, or waits for one. STAGE_SAME: it has none. */
 static enum stage_id choose_in(struct session *session, unsigned index) {
     const struct view_tier *tier = &session->worker->view->tiers[index];
-    bool needs_gate = tier->config->gate && session->purpose == SEARCH_FOR_CLIENT;
-    if (needs_gate && tier->is_up) {
-        session->tier = (uint8_t)index;
+    session->search.tier = (uint8_t)index;
+    bool needs_gate = tier->config->gate && session->search.purpose == SEARCH_FOR_CLIENT;
+    if (needs_gate && tier->is_up)
         return STAGE_GATE_OPENS;
-    }
     if (needs_gate || queue_must_yield(session, tier))
-        return queue_join(session, tier, index);
-    switch (tries_begin(session, tier, true, &session->attempt)) {
+        return queue_join(session, tier);
+    switch (tries_begin(session, tier, true, &session->search.attempt)) {
     case TRIAL_BEGUN:
         return STAGE_CONNECT;
     case TRIAL_SHORTAGE:
         return tries_found_nobody(session, CLOSE_NO_ROOM);
     case TRIAL_WAITS:
-        return queue_join(session, tier, index);
+        return queue_join(session, tier);
     case TRIAL_NONE:
         break;
     }
@@ -50,16 +49,16 @@ static enum stage_id choose_in(struct session *session, unsigned index) {
 /* Tiers in order of priority; a full tier never overflows into the next one (DESIGN §5). */
 static enum stage_id choose(struct session *session) {
     const struct view *view = session->worker->view;
-    if (session->replays == REPLAYS_MAX)
+    if (session->replay.count == REPLAYS_MAX)
         return session_end(session, CLOSE_NO_REPLAY);
     for (unsigned i = 0; i < view->tiers_count; i++) {
         const struct view_tier *tier = &view->tiers[i];
         if (!tier->is_up && !tier->is_starting)
             continue;
         bool needs_vetting = tier->config->admit == ADMIT_VETTED;
-        session->needed_vetting |= needs_vetting;
-        if (needs_vetting && !session->is_vetted) {
-            session->was_refused_tier = true;
+        session->client.needed_vetting |= needs_vetting;
+        if (needs_vetting && !session->client.is_vetted) {
+            session->search.was_refused_tier = true;
             continue;
         }
         enum stage_id next = choose_in(session, i);
@@ -87,7 +86,7 @@ static void on_slow(struct attempt *attempt) {
     } else {
         worker->hedge_tokens -= HEDGE_COST;
     }
-    if (attempt == session->hedge || session->hedge == NULL)
+    if (attempt == session->search.hedge || session->search.hedge == NULL)
         tries_hedge(session);
 }
 
@@ -98,11 +97,11 @@ static enum stage_id on_greeted(struct attempt *attempt) {
     attempt->is_committed = true;
     if (session->worker->shared->config->tiers[attempt->backend->tier].gate) /* by a replay, too */
         session_guard(session);
-    if (session->purpose == SEARCH_FOR_CLIENT) {
-        session->has_greeted = true;
-        session->relay_ms = io_now_ms(session_io(session));
+    if (session->search.purpose == SEARCH_FOR_CLIENT) {
+        session->client.has_greeted = true;
+        session->client.greeted_ms = io_now_ms(session_io(session));
         counter_add(&session->worker->counters.relayed_total, 1);
-        flow_fill(&session->flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
+        flow_fill(&session->client.flows[TO_CLIENT], attempt->greeting, 0, attempt->greeting_length);
         attempt->has_greeting = false;
     }
     return tries_found(session);
@@ -112,13 +111,13 @@ static enum stage_id on_greeted(struct attempt *attempt) {
 static enum stage_id on_verdict(struct attempt *attempt) {
     struct session *session = attempt->session;
     outcome_refused(attempt);
-    if (session->purpose == SEARCH_FOR_CLIENT) {
+    if (session->search.purpose == SEARCH_FOR_CLIENT) {
         tries_win(attempt);
-        session->last_code = attempt->parser.code;
+        session->client.last_code = attempt->parser.code;
         tries_take_words(attempt, 0, attempt->parser.total_octets);
         return session_end(session, CLOSE_BACKEND_REFUSED_CLIENT);
     }
-    if (session->purpose == SEARCH_FOR_LOST) /* the client is in mid-dialog already */
+    if (session->search.purpose == SEARCH_FOR_LOST) /* the client is in mid-dialog already */
         return tries_failed(attempt, FAILURE_OF_NOBODY, "it refuses this client");
     tries_take_words(attempt, 0, attempt->parser.total_octets); /* another host of the tier would say the same */
     tries_leave(attempt);
@@ -144,24 +143,24 @@ static enum stage_id on_attempt(struct attempt *attempt, const struct attempt_ne
 
 /* A hedge that has taken the place of a failed try may be connected already. */
 static enum stage_id on_attempt_while_connecting(struct attempt *attempt, const struct attempt_news *news) {
-    if (news->event == ATTEMPT_CONNECTED && attempt == attempt->session->attempt)
+    if (news->event == ATTEMPT_CONNECTED && attempt == attempt->session->search.attempt)
         return STAGE_GREETING;
     return on_attempt(attempt, news);
 }
 
 /* This backend is not to greet any more. */
 static enum stage_id on_backend_shut_down(struct session *session, const struct backend *backend) {
-    struct attempt *hedge = session->hedge;
+    struct attempt *hedge = session->search.hedge;
     if (hedge != NULL && hedge->backend == backend) {
-        session->hedge = NULL;
+        session->search.hedge = NULL;
         attempt_give_up(hedge);
         return STAGE_SAME;
     }
-    struct attempt *left = session->attempt;
-    session->attempt = hedge;
-    session->hedge = NULL;
+    struct attempt *left = session->search.attempt;
+    session->search.attempt = hedge;
+    session->search.hedge = NULL;
     attempt_give_up(left);
-    return session->attempt == NULL ? STAGE_SEARCH : STAGE_SAME;
+    return session->search.attempt == NULL ? STAGE_SEARCH : STAGE_SAME;
 }
 
 /* --- the stages --- */
@@ -169,7 +168,7 @@ static enum stage_id on_backend_shut_down(struct session *session, const struct 
 /* Of the whole search, through all its tries; each has its own. */
 static uint64_t deadline_ms(const struct session *session, uint64_t now_ms) {
     (void)now_ms;
-    return session->search_ms + SEARCH_TIME_MAX_MS;
+    return session->search.begun_ms + SEARCH_TIME_MAX_MS;
 }
 
 static enum stage_id on_timeout(struct session *session) {

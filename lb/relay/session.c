@@ -4,7 +4,6 @@
 #include "lb/relay/session.h"
 
 #include "lb/engine/log.h"
-#include "lb/relay/attempt.h"
 #include "lb/relay/worker_private.h"
 
 #include <assert.h>
@@ -49,9 +48,25 @@ void session_move(struct session *session, enum stage_id next) {
     }
 }
 
+void session_expect_end(struct session *session, enum close_reason reason) {
+    session->ending.reason = (uint8_t)reason;
+}
+
 enum stage_id session_end(struct session *session, enum close_reason reason) {
-    session->reason = reason;
+    session_expect_end(session, reason);
     return STAGE_ENDING;
+}
+
+void session_take_last_words(struct session *session, uint16_t buffer, uint16_t length) {
+    session->ending.words = buffer;
+    session->ending.words_length = length;
+    session->ending.has_words = true;
+}
+
+void session_drop_last_words(struct session *session) {
+    if (session->ending.has_words)
+        io_buffer_release(session_io(session), session->ending.words);
+    session->ending.has_words = false;
 }
 
 void session_close(struct session *session, enum close_reason reason) {
@@ -59,8 +74,8 @@ void session_close(struct session *session, enum close_reason reason) {
 }
 
 void session_guard(struct session *session) {
-    session->is_gated = true;
-    dialog_guard(&session->dialog);
+    session->client.is_gated = true;
+    dialog_guard(&session->client.dialog);
 }
 
 enum close_reason close_reason_of_client_error(int error) {
@@ -68,8 +83,12 @@ enum close_reason close_reason_of_client_error(int error) {
 }
 
 void session_count_refusal(struct session *session) {
-    counter_add(&session->worker->counters.refused_total, !session->is_refused);
-    session->is_refused = true;
+    counter_add(&session->worker->counters.refused_total, !session->client.is_refused);
+    session->client.is_refused = true;
+}
+
+const char *socket_error(int error) {
+    return strerror(-error);
 }
 
 /* --- what happens --- */
@@ -80,7 +99,7 @@ static void session_on_deadline(struct timer *timer) {
 }
 
 static void session_on_event(struct conn *conn, enum conn_event event, int result) {
-    struct session *session = container_of(conn, struct session, client_conn);
+    struct session *session = container_of(conn, struct session, client.conn);
     const struct stage *row = row_of(session);
     enum stage_id next = STAGE_SAME;
     switch (event) {
@@ -104,8 +123,7 @@ static void session_on_event(struct conn *conn, enum conn_event event, int resul
     session_move(session, next);
 }
 
-void session_on_attempt(struct attempt *attempt, const struct attempt_news *news) {
-    struct session *session = attempt->session;
+void session_on_attempt(struct session *session, struct attempt *attempt, const struct attempt_news *news) {
     session_move(session, row_of(session)->on_attempt(attempt, news));
 }
 
@@ -148,32 +166,32 @@ enum moment session_moment(const struct session *session) {
 void session_init(struct session *session, struct worker *worker, const struct listener *listener) {
     memset(session, 0, sizeof *session);
     session->worker = worker;
-    session->listener = listener;
+    session->client.listener = listener;
     session->id = ++worker->next_id * worker->shared->workers_count + worker->index;
-    session->accepted_ms = session->active_ms = io_now_ms(worker->io);
+    session->client.accepted_ms = session->relay.active_ms = io_now_ms(worker->io);
     session->deadline.expire = session_on_deadline;
-    dialog_init(&session->dialog);
-    replay_log_init(&session->log, &worker->replay_chunks);
-    conn_init(&session->client_conn, worker->io, session_on_event);
+    dialog_init(&session->client.dialog);
+    replay_log_init(&session->replay.log, &worker->replay_chunks);
+    conn_init(&session->client.conn, worker->io, session_on_event);
 }
 
 void session_start(struct session *session, int slot, int fd) {
     session_move(session, STAGE_ACCEPTED);
     if (slot < 0) {
-        conn_adopt_fd(&session->client_conn, fd);
+        conn_adopt_fd(&session->client.conn, fd);
         return;
     }
-    conn_adopt_slot(&session->client_conn, slot);
-    session_on_event(&session->client_conn, CONN_OPENED, 0);
+    conn_adopt_slot(&session->client.conn, slot);
+    session_on_event(&session->client.conn, CONN_OPENED, 0);
 }
 
 const struct address *session_local(const struct session *session) {
-    return session->local != NULL ? session->local : &session->listener->address;
+    return session->client.local != NULL ? session->client.local : &session->client.listener->address;
 }
 
 void session_set_local(struct session *session, const struct address *address) {
-    if (session->local == NULL)
-        session->local = pool_get(&session->worker->locals); /* there are as many as sessions */
-    *session->local = *address;
-    address_unmap(session->local);
+    if (session->client.local == NULL)
+        session->client.local = pool_get(&session->worker->locals); /* there are as many as sessions */
+    *session->client.local = *address;
+    address_unmap(session->client.local);
 }

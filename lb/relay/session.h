@@ -78,87 +78,121 @@ struct attempt;
 struct gate_dialog;
 struct worker;
 
-struct session {
-    struct worker *worker; /* the pool's while free */
-    uint64_t id;
-    struct conn client_conn;
-    struct timer deadline;
-    struct attempt *attempt; /* the current try, in RELAY the backend's connection */
-    struct attempt *hedge;   /* a second try beside the first, which is slow */
-    struct address client;
+/* A session's parts. Each is written by few files, and read by all (tests/tidy holds that). */
+
+/* The client: who it is, what it says and hears. Written by every stage that hears or tells it something. */
+struct session_client {
+    struct conn conn;
+    struct flow flows[2]; /* by enum direction */
+    struct dialog dialog;
     struct address *local; /* worker->locals; NULL: the listener's */
     const struct listener *listener;
-    struct backend_set tried;
     uint64_t accepted_ms;
-    uint64_t search_ms;      /* when the first backend was asked for */
-    uint64_t relay_ms;       /* when a 220 went to the client; only where has_greeted */
-    uint64_t active_ms;      /* last octet in either direction, but for those of a reply that has only begun */
-    uint64_t waits_since_ms; /* in RELAY, for waits_for */
-    uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
-    uint16_t last_words;     /* buffer: a backend's refusal */
-    uint16_t last_words_length;
-    uint16_t last_code;
-    uint16_t tries;
-    enum stage_id stage : 8;
-    enum close_reason reason : 8;
-    enum relay_wait waits_for : 8;
-    uint8_t tier; /* that it waits for in QUEUED, or whose gate it is to meet */
-    bool has_last_words : 1;
-    bool last_words_are_sent : 1;
-    enum search_purpose purpose : 2;
-    bool has_greeted : 1; /* the client has heard a 220, of a backend's or the gate's */
+    uint64_t greeted_ms; /* when a 220 went to it; only where has_greeted */
+    struct address address;
+    uint16_t last_code;   /* of the last reply that it was told */
+    bool has_greeted : 1; /* it has heard a 220, of a backend's or the gate's */
     bool is_vetted : 1;
     bool is_early_talker : 1;
-    bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
-    bool lost_in_silence : 1; /* the backend left a silent client: nothing is wrong with it, it may be asked again */
-    bool has_replied : 1;     /* the backend that the session is committed to now */
-    bool client_spoke_last : 1;
-    bool is_unasked : 1;       /* what is being sent to the client answers nothing */
-    bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
-    bool awaits_hello : 1;     /* in REPLAY: the reply to EHLO */
-    bool replay_has_ended : 1; /* all records have been sent */
-    bool is_shutting_down : 1; /* in RELAY: told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
-    bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
-    bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool counts : 1;           /* is one of max-sessions */
     bool is_refused : 1;       /* is one of refused_total */
     bool is_check : 1;         /* a proxy's own connection, by its PROXY header: served by nobody but postern itself */
+    bool may_be_proxy : 1;     /* other peers of its listener are to send a PROXY header, and it is not one of them */
+    bool needed_vetting : 1;   /* a tier with admit = vetted was considered */
     bool is_gated : 1;         /* it is in the gate or came through it: what can't be followed ends it, but for TLS */
     bool has_bare_content : 1; /* that was in content, whose end is still awaited */
-    bool may_be_proxy : 1;     /* other peers of its listener are to send a PROXY header, and it is not one of them */
-    uint8_t offer;             /* what the client was offered: OFFER_… or worker_offer()'s */
-    uint8_t new_offer;         /* in REPLAY: by the new backend */
-    uint8_t replays;
-    uint8_t passed_step; /* enum backend_step: the last one that this backend has passed */
+};
+
+/* The search for a backend, and the one that was found. Written by tries.c and search.c. */
+struct session_search {
+    struct attempt *attempt; /* the current try, in RELAY the backend's connection */
+    struct attempt *hedge;   /* a second try beside the first, which is slow */
+    uint64_t begun_ms;       /* when the first backend was asked for */
+    struct backend_set tried;
+    uint16_t tries;
+    uint8_t tier; /* that it waits for in QUEUED, or whose gate it is to meet */
+    enum search_purpose purpose : 2;
+    bool was_refused_tier : 1; /* a tier would have taken it but for `admit` */
+};
+
+/* The dialog with one backend. Written by the files of RELAY: see tests/tidy. */
+struct session_relay {
+    uint64_t active_ms;      /* last octet in either direction, but for those of a reply that has only begun */
+    uint64_t waits_since_ms; /* for waits_for */
+    uint64_t replied_ms;     /* when the backend's last complete reply came; only while has_replied */
+    struct turn client_turn;
+    enum relay_wait waits_for : 8;
+    uint8_t passed_step;      /* enum backend_step: the last one that this backend has passed */
+    bool backend_is_lost : 1; /* a send to it failed; what it had said is still being received */
+    bool lost_in_silence : 1; /* the backend left a silent client: nothing is wrong with it, it may be asked again */
+    bool has_replied : 1;     /* this backend */
+    bool client_spoke_last : 1;
+    bool is_unasked : 1;       /* what is being sent to the client answers nothing */
+    bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
+    bool is_shutting_down : 1; /* told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
+};
+
+/* What another backend would have to be told, and is told in REPLAY. Written by observe.c, replay.c. */
+struct session_replay {
+    struct replay_log log;
+    uint16_t replies_to_compare;
+    uint8_t offer;         /* what the client was offered: OFFER_… or worker_offer()'s */
+    uint8_t new_offer;     /* by the new backend */
+    uint8_t count;         /* of replays so far */
+    bool awaits_hello : 1; /* the reply to EHLO */
+    bool has_ended : 1;    /* all records have been sent */
+};
+
+/* Why and with which words it ends. Written by session.c and ending.c. */
+struct session_ending {
+    uint16_t words; /* buffer: a backend's refusal */
+    uint16_t words_length;
+    uint8_t reason; /* enum close_reason */
+    bool has_words : 1;
+    bool words_are_sent : 1;
+};
+
+/* What it will tell of its client and of backends. Written by outcome.c. */
+struct session_outcome {
     struct blame *blame; /* NULL: no backend has failed it */
     struct seen seen;
-    struct turn client_turn; /* in RELAY */
-    uint16_t replies_to_compare;
+};
+
+struct session {
+    struct worker *worker; /* the pool's while free */
+    uint64_t id;
+    struct timer deadline;
     struct gate_dialog *gate; /* until the host behind has taken over, or the end; NULL: none */
-    union {
-        uint64_t ends_by_ms; /* RELAY, while is_shutting_down: then it is cut */
-        struct {             /* QUEUED */
-            struct session *queue_next, *queue_previous;
-        };
-        struct {                               /* REPLAY */
-            struct replay_position replay_at;  /* the next record to send */
-            struct replay_position compare_at; /* the next whose reply is to be compared */
-        };
-        struct {                      /* after session_close() */
+    union {                   /* what only some stages have */
+        struct {
+            uint64_t by_ms; /* RELAY, while is_shutting_down: then it is cut */
+        } relay_end;
+        struct { /* QUEUED */
+            struct session *next, *previous;
+        } queue;
+        struct {                             /* REPLAY */
+            struct replay_position next;     /* the next record to send */
+            struct replay_position compared; /* the next whose reply is to be compared */
+        } replay_at;
+        struct {                      /* from ENDING on */
             uint64_t discarded_bytes; /* of input that nobody gets any more */
             uint64_t closed_ms;
-            char *last_server; /* for the log line; a chunk of the replay log's pool; NULL: the line is written */
-            uint8_t last_tier;
-            uint8_t last_phase; /* enum dialog_phase */
-        };
+            char *server; /* for the log line; a chunk of the replay log's pool; NULL: the line is written */
+            uint8_t tier;
+            uint8_t phase; /* enum dialog_phase */
+        } end;
     };
-    struct flow flows[2];
-    struct dialog dialog;
-    struct replay_log log;
+    struct session_client client;
+    struct session_search search;
+    struct session_relay relay;
+    struct session_replay replay;
+    struct session_ending ending;
+    enum stage_id stage : 8; /* written by session.c */
+    struct session_outcome outcome;
 };
 
 static inline struct io *session_io(const struct session *session) {
-    return session->client_conn.io;
+    return session->client.conn.io;
 }
 
 /* Makes a session of the pool's memory; the caller fills in the addresses and then gives it its descriptor. */
@@ -174,7 +208,12 @@ void session_set_local(struct session *session, const struct address *address);
 void session_move(struct session *session, enum stage_id next);
 /* For a handler to return: the session ends, for this reason. */
 enum stage_id session_end(struct session *session, enum close_reason reason);
-/* The same from outside. */
+/* It will, unless the stage that comes next goes on. */
+void session_expect_end(struct session *session, enum close_reason reason);
+/* Then the client hears this reply of a backend's, instead of the reason's; the buffer is taken over. Or not. */
+void session_take_last_words(struct session *session, uint16_t buffer, uint16_t length);
+void session_drop_last_words(struct session *session);
+/* session_end() from outside. */
 void session_close(struct session *session, enum close_reason reason);
 /* Its end has begun. */
 bool session_has_ended(const struct session *session);
@@ -186,10 +225,12 @@ void session_count_refusal(struct session *session);
 void session_guard(struct session *session);
 /* Why a session ends whose client's socket gave this -errno. */
 enum close_reason close_reason_of_client_error(int error);
+/* The error of a socket in the words of a log line. */
+const char *socket_error(int error);
 
 /* --- what happens to it --- */
 
-void session_on_attempt(struct attempt *attempt, const struct attempt_news *news);
+void session_on_attempt(struct session *session, struct attempt *attempt, const struct attempt_news *news);
 /* What its backend says, and has been sent. */
 void session_on_backend_received(struct session *session, int result);
 void session_on_backend_sent(struct session *session, int result);

@@ -9,41 +9,41 @@
 
 /* The reply that ends at `end`; false: it must not go on. */
 static bool on_reply(struct session *session, const struct dialog_event *event, size_t end) {
-    struct flow *flow = &session->flows[TO_CLIENT];
+    struct flow *flow = &session->client.flows[TO_CLIENT];
     const uint8_t *reply = io_buffer(session_io(session), flow->buffer) + flow->cleared;
     bool is_farewell = event->kind == DIALOG_421 || (event->is_unsolicited && event->code == 451);
     if (is_farewell && !loss_takes_421(session, event))
         return false;
     if (!is_farewell)
         observe_reply(session, event, reply, end - flow->cleared);
-    session->is_unasked &= event->is_unsolicited;
-    session->is_mid_reply = false;
-    session->has_replied = true;
-    session->replied_ms = io_now_ms(session_io(session));
+    session->relay.is_unasked &= event->is_unsolicited;
+    session->relay.is_mid_reply = false;
+    session->relay.has_replied = true;
+    session->relay.replied_ms = io_now_ms(session_io(session));
     return true;
 }
 
 /* What stands behind its 221 is for nobody. */
 static enum shown on_junk(struct session *session, enum shown shown) {
-    struct flow *flow = &session->flows[TO_CLIENT];
-    bool is_behind_end = dialog_has_quit(&session->dialog) && !dialog_owes_reply(&session->dialog);
+    struct flow *flow = &session->client.flows[TO_CLIENT];
+    bool is_behind_end = dialog_has_quit(&session->client.dialog) && !dialog_owes_reply(&session->client.dialog);
     if (is_behind_end)
         flow->length = flow->shown = flow->cleared;
-    dialog_forget_partial_reply(&session->dialog);
+    dialog_forget_partial_reply(&session->client.dialog);
     return is_behind_end ? SHOWN : shown;
 }
 
 static enum shown show_server(struct session *session) {
-    struct flow *flow = &session->flows[TO_CLIENT];
+    struct flow *flow = &session->client.flows[TO_CLIENT];
     const uint8_t *data = io_buffer(session_io(session), flow->buffer);
-    session->is_unasked = !dialog_awaits_server(&session->dialog);
+    session->relay.is_unasked = !dialog_awaits_server(&session->client.dialog);
     while (flow->shown < flow->length) {
         struct dialog_event event;
-        bool is_content = dialog_is_in_content(&session->dialog);
-        flow->shown += (uint32_t)dialog_feed_server(&session->dialog, data + flow->shown,
+        bool is_content = dialog_is_in_content(&session->client.dialog);
+        flow->shown += (uint32_t)dialog_feed_server(&session->client.dialog, data + flow->shown,
                                                     (size_t)(flow->length - flow->shown), &event);
-        if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
-            session->has_bare_content = is_content;
+        if (event.kind == DIALOG_UNTRUSTED && session->client.is_gated) {
+            session->client.has_bare_content = is_content;
             return SHOWN_UNCLEAR;
         }
         if (event.kind == DIALOG_JUNK || event.kind == DIALOG_UNASKED)
@@ -51,39 +51,39 @@ static enum shown show_server(struct session *session) {
         bool is_reply = event.kind == DIALOG_REPLY || event.kind == DIALOG_TLS || event.kind == DIALOG_421;
         if (is_reply && !on_reply(session, &event, flow->shown))
             return SHOWN_421;
-        if (is_reply || !dialog_is_clear(&session->dialog))
+        if (is_reply || !dialog_is_clear(&session->client.dialog))
             flow->cleared = flow->shown;
     }
     /* Too long to be held. */
     if (flow->shown - flow->cleared > REPLY_HELD_MAX) {
         flow->cleared = flow->shown;
-        session->is_mid_reply = true;
+        session->relay.is_mid_reply = true;
     }
     return SHOWN;
 }
 
 static enum shown show_client(struct session *session) {
-    struct flow *flow = &session->flows[TO_BACKEND];
+    struct flow *flow = &session->client.flows[TO_BACKEND];
     const uint8_t *data = io_buffer(session_io(session), flow->buffer);
     if (flow->bytes == 0 && flow->shown == 0 && early_is_proxy_header(data, flow->length))
         return SHOWN_PROXY_HEADER;
     while (flow->shown < flow->length) {
         struct dialog_event event;
-        bool is_content = dialog_is_in_content(&session->dialog);
+        bool is_content = dialog_is_in_content(&session->client.dialog);
         flow->shown +=
             (uint32_t)observe_command(session, data + flow->shown, (size_t)(flow->length - flow->shown), &event);
         if (event.kind == DIALOG_STARTTLS_BEHIND)
             return SHOWN_STARTTLS_BEHIND;
-        if (event.kind == DIALOG_UNTRUSTED && session->is_gated) {
-            session->has_bare_content = is_content;
+        if (event.kind == DIALOG_UNTRUSTED && session->client.is_gated) {
+            session->client.has_bare_content = is_content;
             return SHOWN_BARE_LINE_END;
         }
         if (event.kind == DIALOG_BLOCKED)
             break;
     }
     flow->cleared = flow->shown;
-    if (!dialog_is_clear(&session->dialog))
-        replay_log_finish(&session->log);
+    if (!dialog_is_clear(&session->client.dialog))
+        replay_log_finish(&session->replay.log);
     return SHOWN;
 }
 

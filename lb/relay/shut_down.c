@@ -46,7 +46,7 @@ static bool is_overdue(const struct session *session) {
     const struct shut_down *shut_down = &session->worker->shut_down;
     if (shut_down->state == WORKER_CUTS || shut_down->state == WORKER_LEAVES)
         return true;
-    return session->is_shutting_down && io_now_ms(session->worker->io) >= session->ends_by_ms;
+    return session->relay.is_shutting_down && io_now_ms(session->worker->io) >= session->relay_end.by_ms;
 }
 
 /* No more than its share of a tick; a worker that cuts has no time for that. */
@@ -58,9 +58,10 @@ static bool has_turn(struct shut_down *shut_down) {
 
 /* Returns true when it has been ended. */
 static bool look_at(struct sweep *sweep, struct session *session) {
-    struct shut_down *shut_down = &sweep->worker->shut_down;
-    if (!moment_is_told(session))
+    (void)sweep;
+    if (session->stage == STAGE_FREE || !moment_is_told(session))
         return false;
+    struct shut_down *shut_down = &session->worker->shut_down;
     enum moment moment = session_moment(session);
     shut_down->waits_at[wait_for(moment)]++;
     bool is_cut = moment != MOMENT_BY_ITSELF && is_overdue(session);
@@ -79,7 +80,7 @@ static void begin_walk(struct worker *worker) {
     struct shut_down *shut_down = &worker->shut_down;
     shut_down->walk_state = shut_down->state;
     memset(shut_down->waits_at, 0, sizeof shut_down->waits_at);
-    sweep_begin(&shut_down->sweep, worker);
+    sweep_begin(&shut_down->sweep, &worker->sweeps);
 }
 
 static void enter(struct worker *worker, enum stop_state state, uint64_t lasts_ms) {
@@ -88,7 +89,7 @@ static void enter(struct worker *worker, enum stop_state state, uint64_t lasts_m
 }
 
 static void on_walked(struct sweep *sweep) {
-    struct worker *worker = sweep->worker;
+    struct worker *worker = container_of(sweep, struct worker, shut_down.sweep);
     struct shut_down *shut_down = &worker->shut_down;
     for (unsigned i = 0; i < SHUT_DOWN_WAITS; i++)
         atomic_store_explicit(&shut_down->waits[i], shut_down->waits_at[i], memory_order_relaxed);
@@ -193,11 +194,7 @@ static bool tell(struct session *session, struct sessions_shutdown *request) {
         session_close(session, CLOSE_SHUTDOWN);
         return true;
     }
-    if (session->is_shutting_down)
-        return false;
-    session->is_shutting_down = true;
-    session->ends_by_ms = io_now_ms(worker->io) + worker->shared->config->global.stop_timeout_ms;
-    worker->shut_down.told++;
+    moment_tell(session, io_now_ms(worker->io) + worker->shared->config->global.stop_timeout_ms);
     return false;
 }
 
@@ -205,8 +202,8 @@ static bool tell(struct session *session, struct sessions_shutdown *request) {
 static bool tell_session(struct sweep *sweep, struct session *session) {
     struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
     const struct backend *backend = request->backend;
-    bool is_there = session->attempt != NULL && session->attempt->backend == backend;
-    bool is_hedged_there = session->hedge != NULL && session->hedge->backend == backend;
+    bool is_there = session->search.attempt != NULL && session->search.attempt->backend == backend;
+    bool is_hedged_there = session->search.hedge != NULL && session->search.hedge->backend == backend;
     if ((is_there || is_hedged_there) && session_on_backend_shut_down(session, backend))
         return true;
     return is_there && tell(session, request);
@@ -214,16 +211,18 @@ static bool tell_session(struct sweep *sweep, struct session *session) {
 
 static void on_all_told(struct sweep *sweep) {
     struct sessions_shutdown *request = container_of(sweep, struct sessions_shutdown, sweep);
-    if (sweep->worker->shut_down.told > 0 && !timer_is_set(&sweep->worker->shut_down.tick))
-        begin_ticks(sweep->worker);
+    struct worker *worker = container_of(sweep->sweeps, struct worker, sweeps);
+    if (worker->shut_down.told > 0 && !timer_is_set(&worker->shut_down.tick))
+        begin_ticks(worker);
     request->message.deliver = request->on_reply;
     mailbox_post(request->reply, &request->message);
 }
 
 static void tell_sessions(struct message *message, void *receiver) {
     struct sessions_shutdown *request = container_of(message, struct sessions_shutdown, message);
+    struct worker *worker = receiver;
     request->sweep = (struct sweep){.visit = tell_session, .on_done = on_all_told};
-    sweep_begin(&request->sweep, receiver);
+    sweep_begin(&request->sweep, &worker->sweeps);
 }
 
 void worker_shutdown_sessions(struct worker *worker, struct sessions_shutdown *request) {

@@ -9,6 +9,7 @@
 #include "lb/relay/relay.h"
 #include "lb/relay/replay.h"
 #include "lb/relay/search.h"
+#include "lb/relay/swallowing.h"
 
 const struct stage *const stages[STAGES_COUNT] = {
     [STAGE_FREE] = &stage_free,

@@ -2,37 +2,36 @@
  */
 #include "lb/relay/sweep.h"
 
-#include "lb/relay/session.h"
-#include "lb/relay/worker_private.h"
+#include "lb/engine/io.h"
+#include "lb/engine/limits.h"
+#include "lb/engine/pool.h"
 
-void sweep_begin(struct sweep *sweep, struct worker *worker) {
+void sweep_begin(struct sweep *sweep, struct sweeps *sweeps) {
     sweep->at = 0;
-    sweep->worker = worker;
+    sweep->sweeps = sweeps;
     if (!sweep->is_running) {
-        sweep->next = worker->sweeps;
-        worker->sweeps = sweep;
+        sweep->next = sweeps->first;
+        sweeps->first = sweep;
     }
     sweep->is_running = true;
-    io_hurry(worker->io);
+    io_hurry(sweeps->io);
 }
 
 /* Returns true when it has visited all. */
 static bool go_on(struct sweep *sweep) {
-    const struct pool *sessions = &sweep->worker->sessions;
+    const struct pool *sessions = sweep->sweeps->sessions;
     unsigned acts = 0;
     for (unsigned looks = 0; looks < LOOKS_PER_TURN && acts < SWEPT_PER_TURN; looks++) {
         if (sweep->at >= sessions->touched)
             return true;
-        struct session *session = pool_at(sessions, sweep->at++);
-        if (session->stage != STAGE_FREE)
-            acts += sweep->visit(sweep, session);
+        acts += sweep->visit(sweep, pool_at(sessions, sweep->at++));
     }
     return false;
 }
 
-void sweeps_run(struct worker *worker) {
-    struct sweep **link = &worker->sweeps;
-    while (*link != NULL && io_may_begin_work(worker->io)) {
+void sweeps_run(struct sweeps *sweeps) {
+    struct sweep **link = &sweeps->first;
+    while (*link != NULL && io_may_begin_work(sweeps->io)) {
         struct sweep *sweep = *link;
         if (!go_on(sweep)) {
             link = &sweep->next;
@@ -43,6 +42,6 @@ void sweeps_run(struct worker *worker) {
         if (sweep->on_done != NULL)
             sweep->on_done(sweep);
     }
-    if (worker->sweeps != NULL)
-        io_hurry(worker->io);
+    if (sweeps->first != NULL)
+        io_hurry(sweeps->io);
 }

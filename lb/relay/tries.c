@@ -1,6 +1,6 @@
-/* Whom a session asks, one or two at a time, and who it was that failed. Owns session->attempt, hedge, tried and tries:
- * the attempt is the current try, in RELAY the backend's connection; the hedge is a second one beside it, which is
- * slow. */
+/* Whom a session asks, one or two at a time, and who it was that failed. Owns session->search.attempt, hedge, tried and
+ * tries: the attempt is the current try, in RELAY the backend's connection; the hedge is a second one beside it, which
+ * is slow. */
 #include "lb/relay/tries.h"
 
 #include "lb/engine/log.h"
@@ -19,26 +19,26 @@ static const struct {
 };
 
 enum stage_id tries_search(struct session *session, enum search_purpose purpose) {
-    session->purpose = purpose;
-    session->search_ms = io_now_ms(session_io(session));
+    session->search.purpose = purpose;
+    session->search.begun_ms = io_now_ms(session_io(session));
     return STAGE_SEARCH;
 }
 
 enum stage_id tries_found(const struct session *session) {
-    return ways[session->purpose].found;
+    return ways[session->search.purpose].found;
 }
 
 enum stage_id tries_found_nobody(struct session *session, enum close_reason reason) {
-    session->reason = reason;
-    return ways[session->purpose].nobody;
+    session_expect_end(session, reason);
+    return ways[session->search.purpose].nobody;
 }
 
 static enum choice choose_in(struct session *session, const struct view_tier *tier, bool takes_suspects,
                              const struct view_member **ret_member) {
     struct worker *worker = session->worker;
     struct chooser chooser = {.worker = worker->index,
-                              .tried = &session->tried,
-                              .client = &session->client,
+                              .tried = &session->search.tried,
+                              .client = &session->client.address,
                               .random = chance_bits(&worker->chance),
                               .lacks_local = address_is_wildcard(session_local(session))};
     enum choice choice = view_choose(tier, &chooser, ret_member);
@@ -54,8 +54,8 @@ enum trial tries_begin(struct session *session, const struct view_tier *tier, bo
     const struct view_member *member;
     enum choice choice;
     while ((choice = choose_in(session, tier, takes_suspects, &member)) == CHOICE_FOUND) {
-        backend_set_add(&session->tried, member->backend);
-        session->tries++;
+        backend_set_add(&session->search.tried, member->backend);
+        session->search.tries++;
         counter_add(&worker->counters.tries_total, 1);
         int result = attempt_start(session, member, ret_attempt);
         if (result == 0)
@@ -78,16 +78,16 @@ static bool has_room_for_hedge(const struct worker *worker) {
 void tries_hedge(struct session *session) {
     if (!has_room_for_hedge(session->worker))
         return;
-    const struct view_tier *tier = &session->worker->view->tiers[session->attempt->backend->tier];
+    const struct view_tier *tier = &session->worker->view->tiers[session->search.attempt->backend->tier];
     struct attempt *added;
     if (tries_begin(session, tier, false, &added) != TRIAL_BEGUN)
         return;
-    if (session->hedge != NULL) {
-        struct attempt *oldest = session->attempt;
-        session->attempt = session->hedge;
+    if (session->search.hedge != NULL) {
+        struct attempt *oldest = session->search.attempt;
+        session->search.attempt = session->search.hedge;
         attempt_give_up(oldest);
     }
-    session->hedge = added;
+    session->search.hedge = added;
 }
 
 /* Keeps in mind whose failure it was. */
@@ -111,16 +111,16 @@ static void note_failure(struct attempt *attempt, enum failure failure) {
 enum stage_id tries_failed(struct attempt *attempt, enum failure failure, const char *why) {
     struct session *session = attempt->session;
     log_info("session id=%llu server=%s try=%u failed: %s", (unsigned long long)session->id, attempt->backend->name,
-             session->tries, why);
+             session->search.tries, why);
     note_failure(attempt, failure);
-    if (session->attempt == attempt)
-        session->attempt = session->hedge;
-    session->hedge = NULL;
+    if (session->search.attempt == attempt)
+        session->search.attempt = session->search.hedge;
+    session->search.hedge = NULL;
     if (failure == FAILURE_OF_NOBODY) /* it has done nothing to be left without a word */
         attempt_leave(attempt);
     else
         attempt_close(attempt);
-    if (session->attempt == NULL)
+    if (session->search.attempt == NULL)
         return failure == FAILURE_SHORTAGE ? tries_found_nobody(session, CLOSE_NO_ROOM) : STAGE_SEARCH;
     if (failure != FAILURE_SHORTAGE)
         tries_hedge(session);
@@ -129,31 +129,45 @@ enum stage_id tries_failed(struct attempt *attempt, enum failure failure, const 
 
 void tries_win(struct attempt *attempt) {
     struct session *session = attempt->session;
-    struct attempt *loser = session->attempt == attempt ? session->hedge : session->attempt;
-    session->attempt = attempt;
-    session->hedge = NULL;
+    struct attempt *loser = session->search.attempt == attempt ? session->search.hedge : session->search.attempt;
+    session->search.attempt = attempt;
+    session->search.hedge = NULL;
     if (loser != NULL) /* it was slower, and has not failed: a replay may still go to it */
-        backend_set_remove(&session->tried, loser->backend);
+        backend_set_remove(&session->search.tried, loser->backend);
     attempt_give_up(loser);
-    if (!session->has_greeted) { /* what failed before a long session has no bearing on its end */
-        memset(&session->tried, 0, sizeof session->tried);
-        backend_set_add(&session->tried, attempt->backend);
+    if (!session->client.has_greeted) { /* what failed before a long session has no bearing on its end */
+        tries_forget_all(session);
+        backend_set_add(&session->search.tried, attempt->backend);
     }
     counter_add(&attempt_share(attempt)->sessions_total, 1);
-    session->passed_step = STEP_GREETING;
+    outcome_begin(session);
 }
 
 void tries_give_up(struct session *session) {
-    struct attempt *attempt = session->attempt, *hedge = session->hedge;
-    session->attempt = session->hedge = NULL;
+    struct attempt *attempt = session->search.attempt, *hedge = session->search.hedge;
+    session->search.attempt = session->search.hedge = NULL;
     attempt_give_up(attempt);
     attempt_give_up(hedge);
 }
 
+void tries_lose(struct session *session) {
+    struct attempt *lost = session->search.attempt;
+    session->search.attempt = NULL;
+    attempt_close(lost);
+}
+
+void tries_forget(struct session *session, const struct backend *backend) {
+    backend_set_remove(&session->search.tried, backend);
+}
+
+void tries_forget_all(struct session *session) {
+    memset(&session->search.tried, 0, sizeof session->search.tried);
+}
+
 void tries_leave(struct attempt *attempt) {
     struct session *session = attempt->session;
-    struct attempt *other = session->attempt == attempt ? session->hedge : session->attempt;
-    session->attempt = session->hedge = NULL;
+    struct attempt *other = session->search.attempt == attempt ? session->search.hedge : session->search.attempt;
+    session->search.attempt = session->search.hedge = NULL;
     attempt_give_up(other);
     attempt_leave(attempt);
 }
@@ -162,8 +176,6 @@ void tries_take_words(struct attempt *attempt, size_t from, size_t length) {
     struct session *session = attempt->session;
     uint8_t *data = io_buffer(attempt->worker->io, attempt->greeting);
     memmove(data, data + from, length);
-    session->last_words = attempt->greeting;
-    session->last_words_length = (uint16_t)length;
-    session->has_last_words = true;
+    session_take_last_words(session, attempt->greeting, (uint16_t)length);
     attempt->has_greeting = false;
 }

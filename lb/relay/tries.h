@@ -32,6 +32,11 @@ void tries_win(struct attempt *attempt);
 void tries_leave(struct attempt *attempt);
 /* None goes on. */
 void tries_give_up(struct session *session);
+/* The backend that it was committed to is lost. */
+void tries_lose(struct session *session);
+/* A backend may be asked again, as nothing was wrong with it; all may. */
+void tries_forget(struct session *session, const struct backend *backend);
+void tries_forget_all(struct session *session);
 /* This reply in the attempt's greeting buffer, GREETING_BYTES_MAX at most, is the session's last words. */
 void tries_take_words(struct attempt *attempt, size_t from, size_t length);
 

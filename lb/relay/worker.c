@@ -35,50 +35,6 @@ static struct session *session_at(struct worker *worker, unsigned index) {
     return session->stage == STAGE_FREE ? NULL : session;
 }
 
-static void describe(const struct session *session, struct session_row *row) {
-    uint64_t now = io_now_ms(session->worker->io);
-    *row = (struct session_row){
-        .id = session->id,
-        .client = session->client,
-        .age_ms = now - session->accepted_ms,
-        .idle_ms = now - session->active_ms,
-        .bytes_in = session->flows[TO_BACKEND].bytes,
-        .bytes_out = session->flows[TO_CLIENT].bytes,
-        .tries = session->tries,
-    };
-    snprintf(row->state, sizeof row->state, "%s", session_stage_name(session));
-    if (session->attempt != NULL)
-        snprintf(row->backend, sizeof row->backend, "%s", session->attempt->backend->name);
-}
-
-/* Looks at a bounded number of sessions in one turn; the manager asks on from `from`. */
-#define SESSIONS_PER_QUERY 1024u
-
-static void answer_query(struct message *message, void *receiver) {
-    struct sessions_query *query = container_of(message, struct sessions_query, message);
-    struct worker *worker = receiver;
-    unsigned index = query->from;
-    unsigned end = index + SESSIONS_PER_QUERY;
-    query->rows_count = 0;
-    for (; index < worker->sessions.touched && index < end && query->rows_count < SESSION_ROWS_MAX; index++) {
-        const struct session *session = session_at(worker, index);
-        if (session == NULL)
-            continue;
-        if (query->backend[0] != '\0' &&
-            (session->attempt == NULL || strcmp(session->attempt->backend->name, query->backend) != 0))
-            continue;
-        describe(session, &query->rows[query->rows_count++]);
-    }
-    query->from = index < worker->sessions.touched ? index : 0;
-    message->deliver = query->on_reply;
-    mailbox_post(query->reply, message);
-}
-
-void worker_query_sessions(struct worker *worker, struct sessions_query *query) {
-    query->message.deliver = answer_query;
-    mailbox_post(&worker->mailbox, &query->message);
-}
-
 void worker_wake(struct worker *worker) {
     mailbox_wake(&worker->mailbox);
 }
@@ -87,7 +43,8 @@ void worker_wake(struct worker *worker) {
 
 /* Sessions on a backend that has just failed. */
 static bool hurry_session(struct sweep *sweep, struct session *session) {
-    if (session->attempt != NULL && backend_set_has(&sweep->worker->hurried, session->attempt->backend))
+    (void)sweep;
+    if (session->search.attempt != NULL && backend_set_has(&session->worker->hurried, session->search.attempt->backend))
         session_on_backend_failed(session);
     return false; /* a deadline is moved: as good as nothing */
 }
@@ -112,7 +69,7 @@ static void look_for_failed(struct worker *worker) {
     }
     worker->failed = failed;
     if (has_added)
-        sweep_begin(&worker->hurry, worker);
+        sweep_begin(&worker->hurry, &worker->sweeps);
 }
 
 /* A client's local address is only needed where a PROXY header to a backend names it, be that one of the file or one
@@ -156,7 +113,7 @@ void worker_turn(struct worker *worker) {
     worker->view = snapshots_online(worker->shared->views, worker->index);
     serve_new_view(worker);
     io_dispatch(worker->io);
-    sweeps_run(worker);
+    sweeps_run(&worker->sweeps);
     queue_run(worker);
 }
 
@@ -236,6 +193,32 @@ static unsigned buffers_for(unsigned capacity) {
     return 3 * capacity + 2 * (2 * capacity) + IO_BUFFERS_LENT;
 }
 
+/* Returns 0 or -errno; then some may be there. */
+static int init_pools(struct worker *worker, unsigned capacity) {
+    int result = pool_init(&worker->sessions, sizeof(struct session), capacity);
+    if (result == 0) /* a session's earlier attempts may still be closing */
+        result = pool_init(&worker->attempts, sizeof(struct attempt), 2 * capacity);
+    if (result == 0) /* an EHLO line for each, six more for a quarter of them in a transaction, one long log or two */
+        result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 6 / 4 + 512);
+    if (result == 0)
+        result = pool_init(&worker->locals, sizeof(struct address), capacity);
+    if (result == 0)
+        result = lingerers_init(&worker->lingerers, capacity);
+    if (result == 0)
+        result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
+    if (result == 0)
+        result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
+    if (result == 0)
+        result = pool_init(&worker->blames, sizeof(struct blame), capacity);
+    if (result == 0)
+        result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
+    if (result == 0)
+        result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
+    if (result == 0)
+        result = own_replies_init(worker);
+    return result;
+}
+
 int worker_create(struct workers_shared *shared, unsigned index, const struct listener_socket *listeners,
                   unsigned listeners_count, struct worker **ret_worker, char *ret_error, size_t error_size) {
     size_t alignment = _Alignof(struct worker);
@@ -264,27 +247,9 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
         free(worker);
         return result;
     }
-    result = pool_init(&worker->sessions, sizeof(struct session), capacity);
-    if (result == 0) /* a session's earlier attempts may still be closing */
-        result = pool_init(&worker->attempts, sizeof(struct attempt), 2 * capacity);
-    if (result == 0) /* an EHLO line for each, six more for a quarter of them in a transaction, one long log or two */
-        result = pool_init(&worker->replay_chunks, sizeof(struct replay_chunk), capacity + capacity * 6 / 4 + 512);
-    if (result == 0)
-        result = pool_init(&worker->locals, sizeof(struct address), capacity);
-    if (result == 0)
-        result = lingerers_init(&worker->lingerers, capacity);
-    if (result == 0)
-        result = pool_init(&worker->gates, sizeof(struct gate_dialog), capacity);
-    if (result == 0)
-        result = pool_init(&worker->gate_questions, sizeof(struct gate_question), GATE_QUESTIONS_MAX);
-    if (result == 0)
-        result = pool_init(&worker->blames, sizeof(struct blame), capacity);
-    if (result == 0)
-        result = spsc_init(&worker->outcomes, sizeof(struct outcome), OUTCOMES_MAX);
-    if (result == 0)
-        result = spsc_init(&worker->sightings, sizeof(struct sighting), SIGHTINGS_MAX);
-    if (result == 0)
-        result = own_replies_init(worker);
+    worker->sweeps.io = worker->io;
+    worker->sweeps.sessions = &worker->sessions;
+    result = init_pools(worker, capacity);
     if (result == 0)
         result = mailbox_init(&worker->mailbox, worker->io, worker, on_wake);
     if (result < 0) {

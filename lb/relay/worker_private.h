@@ -6,9 +6,9 @@
 #include "lb/engine/pool.h"
 #include "lb/engine/spsc.h"
 #include "lb/gate/askers.h"
-#include "lb/relay/shut_down.h"
+#include "lb/relay/orphans.h"
+#include "lb/relay/shared.h"
 #include "lb/relay/sweep.h"
-#include "lb/relay/worker.h"
 #include "lb/smtp/ehlo.h"
 
 #include <pthread.h>
@@ -124,11 +124,10 @@ struct worker {
     unsigned offers_count;
     bool offers_full_said;
     unsigned hedge_tokens;
-    struct attempt *orphans[ORPHANS_MAX]; /* attempts that outlive their sessions, to leave politely; NULL: free */
-    unsigned next_orphan;                 /* the next one's place: whoever is there still is the oldest */
-    struct sweep *sweeps;                 /* that are running */
-    struct backend_set failed;            /* backends that were down or ejected in the last view */
-    struct backend_set hurried;           /* of these, whose sessions `hurry` is to tell */
+    struct orphans orphans;
+    struct sweeps sweeps;
+    struct backend_set failed;  /* backends that were down or ejected in the last view */
+    struct backend_set hurried; /* of these, whose sessions `hurry` is to tell */
     struct sweep hurry;
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */
@@ -153,10 +152,6 @@ struct worker {
 static inline void counter_add(atomic_ulong *counter, unsigned long by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
-
-/* A worker's life without its thread: once after io_start(), and then turn by turn. */
-void worker_begin(struct worker *worker);
-void worker_turn(struct worker *worker);
 
 /* Talking before the greeting, and behind EHLO before its reply, tells something about a client: none of them has been
  * invited to. */

@@ -52,7 +52,7 @@ TestSuite(blame, .init = begin, .fini = end);
 
 static void reply(unsigned backend, unsigned verb, uint16_t code) {
     struct dialog_event event = {.kind = DIALOG_REPLY, .verb = (uint8_t)verb, .code = code};
-    session.attempt = &attempts[backend];
+    session.search.attempt = &attempts[backend];
     outcome_note_reply(&session, &event, (const uint8_t *)"", 0);
 }
 

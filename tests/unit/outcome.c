@@ -16,7 +16,7 @@ static struct seen note(uint8_t verb, const char *reply) {
             (struct enhanced_code){(uint8_t)(reply[4] - '0'), (uint16_t)(reply[6] - '0'), (uint16_t)(reply[8] - '0')};
     memset(&session, 0, sizeof session);
     outcome_note_reply(&session, &event, (const uint8_t *)reply, strlen(reply));
-    return session.seen;
+    return session.outcome.seen;
 }
 
 static bool is_clean(uint8_t verb, const char *reply) {

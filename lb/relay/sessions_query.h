@@ -1,0 +1,41 @@
+/* A worker's sessions, for `show sessions` (sessions_query.c). */
+#ifndef POSTERN_RELAY_SESSIONS_QUERY_H
+#define POSTERN_RELAY_SESSIONS_QUERY_H
+
+#include "backends/backend.h"
+#include "lb/engine/mailbox.h"
+
+#include <stdint.h>
+
+struct worker;
+
+/* One session as `show sessions` tells it: a copy, so that no worker waits for whoever prints it. */
+struct session_row {
+    uint64_t id;
+    struct address client;
+    char backend[BACKEND_NAME_MAX]; /* "" while none */
+    char state[12];
+    uint64_t age_ms;
+    uint64_t idle_ms;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    unsigned tries;
+};
+
+#define SESSION_ROWS_MAX 64
+
+/* A request for some sessions: post it with worker_post(), get it back by `reply` on the manager's mailbox. */
+struct sessions_query {
+    struct message message;
+    struct mailbox *reply;
+    void (*on_reply)(struct message *message, void *receiver);
+    unsigned from;                  /* in: where to go on; out: where the next query goes on, 0 at the end */
+    char backend[BACKEND_NAME_MAX]; /* in: only sessions on this backend; "" = all */
+    unsigned rows_count;            /* out */
+    struct session_row rows[SESSION_ROWS_MAX];
+};
+
+/* From the manager. */
+void worker_query_sessions(struct worker *worker, struct sessions_query *query);
+
+#endif
