@@ -1,6 +1,7 @@
 /* A backend's memory, its slots, and the sums of what workers keep about it. */
 #include "backends/backend.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,7 @@ bool backend_take_slot(struct backend *backend, uint32_t sessions_max) {
 
 bool backend_release_slot(struct backend *backend, uint32_t sessions_max) {
     unsigned before = atomic_fetch_sub(&backend->in_use, 1);
+    assert(before > 0);
     return sessions_max != 0 && before >= sessions_max;
 }
 

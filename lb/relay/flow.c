@@ -28,6 +28,12 @@ unsigned flow_room(const struct flow *flow) {
     return room < IO_BUFFER_SIZE ? (unsigned)room : IO_BUFFER_SIZE;
 }
 
+void flow_check(const struct flow *flow) {
+    assert(flow->offset <= flow->cleared && flow->cleared <= flow->shown && flow->shown <= flow->length);
+    assert(flow->sending <= flow->cleared - flow->offset);
+    assert(flow->has_buffer ? flow->length <= io_buffer_size(flow->buffer) : flow->length == 0);
+}
+
 static void make_room(struct io *io, struct flow *flow) {
     uint8_t *data = io_buffer(io, flow->buffer);
     memmove(data, data + flow->offset, flow->length - flow->offset);
@@ -44,6 +50,7 @@ void flow_take(struct session *session, struct flow *flow, uint16_t received, un
         return;
     }
     assert(length <= flow_room(flow));
+    flow_check(flow);
     if (flow->sending == 0)
         make_room(io, flow);
     memcpy(io_buffer(io, flow->buffer) + flow->length, io_buffer(io, received), length);

@@ -102,6 +102,7 @@ static enum stage_id forward(struct session *session, enum direction direction) 
     struct flow *flow = &session->client.flows[direction];
     enum shown shown = show_octets(session, direction);
     bool may_go_on = direction == TO_CLIENT || shown == SHOWN;
+    flow_check(flow);
     flow->blocked = flow->offset == flow->cleared;
     if (may_go_on && !flow->blocked) {
         struct conn *target = target_of(session, direction);

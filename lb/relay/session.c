@@ -34,7 +34,7 @@ static void set_deadline(struct session *session, const struct stage *row) {
 }
 
 /* Behind begin() the session may be gone: a stage that frees it goes on to none. */
-void session_move(struct session *session, enum stage_id next) {
+static void go_to(struct session *session, enum stage_id next) {
     while (next != STAGE_SAME) {
         const struct stage *from = row_of(session), *to = stages[next];
         assert(from->moves & (1u << next));
@@ -46,6 +46,23 @@ void session_move(struct session *session, enum stage_id next) {
         next = to->begin != NULL ? to->begin(session) : STAGE_SAME;
         assert(!to->is_transient || next != STAGE_SAME);
     }
+}
+
+/* Something happens to the session: until it is dealt with, nothing else may. */
+static struct worker *take_up(struct session *session) {
+    struct worker *worker = session->worker;
+    assert(worker->handled == NULL);
+    worker->handled = session;
+    return worker;
+}
+
+static void put_down(struct worker *worker, struct session *session, enum stage_id next) {
+    go_to(session, next);
+    worker->handled = NULL;
+}
+
+void session_move(struct session *session, enum stage_id next) {
+    put_down(take_up(session), session, next);
 }
 
 void session_expect_end(struct session *session, enum close_reason reason) {
@@ -95,61 +112,75 @@ const char *socket_error(int error) {
 
 static void session_on_deadline(struct timer *timer) {
     struct session *session = container_of(timer, struct session, deadline);
-    session_move(session, row_of(session)->on_timeout(session));
+    struct worker *worker = take_up(session);
+    assert(row_of(session)->on_timeout != NULL);
+    put_down(worker, session, row_of(session)->on_timeout(session));
+}
+
+/* A NULL where a stage has no such event: it can't come. */
+static enum stage_id on_client_event(struct session *session, enum conn_event event, int result) {
+    const struct stage *row = row_of(session);
+    switch (event) {
+    case CONN_OPENED:
+        assert(row->on_opened != NULL);
+        return row->on_opened(session, result);
+    case CONN_RECEIVED:
+        assert(row->on_received != NULL);
+        return row->on_received(session, result);
+    case CONN_SENT:
+        assert(row->on_sent != NULL);
+        return row->on_sent(session, result);
+    case CONN_SHUT:
+        return row->on_shut != NULL ? row->on_shut(session) : STAGE_SAME;
+    case CONN_CLOSED:
+        assert(row->on_closed != NULL);
+        return row->on_closed(session);
+    }
+    return STAGE_SAME;
 }
 
 static void session_on_event(struct conn *conn, enum conn_event event, int result) {
     struct session *session = container_of(conn, struct session, client.conn);
-    const struct stage *row = row_of(session);
-    enum stage_id next = STAGE_SAME;
-    switch (event) {
-    case CONN_OPENED:
-        next = row->on_opened(session, result);
-        break;
-    case CONN_RECEIVED:
-        next = row->on_received(session, result);
-        break;
-    case CONN_SENT:
-        next = row->on_sent(session, result);
-        break;
-    case CONN_SHUT:
-        if (row->on_shut != NULL)
-            next = row->on_shut(session);
-        break;
-    case CONN_CLOSED:
-        next = row->on_closed(session);
-        break;
-    }
-    session_move(session, next);
+    struct worker *worker = take_up(session);
+    put_down(worker, session, on_client_event(session, event, result));
 }
 
 void session_on_attempt(struct session *session, struct attempt *attempt, const struct attempt_news *news) {
-    session_move(session, row_of(session)->on_attempt(attempt, news));
+    struct worker *worker = take_up(session);
+    assert(row_of(session)->on_attempt != NULL);
+    put_down(worker, session, row_of(session)->on_attempt(attempt, news));
 }
 
 void session_on_backend_received(struct session *session, int result) {
-    session_move(session, row_of(session)->on_backend_received(session, result));
+    struct worker *worker = take_up(session);
+    assert(row_of(session)->on_backend_received != NULL);
+    put_down(worker, session, row_of(session)->on_backend_received(session, result));
 }
 
 void session_on_backend_sent(struct session *session, int result) {
-    session_move(session, row_of(session)->on_backend_sent(session, result));
+    struct worker *worker = take_up(session);
+    assert(row_of(session)->on_backend_sent != NULL);
+    put_down(worker, session, row_of(session)->on_backend_sent(session, result));
 }
 
 void session_on_backend_failed(struct session *session) {
-    if (row_of(session)->on_backend_failed != NULL)
-        session_move(session, row_of(session)->on_backend_failed(session));
+    struct worker *worker = take_up(session);
+    const struct stage *row = row_of(session);
+    put_down(worker, session, row->on_backend_failed != NULL ? row->on_backend_failed(session) : STAGE_SAME);
 }
 
 bool session_on_backend_shut_down(struct session *session, const struct backend *backend) {
     if (row_of(session)->on_backend_shut_down == NULL)
         return false;
-    session_move(session, row_of(session)->on_backend_shut_down(session, backend));
+    struct worker *worker = take_up(session);
+    put_down(worker, session, row_of(session)->on_backend_shut_down(session, backend));
     return true;
 }
 
 void session_on_fact(struct session *session) {
-    if (row_of(session)->on_fact != NULL)
-        session_move(session, row_of(session)->on_fact(session));
+    struct worker *worker = take_up(session);
+    const struct stage *row = row_of(session);
+    put_down(worker, session, row->on_fact != NULL ? row->on_fact(session) : STAGE_SAME);
 }
 
 enum moment session_may_end_now(const struct session *session) {

@@ -17,6 +17,7 @@
 #include "lb/relay/sweep.h"
 #include "lb/relay/worker_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,17 @@ static void log_last_sessions(struct worker *worker) {
     }
 }
 
+/* Where all sessions and attempts have ended, nothing that they had is left. */
+static void check_rest(const struct worker *worker) {
+    struct io_stats stats;
+    if (worker->sessions.in_use > 0 || worker->attempts.in_use > 0)
+        return;
+    io_read_stats(worker->io, &stats);
+    assert(worker->replay_chunks.in_use == 0 && worker->locals.in_use == 0);
+    assert(worker->gates.in_use == 0 && worker->blames.in_use == 0);
+    assert(worker->queued == 0 && worker->shut_down.told == 0 && stats.buffers_in_use == 0);
+}
+
 static void serve(struct worker *worker) {
     worker_begin(worker);
     while (!shut_down_is_over(worker)) {
@@ -141,6 +153,7 @@ static void serve(struct worker *worker) {
     }
     snapshots_offline(worker->shared->views, worker->index);
     log_last_sessions(worker);
+    check_rest(worker);
 }
 
 static void *worker_run(void *argument) {

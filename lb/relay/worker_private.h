@@ -111,6 +111,7 @@ struct worker {
     struct mailbox mailbox;
     const struct view *view;      /* of this turn */
     const struct view *view_seen; /* the last turn's, only to be compared */
+    struct session *handled;      /* by its stage now; NULL: none is */
     struct pool sessions;
     struct pool attempts;
     struct pool replay_chunks;
