@@ -10,6 +10,7 @@
  * first, and what the client still says is thrown away. */
 enum close_manner {
     CLOSES_POLITELY,  /* like that */
+    CLOSES_WHEN_TOLD, /* at once where nothing that the client is told is still on its way to it */
     CLOSES_PLAINLY,   /* at once: the client has nothing more to say, or we do not talk to it */
     CLOSES_UNHEARD,   /* at once where the client has heard nothing yet */
     CLOSES_BY_CLIENT, /* at once where the client has closed its side */

@@ -26,6 +26,8 @@ static bool closes_plainly(const struct session *session) {
     switch (close_reasons[session->ending.reason].manner) {
     case CLOSES_POLITELY:
         break;
+    case CLOSES_WHEN_TOLD: /* a stop may find a 250 and the 221 being sent */
+        return !session->client.conn.send_armed;
     case CLOSES_PLAINLY:
         return true;
     case CLOSES_UNHEARD:
