@@ -33,6 +33,14 @@ void client_await(struct sim_client *client, const struct item *item) {
 
 /* --- its end --- */
 
+/* It would say again a mail that was taken. */
+static void check_told(const struct sim_client *client, const struct item *item) {
+    const struct mail *mail = item->kind == CONTENT ? mail_at(item->tag) : NULL;
+    if (mail != NULL && mail->was_taken_well && mail->told != 250 && !client->has_talked_behind_dot)
+        sim_broken("client %u is polite, and its mail %u was taken, and yet it heard %u", client->number, item->tag,
+                   mail->told);
+}
+
 static void end(struct sim_client *client, const char *how) {
     sim_trace("client %u %s", client->number, how);
     bool is_to_be_served = sim_world.is_polite_served && client_is_polite(client) && !client->has_talked_behind_dot &&
@@ -41,6 +49,9 @@ static void end(struct sim_client *client, const char *how) {
         if (client->items[i].kind == CONTENT && mail_at(client->items[i].tag)->told != 250)
             sim_broken("client %u is polite, and yet its mail %u heard %u", client->number, client->items[i].tag,
                        mail_at(client->items[i].tag)->told);
+    bool is_told_in_time = sim_world.is_rich && !sim_world.has_operator && !sim_world.is_cutting;
+    for (unsigned i = 0; i < client->items_count && is_told_in_time && client_is_polite(client); i++)
+        check_told(client, &client->items[i]);
     agent_leave(&client->agent);
     client->is_open = false;
     open_count--;
@@ -58,8 +69,9 @@ void client_reset(struct sim_client *client, const char *how) {
 
 /* What postern says with the calls of a socket that is closing, 421, is beyond this network. */
 void client_on_refused(struct agent *agent) {
-    struct sim_client *client = container_of(agent, struct sim_client, agent);
-    client->has_heard_end = true;
+    if (agent == NULL) /* it has left */
+        return;
+    container_of(agent, struct sim_client, agent)->has_heard_end = true;
     agent_rouse(agent);
 }
 
@@ -124,6 +136,7 @@ static bool half_closes(struct sim_client *client) {
     if (client->manner != HALF_CLOSES || !client_has_said_all(client) || client->has_shut)
         return false;
     client->has_shut = true;
+    client->heard_ms = sim_now_ms();
     wire_they_shut(client->wire);
     return true;
 }
@@ -253,7 +266,8 @@ static void draw_client(struct sim_client *client) {
     for (unsigned i = 0; i < client->items_count; i++)
         if (client->items[i].kind == CONTENT)
             mail_at(client->items[i].tag)->sender = client->address;
-    client->fate = sim_below(client->items_count);
+    bool is_early = sim_world.has_bias && sim_once_in(2); /* before the greeting, by the dozen */
+    client->fate = is_early ? 0 : sim_below(client->items_count);
     client->drops_left = sim_below(150);
     client->tls_count = 1 + sim_below(40);
 }

@@ -69,6 +69,7 @@ struct sim_client {
     unsigned chunk_lines; /* left to say of the chunk that has begun */
     bool chunk_is_last;
     bool is_in_content, may_send_content, mail_has_failed, is_in_tls;
+    bool is_dropped;   /* it was told to go, and waits for the end */
     bool was_refused;  /* by a policy that is a healthy backend's own */
     bool is_untrusted; /* it has said what servers read differently */
     bool talks_behind_starttls;
@@ -77,7 +78,7 @@ struct sim_client {
     unsigned tls_said, tls_heard, tls_count;
     bool has_greeting, has_heard_end, has_shut, is_deaf, has_dawdled, has_met_fate;
     bool has_talked_behind_dot; /* and so the dot's reply can be lost with what a backend does at the next command */
-    uint64_t pause_ms, began_ms;
+    uint64_t pause_ms, began_ms, heard_ms;
     unsigned out_at, out_length, line_length;
     bool is_continued; /* the line before was one of several */
     char out[4000], line[600], first_line[600];

@@ -11,6 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define END_MS 100000u /* far less than an idle client's deadline */
+
+/* It has half-closed, and nothing is owed to it: postern or the backend has to end the session now. */
+static void check_wait(const struct sim_client *client) {
+    bool awaits_end = client->has_shut && client->awaited_count == 0 && !client->is_in_tls && !client->is_untrusted;
+    if (awaits_end && !sim_world.has_silence && sim_now_ms() - client->heard_ms > END_MS)
+        sim_broken("client %u has half-closed with nothing owed to it, and waited %u ms for the end", client->number,
+                   (unsigned)(sim_now_ms() - client->heard_ms));
+}
+
 /* The connection has ended by postern's doing. */
 static void on_cut(struct sim_client *client, bool is_reset) {
     bool is_owed = client->awaited_count > 0 || client->next_item < client->items_count;
@@ -23,14 +33,16 @@ static void on_cut(struct sim_client *client, bool is_reset) {
     bool is_quit_owed = client->awaited_count == 1 && client->awaited[client->awaited_first].kind == QUIT;
     bool is_last_word =
         client->last_code >= 400 && (is_quit_owed || client->mail_has_failed || client->manner == TALKS_JUNK);
-    bool may_be_cut = is_last_word || is_mid_reply || client->is_untrusted || client->has_dawdled || has_talked_early ||
-                      client->has_heard_end || client->has_shut || client->manner == DEAF ||
-                      client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own || sim_world.is_cutting ||
+    bool may_be_cut = client->is_dropped || is_last_word || is_mid_reply || client->is_untrusted ||
+                      client->has_dawdled || has_talked_early || client->has_heard_end || client->has_shut ||
+                      client->manner == DEAF || client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own ||
+                      sim_world.is_cutting ||
                       ((client->manner == IDLES || client->manner == DRIPS) && client->has_met_fate);
     if (is_owed && !may_be_cut)
         sim_broken("client %u was %s without a word: %u replies owed, the first to a command of kind %d",
                    client->number, is_reset ? "reset" : "cut", client->awaited_count,
                    client->awaited_count > 0 ? (int)client->awaited[client->awaited_first].kind : -1);
+    check_wait(client);
     client_hang_up(client, "is cut");
 }
 
@@ -57,8 +69,7 @@ static void check_tag(const struct sim_client *client, const struct item *item, 
         sim_broken("client %u: a reply came for another command: %s", client->number, text);
 }
 
-/* An unknown recipient's 550 is followed by nothing; that of a dropped one by the end. */
-static void on_settled(struct sim_client *client, const struct item *item, unsigned code, const char *text) {
+static void on_settled(struct sim_client *client, const struct item *item, unsigned code, bool is_dropped) {
     switch (item->kind) {
     case GREETING:
         client->has_greeting = code == 220;
@@ -82,7 +93,8 @@ static void on_settled(struct sim_client *client, const struct item *item, unsig
     case RCPT:
     case HELLO:
         client->mail_has_failed |= code != 250 && !item->is_unknown;
-        client->has_heard_end |= code == 521 || (code == 550 && strstr(text, "not wanted") != NULL);
+        client->has_heard_end |= code == 521;
+        client->is_dropped |= is_dropped;
         break;
     case STARTTLS:
         client->is_in_tls = code == 220;
@@ -99,6 +111,7 @@ static void on_settled(struct sim_client *client, const struct item *item, unsig
 }
 
 static void on_421(struct sim_client *client) {
+    check_wait(client);
     for (unsigned i = 0; i < client->awaited_count; i++) {
         const struct item *item = &client->awaited[(client->awaited_first + i) % ITEMS_MAX];
         if (item->kind == CONTENT)
@@ -134,7 +147,7 @@ static void on_reply(struct sim_client *client, unsigned code, const char *text)
     if (!is_code_possible(&item, code))
         sim_broken("client %u: an impossible reply to a command of kind %d: %s", client->number, item.kind, text);
     check_tag(client, &item, code, text);
-    on_settled(client, &item, code, text);
+    on_settled(client, &item, code, strstr(text, "not wanted") != NULL);
 }
 
 /* The gate breaks its greeting off for who talks into it, as postscreen(8) does. */
@@ -207,6 +220,7 @@ bool client_reads(struct sim_client *client) {
     }
     for (int i = 0; i < length; i++)
         on_octet(client, data[i]);
+    client->heard_ms = sim_now_ms();
     if (client->manner == READS_SLOWLY && sim_once_in(3))
         client->pause_ms = sim_now_ms() + sim_below(3000);
     return true;

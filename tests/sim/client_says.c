@@ -28,7 +28,7 @@ static void say(struct sim_client *client, const char *format, ...) {
 
 /* What may be said before what is owed has come (RFC 2920 §3.1). */
 static bool may_say(const struct sim_client *client, const struct item *item) {
-    if (client->has_heard_end)
+    if (client->has_heard_end || client->is_dropped)
         return false;
     if (item->kind == CONTENT)
         return client->awaited_count == 0 && (item->is_chunked || client->may_send_content);
@@ -107,8 +107,8 @@ static void say_item(struct sim_client *client, const struct item *item) {
     case GREETING:
         return;
     }
-    client->has_talked_behind_dot |=
-        client->awaited_count > 0 && client->awaited[client->awaited_first].kind == CONTENT;
+    for (unsigned i = 0; i < client->awaited_count; i++)
+        client->has_talked_behind_dot |= client->awaited[(client->awaited_first + i) % ITEMS_MAX].kind == CONTENT;
     client_await(client, item);
 }
 

@@ -232,12 +232,25 @@ static int cancel_accepts(struct io *io, int listener) {
     return count;
 }
 
+/* It has completed by itself. Whoever asks for the same again at once has not understood that, and may never stop. */
+static int miss(struct io *io, const struct flight *flight) {
+    bool is_again = io->missed_by == flight->op && io->missed == flight->target && io->turns - io->missed_turn <= 1;
+    if (is_again && ++io->misses > 1)
+        sim_broken("a cancel that found nothing is tried again and again");
+    if (!is_again)
+        io->misses = 0;
+    io->missed_by = flight->op;
+    io->missed = flight->target;
+    io->missed_turn = io->turns;
+    return -ENOENT;
+}
+
 static int do_cancel(struct io *io, struct flight *flight) {
     if (flight->kind == CANCEL_FD)
         return cancel_accepts(io, flight->slot);
     struct flight *other = flight_find(io, flight->target);
     if (other == NULL)
-        return -ENOENT;
+        return miss(io, flight);
     other->is_told_to_end = true;
     flight_make_ready(other);
     return 0;
@@ -313,11 +326,23 @@ static void look_at(struct io *io, struct flight *flight) {
     flight_end(flight);
 }
 
+/* Receives that have got their turn for a buffer are tried at once. */
+static void look_at_urgent(struct io *io) {
+    for (unsigned i = io->ready_count; i-- > 0;) {
+        struct flight *flight = io->ready[i];
+        bool is_urgent = flight->is_urgent;
+        flight->is_urgent = false;
+        if (is_urgent)
+            look_at(io, flight);
+    }
+}
+
 /* Each operation about once, in any order; some are left for later. One number is drawn for each: which, and whether.
  */
 void io_wait(struct io *io) {
     if (io->ready_count == 0)
         return;
+    look_at_urgent(io);
     unsigned laziness = 1 + sim_below(4); /* one in so many is left */
     for (unsigned left = io->ready_count; left > 0 && io->ready_count > 0; left--) {
         uint64_t drawn = chance_bits(&sim_chance);

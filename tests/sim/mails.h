@@ -12,6 +12,7 @@
 struct mail {
     unsigned lines;
     unsigned accepted;     /* by backends */
+    bool was_taken_well;   /* by a healthy one */
     unsigned begun_at;     /* bits of backends that got an octet of its content */
     unsigned told;         /* what its client heard at the dot; 0: nothing */
     bool was_sent_whole;   /* the client has sent its dot */

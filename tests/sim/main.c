@@ -80,7 +80,9 @@ int main(int argc, char **argv) {
     }
     if (optind != argc || sessions == 0)
         return usage();
-    signal(SIGABRT, on_abort);
+    const struct sigaction action = {.sa_handler = on_abort, .sa_flags = SA_NODEFER}; /* exec keeps what is blocked */
+    sigaction(SIGABRT, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
     site_make_files();
     for (running_seed = from; running_seed < from + seeds && failed < FAILED_MAX; running_seed++)
         failed += !run();

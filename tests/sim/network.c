@@ -12,7 +12,7 @@
 #define WIRES_MAX 2048u
 
 static struct wire wires[WIRES_MAX];
-static unsigned touched, in_use;
+static unsigned touched;
 static struct wire *free_wires;
 
 /* No kernel's is so small that a reply of our own would not fit beside one of a backend. */
@@ -23,7 +23,7 @@ static void begin_half(struct half *half, unsigned room_min) {
 }
 
 void wires_begin(void) {
-    touched = in_use = 0;
+    touched = 0;
     free_wires = NULL;
 }
 
@@ -35,7 +35,6 @@ struct wire *wire_open(void) {
         wire = &wires[touched++];
     else
         return NULL;
-    in_use++;
     memset(wire, 0, offsetof(struct wire, to_us));
     wire->we_hold = wire->they_hold = true;
     begin_half(&wire->to_us, 1);
@@ -44,7 +43,10 @@ struct wire *wire_open(void) {
 }
 
 unsigned wires_open(void) {
-    return in_use;
+    unsigned count = 0;
+    for (unsigned i = 0; i < touched; i++)
+        count += (wires[i].we_hold || wires[i].they_hold) && !wires[i].is_probes;
+    return count;
 }
 
 static void rouse_us(struct wire *wire) {
@@ -58,7 +60,6 @@ static void let_go(struct wire *wire, bool *hold) {
         return;
     wire->next = free_wires;
     free_wires = wire;
-    in_use--;
 }
 
 /* An RST on its way: what lies there unread may be lost with it. */

@@ -47,6 +47,7 @@ int wire_we_write(struct wire *wire, const void *data, size_t length);
 int wire_we_read(struct wire *wire, void *data, size_t length);
 void wire_we_shut(struct wire *wire);
 void wire_we_close(struct wire *wire);
+/* But for those of probes. */
 unsigned wires_open(void);
 
 #endif

@@ -334,10 +334,16 @@ static void starve(struct io *io, struct recv_op *op) {
     starved_add(&io->starved, op);
 }
 
-static void feed_starved(struct io *io) {
+/* True when there was one: their deadlines wait until these have been tried, as with the real ring. */
+static bool feed_starved(struct io *io) {
     struct recv_op *op;
-    for (unsigned tries = io->free_count; tries > 0 && (op = starved_take(&io->starved)) != NULL; tries--)
+    bool has_fed = false;
+    for (unsigned tries = io->free_count; tries > 0 && (op = starved_take(&io->starved)) != NULL; tries--) {
         io_recv(io, op, op->slot, op->octets_max < IO_BUFFER_SIZE ? op->octets_max : IO_BUFFER_SIZE, false);
+        flight_find(io, &op->op)->is_urgent = true;
+        has_fed = true;
+    }
+    return has_fed;
 }
 
 /* Work that was put off goes on in the next turn or in a later one. */
@@ -364,8 +370,7 @@ void io_dispatch(struct io *io) {
             done.op->complete(done.op, done.result, done.flags);
     }
     io->completions_count -= count; /* completions only come between turns */
-    feed_starved(io);
-    io->is_hurried |= !timers_advance_some(&io->timers, io->now_ms, 1 + sim_below(20));
+    io->is_hurried |= feed_starved(io) || !timers_advance_some(&io->timers, io->now_ms, 1 + sim_below(20));
 }
 
 void io_read_stats(const struct io *io, struct io_stats *ret_stats) {

@@ -21,7 +21,7 @@ struct flight {
     struct flight *next_waiting; /* of accepts */
     enum kind kind;
     int slot; /* or a number */
-    bool is_told_to_end, is_ready;
+    bool is_told_to_end, is_ready, is_urgent;
     unsigned place;           /* among the ready ones */
     struct flight **waits_at; /* what points to it while it waits for that to change */
     union {
@@ -68,7 +68,9 @@ struct io {
     unsigned free_flights_count, ready_count;
     struct completion completions[FLIGHTS_MAX];
     unsigned completions_count;
-    uint64_t turns, starved_total;
+    uint64_t turns, starved_total, missed_turn;
+    const struct op *missed_by, *missed; /* the last cancel that found nothing, and what it looked for */
+    unsigned misses;
     bool is_hurried, may_begin_work, is_managers;
 };
 

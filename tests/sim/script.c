@@ -40,7 +40,8 @@ static void add_junk(struct script *script) {
 }
 
 static void add_mails(struct script *script, bool has_junk) {
-    for (unsigned mails = sim_once_in(6) ? 0 : 1 + sim_below(3); mails > 0; mails--) {
+    bool is_bot = sim_once_in(sim_world.has_bots ? 2 : 6);
+    for (unsigned mails = is_bot ? 0 : 1 + sim_below(3); mails > 0; mails--) {
         if (sim_once_in(5))
             add(script, NOOP, ++next_tag);
         if (has_junk && sim_once_in(2))

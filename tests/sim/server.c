@@ -48,7 +48,7 @@ void server_end(struct server *server, bool by_reset) {
     server->is_open = false;
     server->next_free = free_servers;
     free_servers = server;
-    open_count--;
+    open_count -= !server->is_probe;
 }
 
 void server_put(struct server *server, const char *text, unsigned length) {
@@ -73,7 +73,8 @@ void server_say(struct server *server, const char *format, ...) {
 /* --- faults --- */
 
 void server_talk_long(struct server *server) {
-    if (!sim_world.talks_long || server->is_probe || !sim_once_in(3))
+    /* One at a time: it goes on reading meanwhile, as with a real socket's room it would. */
+    if (!sim_world.talks_long || server->is_probe || server->out_length > 1000 || !sim_once_in(3))
         return;
     for (unsigned lines = 20 + sim_below(120); lines > 0; lines--)
         server_say(server, "250-and one more thing that you may like to know before we come to the end\r\n");
@@ -157,6 +158,12 @@ static struct server *take_server(void) {
     return server;
 }
 
+static unsigned greeting_delay_ms(const struct server *server) {
+    if (sim_world.is_slow && !server->is_probe && sim_once_in(12))
+        return 8000 + sim_below(8000);
+    return sim_once_in(4) ? sim_below(3000) : sim_below(4);
+}
+
 int servers_on_connect(const struct address *address, struct wire *wire) {
     unsigned number = ntohs(address->in4.sin_port) - 1u;
     const struct sim_backend *backend = &sim_backends[number];
@@ -174,12 +181,12 @@ int servers_on_connect(const struct address *address, struct wire *wire) {
     server->is_probe = wire->is_probes;
     server->awaits_header = sim_world.proxy != PROXY_NONE;
     server->mail = -1;
-    server->greets_ms = sim_now_ms() + (sim_once_in(4) ? sim_below(3000) : sim_below(4));
+    server->greets_ms = sim_now_ms() + greeting_delay_ms(server);
     server->active_ms = sim_now_ms();
     server->agent.act = act;
     wire->them = &server->agent;
     agent_join(&server->agent);
-    open_count++;
+    open_count += !server->is_probe;
     sim_trace("vm%u #%u gets a connection%s", number, server_id(server), has_fault ? ", to fail" : "");
     return 0;
 }
@@ -230,6 +237,8 @@ static bool writes(struct server *server) {
 static bool tires(struct server *server) {
     uint64_t patience_ms = server_backend(server)->patience_ms;
     bool is_idle = !server->is_leaving && !server->is_silent && server->out_length == 0;
+    if (server->wire->to_us.length > 0) /* an end so soon behind its words would come with them (README.md, "Left") */
+        server->active_ms = sim_now_ms();
     if (!is_idle || patience_ms == 0)
         return false;
     if (sim_now_ms() - server->active_ms < patience_ms) {
@@ -254,6 +263,10 @@ static bool notices_end(struct server *server) {
 static bool acts_in_dialog(struct server *server) {
     if (server->is_stuck)
         return notices_end(server);
+    if (server->mute_ms > sim_now_ms()) {
+        server->agent.wake_ms = server->mute_ms;
+        return false;
+    }
     bool has_written = server->out_length > 0 && writes(server);
     if (!server->is_open)
         return true;

@@ -59,6 +59,7 @@ extern struct sim_backend sim_backends[SIM_BACKENDS_MAX];
 extern unsigned sim_backends_count;
 void servers_begin(void);
 int servers_on_connect(const struct address *address, struct wire *wire);
+/* But for those that serve probes. */
 unsigned servers_open(void);
 
 /* --- the inside --- */
@@ -82,8 +83,8 @@ struct server {
     bool is_content_right;
     unsigned chunk_left; /* octets of BDAT */
     bool has_chunks, chunk_is_last;
-    uint64_t greets_ms;
-    uint64_t active_ms; /* when it last heard or said anything */
+    uint64_t greets_ms, mute_ms; /* it says nothing before */
+    uint64_t active_ms;          /* when it last heard or said anything */
     unsigned line_length, out_at, out_length;
     char line[COMMAND_MAX];
     char out[OUT_MAX];

@@ -79,6 +79,10 @@ static void end_content(struct server *server) {
         return;
     if (!is_kept_before && mail != NULL)
         mail->accepted++;
+    if (mail != NULL)
+        mail->was_taken_well |= server_backend(server)->is_healthy;
+    if (sim_world.is_thorough && sim_once_in(3))
+        server->mute_ms = sim_now_ms() + 500 + sim_below(30000);
     server_say(server, "250 2.0.0 queued as #%d\r\n", server->mail);
 }
 

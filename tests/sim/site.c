@@ -81,6 +81,16 @@ static void draw_outage(unsigned count) {
     sim_world.is_polite_served = false;
 }
 
+static void draw_trial(unsigned count) {
+    static const enum fault faults[] = {FAULT_CLOSES, FAULT_RESETS, FAULT_SAYS_421};
+    for (unsigned i = 0; i < count; i++)
+        sim_backends[i] = (struct sim_backend){.is_healthy = true, .well_ms = UINT64_MAX};
+    sim_backends[1] = (struct sim_backend){
+        .fault = faults[sim_below(3)], .stage = STAGE_MAIL + sim_below(2), .once_in = 1, .well_ms = UINT64_MAX};
+    sim_world.has_silence = false;
+    sim_world.is_polite_served = true;
+}
+
 static bool is_silent(const struct sim_backend *backend) {
     return backend->fault == FAULT_IS_SILENT || backend->fault == FAULT_STICKS || backend->fault == FAULT_HANGS ||
            backend->fault == FAULT_UNREACHABLE;
@@ -88,7 +98,7 @@ static bool is_silent(const struct sim_backend *backend) {
 
 /* Some backends offer less than others: a session can't be carried over to those. */
 static void draw_offers(unsigned count) {
-    if (!sim_once_in(6))
+    if (sim_world.is_trial || !sim_once_in(6))
         return;
     sim_backends[sim_below(count)].lacks_8bitmime = true;
     sim_world.is_polite_served = false;
@@ -115,6 +125,9 @@ static void draw_backends(void) {
     /* One that is silent in a replay takes all the time that a search has; with another one there is none left. And who
      * was given up for two that were asked later is not asked again. */
     sim_world.is_polite_served &= silent == 0 || faulty <= 1;
+    sim_world.has_silence = silent > 0;
+    if (sim_world.is_trial)
+        draw_trial(first);
     if (sim_world.has_strict && sim_once_in(2))
         draw_outage(first);
     draw_offers(first);
@@ -133,9 +146,22 @@ static void draw_shortages(void) {
     if (sim_once_in(5))
         sim_world.scarce = (enum sim_pool)(1 + sim_below(POOLS_COUNT - 1));
     sim_world.scarce_count = sim_below(30);
-    bool is_rich = sim_buffers_max == 0 && sim_short_once_in == 0 && sim_no_socket_once_in == 0;
-    sim_world.is_polite_served &=
-        is_rich && sim_world.scarce == POOL_NONE && sim_world.sessions_max == 0 && sim_world.places == PLACES_MANY;
+    sim_world.is_rich =
+        sim_buffers_max == 0 && sim_short_once_in == 0 && sim_no_socket_once_in == 0 && sim_world.scarce == POOL_NONE;
+    sim_world.is_polite_served &= sim_world.is_rich && sim_world.sessions_max == 0 && sim_world.places == PLACES_MANY;
+}
+
+/* Nothing but one backend stands in anybody's way. */
+static void make_plain(struct sim_world *world) {
+    *world = (struct sim_world){.is_polite_served = true, .workers = world->workers, .probes = world->probes};
+    world->is_trial = world->is_rich = true;
+    world->has_bots = true;
+    world->clients_at_once = 3 + sim_below(5);
+    world->gap_ms = 2000;
+    world->places = PLACES_MANY;
+    world->queue_max = 1000;
+    world->queue_s = 60;
+    sim_buffers_max = sim_short_once_in = sim_no_socket_once_in = 0;
 }
 
 void site_draw(void) {
@@ -147,6 +173,9 @@ void site_draw(void) {
     world->gap_ms = gaps[sim_below(4)];
     world->has_bias = sim_once_in(4);
     world->bias = sim_below(MANNERS_COUNT);
+    world->is_slow = sim_once_in(6);
+    world->is_thorough = sim_once_in(4);
+    world->has_no_hedges = sim_once_in(world->is_slow ? 2 : 8);
     world->refuses = sim_once_in(4);
     world->talks_long = sim_once_in(4);
     world->has_chunks = sim_once_in(2);
@@ -167,11 +196,14 @@ void site_draw(void) {
     world->has_operator = sim_once_in(4);
     world->is_to_be_stopped = sim_once_in(6);
     world->asks_dns = sim_once_in(2);
-    bool has_hurdles = world->refuses || world->queue_max < 1000 || world->queue_s < 60 ||
+    bool has_hurdles = world->refuses || world->is_slow || world->queue_max < 1000 || world->queue_s < 60 ||
                        (world->asks_dns && world->may_answer_itself);
     if (world->has_operator || world->is_to_be_stopped || has_hurdles)
         world->is_polite_served = false;
-    draw_shortages();
+    if (sim_once_in(10))
+        make_plain(world);
+    else
+        draw_shortages();
     draw_backends();
 }
 
@@ -196,6 +228,8 @@ static void say_all(FILE *out) {
     fprintf(out, "[global]\nhostname = mx.sim.test\nuser =\nstate-dir =\nworkers = %u\nmax-sessions = %u\n",
             sim_world.workers, sim_world.places);
     fprintf(out, "stop-timeout = %us\n", 1 + sim_below(120));
+    if (sim_world.has_no_hedges)
+        fprintf(out, "[timeouts]\nhedge-after = 0\n");
     fprintf(out, "[listen mx]\naddress = 127.0.0.1:2525\n%s", sim_world.has_peers ? "proxy-from = 10.9.0.0/16\n" : "");
     fprintf(out, "[reputation]\nenabled = %s\nmax-entries = 1000\nrequire-fcrdns = no\n",
             sim_world.has_strict ? "yes" : "no");

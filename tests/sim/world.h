@@ -10,7 +10,7 @@
 enum sim_probes { PROBES_NONE, PROBES_BANNER, PROBES_EHLO, PROBES_MAIL };
 
 /* Of a worker's, the one that has few places. */
-enum sim_pool { POOL_NONE, POOL_ATTEMPTS, POOL_CHUNKS, POOL_GATES, POOL_QUESTIONS, POOLS_COUNT };
+enum sim_pool { POOL_NONE, POOL_SESSIONS, POOL_ATTEMPTS, POOL_CHUNKS, POOL_GATES, POOL_QUESTIONS, POOLS_COUNT };
 
 struct sim_world {
     unsigned workers;
@@ -18,6 +18,13 @@ struct sim_world {
     unsigned clients_at_once, gap_ms;
     bool has_bias; /* half of the clients have this manner */
     unsigned bias;
+    bool is_trial;    /* of one backend that fails all its sessions in words, at one stage: it must be put out */
+    bool has_bots;    /* most clients say EHLO and QUIT, and no more */
+    bool is_thorough; /* some mails are answered after a while, as by a filter */
+    bool is_rich;     /* in buffers, memory and places */
+    bool has_no_hedges;
+    bool is_slow;             /* some greetings of whomever come later than anybody waits */
+    bool has_silence;         /* some backends don't answer */
     bool refuses;             /* backends refuse some clients and mails for what they are */
     bool talks_long;          /* backends say replies of several kilooctets */
     bool has_chunks;          /* backends take BDAT, and some clients send their mails by it */
