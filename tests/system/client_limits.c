@@ -37,7 +37,7 @@ static void begin_checked(struct site *site) {
 
 static void end(struct site *site) {
     WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 15000);
-    cr_assert_eq(info_figure(&site->scene, "buffers_in_use"), 0);
+    WAIT_FOR(info_figure(&site->scene, "buffers_in_use") == 0, 5000);
     scripted_end(&site->limited);
     scene_end(&site->scene);
 }
