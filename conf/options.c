@@ -51,7 +51,8 @@ const struct option options[] = {
     OPTION(GLOBAL, "workers", NUMBER, AT(global, workers), .default_text = "auto", .max = CONFIG_WORKERS_MAX,
            .flags = OPTION_AUTO, .help = "Threads with a ring each; auto = one per CPU."),
     OPTION(GLOBAL, "user", USER, AT(global, user), .default_text = "postern",
-           .help = "The user to drop to after binding, when started as root; empty = stay."),
+           .help = "The user to drop to after binding, when started as root; it has to exist. empty = stay root, with "
+                   "a warning."),
     OPTION(GLOBAL, "max-sessions", NUMBER, AT(global, sessions_max), .default_text = "auto", .max = 1000000,
            .flags = OPTION_AUTO,
            .help = "Sessions at once over all workers; auto = what RLIMIT_NOFILE allows, 20000 at most."),

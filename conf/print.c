@@ -85,6 +85,8 @@ static void print_shared_hosts(const struct config *config, FILE *out) {
 
 static void print_warnings(const struct config *config, FILE *out) {
     print_shared_hosts(config, out);
+    if (config->global.user[0] == '\0')
+        fputs("; warning: [global] user is empty: started as root, postern stays root, with all capabilities\n", out);
     for (size_t i = 0; i < config->backends_count; i++)
         if (config->backends[i].proxy == PROXY_NONE)
             fprintf(out,

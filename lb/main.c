@@ -9,15 +9,13 @@
 #include "lb/feedback/feedback.h"
 #include "lb/manager/manager.h"
 #include "lb/manager/signals.h"
+#include "lb/privileges/identity.h"
 #include "lb/reputation/store.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,8 +39,7 @@ struct start {
     struct manager manager;
     struct listener_socket sockets[LISTENERS_MAX];
     unsigned sockets_count;
-    struct passwd user;
-    bool drops_privileges;
+    struct identity identity;
 };
 
 static int fail(const char *message) {
@@ -62,46 +59,11 @@ static uint64_t raise_descriptors(void) {
     return limit.rlim_cur;
 }
 
-/* The user is looked up before anything is bound: a typing mistake should not leave half a start behind. */
-static int find_user(struct start *start) {
-    const char *name = start->config->global.user;
-    if (name[0] == '\0')
-        return 0;
-    if (geteuid() != 0) {
-        fprintf(stderr, "postern: [global] user = %s is ignored: not started as root\n", name);
-        return 0;
-    }
-    errno = 0;
-    const struct passwd *found = getpwnam(name);
-    if (found == NULL) {
-        fprintf(stderr,
-                "postern: [global] user = %s: no such user; make it, name another, or leave it empty to stay root\n",
-                name);
-        return -EINVAL;
-    }
-    start->user = *found;
-    start->drops_privileges = true;
-    return 0;
-}
-
-static int drop_privileges(const struct start *start) {
-    if (!start->drops_privileges)
-        return 0;
-    const struct passwd *user = &start->user;
-    if (initgroups(start->config->global.user, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
-        setuid(user->pw_uid) < 0) {
-        fprintf(stderr, "postern: dropping to user %s: %s\n", start->config->global.user, strerror(errno));
-        return -errno;
-    }
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return 0;
-}
-
 /* Made for the user that it will belong to. That it can't be is no reason not to serve: the keeper says so. */
 static void make_state_dir(const struct start *start) {
     const char *path = start->config->global.state_dir;
-    if (path[0] != '\0' && mkdir(path, 0700) == 0 && start->drops_privileges &&
-        chown(path, start->user.pw_uid, start->user.pw_gid) < 0)
+    if (path[0] != '\0' && mkdir(path, 0700) == 0 && start->identity.mode == IDENTITY_CHANGES &&
+        chown(path, start->identity.uid, start->identity.gid) < 0)
         fprintf(stderr, "postern: %s: %s\n", path, strerror(errno));
 }
 
@@ -191,8 +153,9 @@ static int prepare(struct start *start) {
     uint32_t sessions_max;
     if (sessions_max_compute(config->global.sessions_max, workers, descriptors, &sessions_max, error, sizeof error) < 0)
         return fail(error);
+    /* The user is looked up before anything is bound: a typing mistake should not leave half a start behind. */
     if (access_load(&config->reputation, stderr, &start->access) < 0 || load_gate_tables(start) < 0 ||
-        find_user(start) < 0 || bind_first(start) < 0)
+        identity_find(&config->global, stderr, &start->identity) < 0 || bind_first(start) < 0)
         return -EINVAL;
     if (manager_init(manager, config, workers, error, sizeof error) < 0)
         return fail(error);
@@ -205,14 +168,14 @@ static int prepare(struct start *start) {
         if (create_worker(start, i) < 0)
             return -EINVAL;
     if (control_create(config->control.socket, config->control.mode,
-                       start->drops_privileges ? start->user.pw_gid : (gid_t)-1, &manager->control, error,
-                       sizeof error) < 0)
+                       start->identity.mode == IDENTITY_CHANGES ? start->identity.gid : (gid_t)-1, &manager->control,
+                       error, sizeof error) < 0)
         return fail(error);
     if (config->feedback.listen.count > 0 && config->reputation.enabled &&
         feedback_create(&config->feedback, &manager->feedback, error, sizeof error) < 0)
         return fail(error);
     make_state_dir(start);
-    return drop_privileges(start);
+    return identity_take(&start->identity, stderr);
 }
 
 static int run(struct start *start) {
@@ -224,6 +187,8 @@ static int run(struct start *start) {
         return result;
     }
     log_join();
+    if (start->identity.mode == IDENTITY_STAYS_ROOT)
+        log_warning("[global] user is empty: postern stays root, and keeps all its capabilities");
     log_gate(start);
     result = manager_start(&start->manager, error, sizeof error);
     if (result == 0) {

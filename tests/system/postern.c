@@ -60,9 +60,10 @@ void postern_write(struct scene *scene) {
     snprintf(path, sizeof path, "%s/postern.ini", scene->dir);
     FILE *file = fopen(path, "we");
     cr_assert_not_null(file);
-    fprintf(file, "[global]\n%s%suser =\nstate-dir = %s/state\n%s",
+    fprintf(file, "[global]\n%s%s%sstate-dir = %s/state\n%s",
             strstr(global, "hostname") == NULL ? "hostname = mx.example.test\n" : "",
-            strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "", scene->dir, global);
+            strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "",
+            strstr(global, "user =") == NULL ? "user =\n" : "", scene->dir, global);
     fprintf(file, "[listen mx]\naddress = 127.0.0.1:%u\nmax-per-client = 0\n%s", scene->port, scene->ini.listen);
     fprintf(file, "[control]\nsocket = %s/control.sock\n%s", scene->dir, scene->ini.sections);
     fclose(file);
