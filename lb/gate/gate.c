@@ -193,7 +193,8 @@ static bool talks_on(const struct gate *gate, const struct gate_policy *policy) 
 enum gate_next gate_take(struct gate *gate, const struct gate_policy *policy, const uint8_t *line, size_t length,
                          struct gate_answer *ret_answer) {
     assert(length >= 2 && line[length - 2] == '\r' && line[length - 1] == '\n');
-    assert(gate->commands <= GATE_COMMANDS_MAX);
+    if (gate->commands > GATE_COMMANDS_MAX) /* the last one was the host's to answer, or the DNS's, and has come back */
+        return cut(gate, policy, GATE_CUTS_TALKER, "Error: too many commands", ret_answer);
     if (length > GATE_LINE_MAX)
         return cut(gate, policy, GATE_CUTS_LINE, "Error: line too long", ret_answer);
     if (command_verb(line, length) == VERB_OTHER && command_is_foreign(line, length))
