@@ -10,6 +10,7 @@
 #include "lb/manager/manager.h"
 #include "lb/manager/signals.h"
 #include "lb/privileges/identity.h"
+#include "lb/privileges/needs.h"
 #include "lb/reputation/store.h"
 
 #include <errno.h>
@@ -153,9 +154,10 @@ static int prepare(struct start *start) {
     uint32_t sessions_max;
     if (sessions_max_compute(config->global.sessions_max, workers, descriptors, &sessions_max, error, sizeof error) < 0)
         return fail(error);
-    /* The user is looked up before anything is bound: a typing mistake should not leave half a start behind. */
+    /* The user is looked up, and what it may do, before anything is bound: no mistake leaves half a start behind. */
     if (access_load(&config->reputation, stderr, &start->access) < 0 || load_gate_tables(start) < 0 ||
-        identity_find(&config->global, stderr, &start->identity) < 0 || bind_first(start) < 0)
+        identity_find(&config->global, stderr, &start->identity) < 0 ||
+        needs_check(&start->identity, config, stderr) < 0 || bind_first(start) < 0)
         return -EINVAL;
     if (manager_init(manager, config, workers, error, sizeof error) < 0)
         return fail(error);
@@ -222,6 +224,19 @@ static int serve(const char *path) {
     return result;
 }
 
+/* Only root can look as another user. That it is not on this host is no mistake of a file that is for another one. */
+static int check_user(const struct config *config) {
+    struct identity identity;
+    if (geteuid() != 0)
+        return 0;
+    int result = identity_find(&config->global, stderr, &identity);
+    if (result == -ENOENT)
+        fputs("postern: so a start is refused here; what it may read and write is not checked\n", stderr);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    return needs_check(&identity, config, stderr);
+}
+
 static int check(const char *path) {
     struct start start = {.config = NULL};
     if (config_load(path, stderr, &start.config) < 0)
@@ -233,6 +248,9 @@ static int check(const char *path) {
         result = loaded;
     if (result == 0 && start.config->feedback.listen.count > 0)
         result = feedback_key_read(start.config->feedback.key_file, stderr, &key);
+    int user = check_user(start.config);
+    if (result == 0)
+        result = user;
     if (result == 0)
         config_print(start.config, stdout);
     access_free(start.access);

@@ -26,7 +26,7 @@ int identity_find(const struct config_global *config, FILE *errors, struct ident
     if (found == NULL || found->pw_uid == 0) {
         fprintf(errors, "postern: [global] user = %s: %s; %sname another, or leave it empty to stay root\n", name,
                 found == NULL ? "no such user" : "is root", found == NULL ? "make it, " : "");
-        return -EINVAL;
+        return found == NULL ? -ENOENT : -EINVAL;
     }
     *ret_identity =
         (struct identity){.mode = IDENTITY_CHANGES, .name = name, .uid = found->pw_uid, .gid = found->pw_gid};

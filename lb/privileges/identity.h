@@ -20,8 +20,8 @@ struct identity {
     gid_t gid;
 };
 
-/* Looks `user` up. Returns 0, or -EINVAL with the reason on `errors` where root was to become a user who does not exist
- * or is root. `config` must outlive *ret_identity. */
+/* Looks `user` up. Returns 0, or with the reason on `errors` where root was to become a user who does not exist
+ * (-ENOENT) or is root (-EINVAL). `config` must outlive *ret_identity. */
 int identity_find(const struct config_global *config, FILE *errors, struct identity *ret_identity);
 
 /* Takes it on, for good: user, groups, all capabilities (the bounding and the ambient ones too) and their way back by

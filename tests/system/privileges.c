@@ -166,3 +166,99 @@ Test(privileges, root_without_a_word_about_users_does_not_stay_root) {
     free(said);
     scene_end(&scene);
 }
+
+/* --- what its user must be able to do --- */
+
+/* -T, and a start, which leaves nothing behind. */
+static void assert_need_is_told(const char *option, const char *path, const char *trouble) {
+    char expected[400];
+    int status;
+    snprintf(expected, sizeof expected, "postern: %s = %s/%s: user nobody can't %s", option, scene.dir, path, trouble);
+    char *checked = shell(&status, "%s/postern -T -c %s/postern.ini 2>&1", scene.build, scene.dir);
+    cr_assert(status == 1 && strstr(checked, expected) != NULL, "-T: not \"%s\" but: %s", expected, checked);
+    char *started = shell(&status, "timeout 10 %s/postern -c %s/postern.ini 2>&1", scene.build, scene.dir);
+    cr_assert(status == 1 && strstr(started, expected) != NULL, "start: not \"%s\" but: %s", expected, started);
+    free(shell(&status, "test ! -e %s/control.sock", scene.dir));
+    cr_assert_eq(status, 0);
+    free(checked);
+    free(started);
+}
+
+/* Root may read and write everything, so that nothing but the look as nobody can find these. */
+static void make_what_is_roots_alone(void) {
+    int status;
+    free(shell(&status,
+               "cd %s && umask 077 && for f in allow deny relay recipients access; do echo '# none' >$f; done && echo "
+               "0123456789abcdef0123 >key && : >mail.log && mkdir state && : >state/reputation.mdb && chown nobody "
+               "state",
+               scene.dir));
+    cr_assert_eq(status, 0);
+}
+
+static void begin_with_roots_files(void) {
+    char global[128];
+    begin();
+    make_what_is_roots_alone();
+    snprintf(global, sizeof global, "user = nobody\nlog = %s/mail.log\n", scene.dir);
+    postern_global(&scene, global);
+    postern_lines(&scene, "[reputation]\nallow-file = %s/allow\ndeny-file = %s/deny\n", scene.dir, scene.dir);
+    postern_lines(&scene, "[gate]\nrelay-domains-file = %s/relay\nrecipients-file = %s/recipients\n", scene.dir,
+                  scene.dir);
+    postern_lines(&scene, "access-file = %s/access\n[feedback]\nlisten = 127.0.0.1:0\nkey-file = %s/key\n", scene.dir,
+                  scene.dir);
+}
+
+static void assert_is_good_once_given(const char *command) {
+    int status;
+    free(shell(&status, "cd %s && %s", scene.dir, command));
+    cr_assert_eq(status, 0);
+    char *said = shell(&status, "%s/postern -T -c %s/postern.ini 2>&1", scene.build, scene.dir);
+    cr_assert(status == 0 && strstr(said, "can't") == NULL, "%s", said);
+    free(said);
+}
+
+/* All of it at once, not the first alone. */
+Test(privileges, what_its_user_may_not_read_or_write_is_told_at_the_start_and_by_a_check) {
+    begin_with_roots_files();
+    postern_write(&scene);
+    assert_need_is_told("[reputation] allow-file", "allow", "read it: Permission denied");
+    assert_need_is_told("[reputation] deny-file", "deny", "read it: Permission denied");
+    assert_need_is_told("[gate] relay-domains-file", "relay", "read it: Permission denied");
+    assert_need_is_told("[gate] recipients-file", "recipients", "read it: Permission denied");
+    assert_need_is_told("[gate] access-file", "access", "read it: Permission denied");
+    assert_need_is_told("[feedback] key-file", "key", "read it: Permission denied");
+    assert_need_is_told("[global] log", "mail.log", "write it: Permission denied");
+    assert_need_is_told("[global] state-dir", "state", "read and write reputation.mdb: Permission denied");
+    free(shell(NULL, "chown root %s/state", scene.dir));
+    assert_need_is_told("[global] state-dir", "state", "read and write it: Permission denied");
+    assert_is_good_once_given("chown -R nobody allow deny relay recipients access key mail.log state");
+    scene_end(&scene);
+}
+
+Test(privileges, a_folder_where_its_user_can_not_remove_the_socket_or_make_the_log_is_told) {
+    char global[128], folder[128];
+    begin();
+    snprintf(global, sizeof global, "user = nobody\nlog = %s/new.log\n", scene.dir);
+    postern_global(&scene, global);
+    postern_write(&scene);
+    free(shell(NULL, "chown root %s && chmod 755 %s", scene.dir, scene.dir));
+    snprintf(folder, sizeof folder, "write to the folder %s: Permission denied", scene.dir);
+    assert_need_is_told("[control] socket", "control.sock", folder);
+    assert_need_is_told("[global] log", "new.log", folder);
+    assert_is_good_once_given("chown nobody .");
+    scene_end(&scene);
+}
+
+/* Configurations are checked where they are written, too. */
+Test(privileges, a_check_where_the_user_does_not_exist_says_what_it_could_not_look_at) {
+    int status;
+    begin();
+    postern_global(&scene, "user = no-such-user\n");
+    postern_write(&scene);
+    char *said = shell(&status, "%s/postern -T -c %s/postern.ini 2>&1", scene.build, scene.dir);
+    cr_assert_eq(status, 0, "%s", said);
+    cr_assert_not_null(strstr(said, "postern: [global] user = no-such-user: no such user"), "%s", said);
+    cr_assert_not_null(strstr(said, "what it may read and write is not checked"), "%s", said);
+    free(said);
+    scene_end(&scene);
+}
