@@ -1,4 +1,6 @@
-/* A backend's memory, its slots, and the sums of what workers keep about it. */
+/* One backend: its memory, its slots, and the sums of what workers have counted of it. The manager creates and destroys
+ * it (roster.c); workers take slots, give them back and count. Fatal here, by an assert, is a slot that is given back
+ * twice. */
 #include "backends/backend.h"
 
 #include <assert.h>

@@ -1,8 +1,12 @@
-/* An entry for each backend with a name: asks for A and for AAAA, and sleeps for the answers' TTL. All addresses of
- * both are candidates, A's first. As long as the current one is among them nothing changes, so that a server which
- * turns its records round moves nobody; but when its probes fail the next one takes its place, so that a dead address
- * does not hide one that answers. An answer that can't be a backend's (0.0.0.0, a loopback address, multicast, postern
- * itself) is left out with an alarm: a resolver that lies, or a blocked domain, must not take a backend away. */
+/* Backends that are given by name. Each has an entry, which asks the DNS for A and for AAAA and sleeps for the answers'
+ * TTL. All addresses of both are candidates, A's first. As long as the current one is among them nothing changes, so
+ * that a server which turns its records round moves nobody; but when its probes fail the next one takes its place, so
+ * that a dead address does not hide one that answers. An answer that can't be a backend's (0.0.0.0, a loopback address,
+ * multicast, postern itself) is left out with an alarm: a resolver that lies, or a blocked domain, must not take a
+ * backend away.
+ *
+ * It stands between the resolver and the roster, on the manager's ring, and owns the entries. Nothing is fatal here: on
+ * a failure the last address stays. */
 #include "backends/names.h"
 
 #include "conf/backend_host.h"

@@ -1,4 +1,5 @@
-/* Offers of tiers: the intersection of their backends'. */
+/* What a tier offers in EHLO: the intersection of what its backends have offered. The roster calls it at each change;
+ * the gate says it to clients before any backend is connected. The struct tier_offers is the caller's. */
 #include "backends/offers.h"
 
 #include "lb/engine/log.h"

@@ -1,5 +1,5 @@
-/* Both forms of the PROXY header, written and read. What a peer sends is checked octet by octet: a header that is
- * nearly right is wrong. */
+/* Both forms of the PROXY header, written for backends and read from the peers in `proxy-from`. What a peer sends is
+ * checked octet by octet, since a header that is nearly right is wrong. Pure. */
 #include "backends/proxy.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,10 @@
-/* The manager's list. Every change goes through refresh(), which moves the tiers' clocks, builds a new view, publishes
- * it and retires the old one. A deleted backend first leaves the view; when its slots are all free and every worker has
- * passed on, it is freed. */
+/* The manager's list of backends and tiers. Every change goes through refresh(), which moves the tiers' clocks, builds
+ * a new view, publishes it and retires the old one. A deleted backend first leaves the view; it is freed when all its
+ * slots are free and every worker has passed a turn since.
+ *
+ * Health, the control socket and names.c tell it what has changed; workers read the view. Owns the backends and the
+ * views. Nothing is fatal here once it is created: when memory runs out the old view stays, and the next tick tries
+ * again. */
 #include "backends/roster.h"
 
 #include "backends/offers.h"

@@ -1,5 +1,5 @@
-/* The tier's clock. `min-up = 0` still needs one usable backend to be of use: with none, clients would only be told 421
- * by a tier that could hand them on. */
+/* The clock of a tier: whether it takes traffic. The roster moves it. `min-up = 0` still needs one usable backend: with
+ * none, clients would only be told 421 by a tier that could hand them on. Pure. */
 #include "backends/tier.h"
 
 static unsigned needed(uint32_t up_min) {

@@ -1,5 +1,7 @@
-/* The four ways to balance. Each goes once over a tier's members, of which there are 256 at most, and skips those that
- * the session has tried, that are not usable, that have no weight, or that have no free slot. */
+/* The choice of a backend for a session, in the four ways to balance. Each goes once over a tier's members, of which
+ * there are 256 at most, and skips those that the session has tried, that are not usable, that have no weight, or that
+ * have no free slot. Workers call it in the search and for sessions that wait. The roster owns the view; only a
+ * worker's own round-robin weights are written here. */
 #include "backends/view.h"
 
 #include "lb/base/hash.h"

@@ -1,4 +1,6 @@
-/* The file's own rules, by way of a file of two sections that nobody has written. */
+/* The backend of `add server`. Its words are written as a configuration of a few sections in memory, which reader.c
+ * reads like any file: so the same rules hold for it, and the messages are the same. The control socket calls it. Owns
+ * nothing that lives on; the caller owns the backend that it gets. */
 #include "conf/added_backend.h"
 
 #include "conf/backend_host.h"

@@ -1,5 +1,5 @@
-/* The listeners of a configuration held beside an address that a backend is to have: asked when the file is checked, by
- * `add server`, and for each address that a backend's name gets from the DNS. Owns nothing. */
+/* Whether a backend may be at an address. The address is held beside the listeners of a configuration when the file is
+ * checked, at `add server`, and for each address that a backend's name gets from the DNS. Owns nothing. */
 #include "conf/backend_host.h"
 
 #include "conf/limits.h"

@@ -1,4 +1,5 @@
-/* Contradictions between options, each said at the line that has to change. */
+/* Contradictions between options. reader.c calls it when each option by itself has been read; each contradiction is
+ * said at the line that has to change. Owns nothing. */
 #include "conf/check.h"
 
 #include "conf/backend_host.h"

@@ -1,5 +1,5 @@
-/* One case a type, for the value and for what is allowed. Every message about an option, `postern -T` and the man page
- * say it by these, so that they say the same. */
+/* An option's value as text, and a description of what the option allows, with one case for each type. Every message
+ * about an option, `postern -T` and the man page take both from here, so that they say the same. Owns nothing. */
 #include "conf/describe.h"
 
 #include "conf/text_form.h"

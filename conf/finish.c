@@ -1,4 +1,5 @@
-/* Section by section, and in each option by option: the table knows what owns something. */
+/* Frees a configuration. The table of options knows which fields own memory, so each section is freed option by option.
+ */
 #include "conf/finish.h"
 
 #include "conf/options.h"

@@ -1,5 +1,6 @@
-/* The file is read whole, and bounded, before a line of it is looked at. Owns the text until it is parsed; nothing is
- * fatal here: main.c ends, and a reload keeps what it has. */
+/* Reads the file of the configuration whole, and within a bound, before reader.c looks at a line of it. main.c calls it
+ * once, at the start or for `postern -T`. Owns the text until it is parsed. Nothing is fatal here: the caller gets an
+ * error, and the mistakes are written out. */
 #include "conf/load.h"
 
 #include "conf/limits.h"

@@ -1,4 +1,5 @@
-/* Prints the man page postern.ini(5), whole, in roff, for `make man`: a program of its own, not part of postern. */
+/* Prints the man page postern.ini(5), whole, in roff, for `make man`. It is a program of its own, not part of postern.
+ */
 #include "conf/describe.h"
 #include "conf/options.h"
 

@@ -1,5 +1,5 @@
-/* The table itself. To add an option: a field in config.h, a row here, a run of `make man`. What a row does not name is
- * 0 or NULL; its default text is always there. */
+/* The table of options and the table of sections. To add an option: a field in config.h, a row here, a run of `make
+ * man`. A field that a row leaves out is 0 or NULL; its default text is always given. */
 #include "conf/options.h"
 
 #include "conf/limits.h"

@@ -1,4 +1,5 @@
-/* The warnings, and then each section with its options in the table's order. */
+/* The output of `postern -T`: first the warnings, then each section with its options in the table's order. main.c calls
+ * it. Owns nothing. */
 #include "conf/print.h"
 
 #include "conf/backend_host.h"

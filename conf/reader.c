@@ -1,9 +1,11 @@
-/* The reader: the file is read whole and bounded, and handed to inih line by line through ini_parse_stream(), so that
- * line numbers, over-long lines and section headers are ours. What inih would do quietly is caught before it sees the
- * line: a header that is wrong or unknown switches its section off instead of letting its options fall into the one
- * before, an empty section is seen, a continued line is not joined to the one above.
+/* From the text of a configuration to struct config. load.c brings the text of the file, added_backend.c one that it
+ * has written itself. The text is handed to inih line by line through ini_parse_stream(), so that line numbers,
+ * over-long lines and section headers are ours. What inih would do quietly is caught before it sees the line: a header
+ * that is wrong or unknown switches its section off instead of letting its options fall into the one before, an empty
+ * section is seen, a continued line is not joined to the one above.
  *
- * Every mistake is written out and counted; the configuration is only handed over when there is none. */
+ * Owns the configuration until it is handed over, which happens only when there is no mistake. Every mistake is written
+ * out and counted. Fatal here is only a table of options that has outgrown OPTIONS_MAX, by an assert. */
 #include "conf/reader.h"
 
 #include "conf/check.h"

@@ -1,4 +1,5 @@
-/* One row a form. */
+/* The forms of text options, in a table of one row for each form. value.c asks whether a text has its form, describe.c
+ * what the form is called. Pure. */
 #include "conf/text_form.h"
 
 #include "conf/limits.h"

@@ -1,5 +1,6 @@
-/* Values: from text into a field of its type, and back. Each parser leaves the old value alone when the text is wrong.
- * What is allowed is said by option_describe(), so that every message about an option says the same. */
+/* Reads the text of a value into its option's field, frees the value, and copies it. reader.c calls it for each option
+ * that is given, and for each default. When the text is wrong the field keeps its old value, and the caller gets a
+ * message, in which option_describe() says what is allowed. */
 #include "conf/value.h"
 
 #include "conf/describe.h"

@@ -1,4 +1,5 @@
-/* A word a row, as many as the enum has. */
+/* The words for each choice, in the order of its enum. The table of options, the control socket and the log take them
+ * from here. */
 #include "conf/words.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* What all of the health module needs of a check: its tier, and its next probe. */
+/* What health.c and convictions.c both need of a check: its tier's options, and the time of its next probe. A check is
+ * one backend's part of the module, and health.c owns it. */
 #include "health/check.h"
 
 void check_schedule(struct check *check, uint64_t wait_ms) {

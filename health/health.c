@@ -1,5 +1,7 @@
-/* The schedule of probes: one check a backend, with its timers and its probe. A check of a removed backend lives on
- * until its probe has ended, in a list of its own. */
+/* The schedule of probes. Each backend has one check, with its timers and its probe, on the manager's ring; results go
+ * to the roster. Owns the checks: that of a removed backend lives on until its probe has ended, in a list of its own.
+ * Nothing is fatal here once it is created: a backend for which there is no memory is not probed and stays `starting`.
+ */
 #include "health/health.h"
 
 #include "health/check.h"

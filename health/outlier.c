@@ -1,4 +1,5 @@
-/* Rows of failures, and how long an ejection lasts. */
+/* Rows of failures, when they prove that a backend fails its sessions, and how long an ejection lasts. convictions.c
+ * asks and acts. Pure; the struct outlier is the caller's. */
 #include "health/outlier.h"
 
 #include <string.h>

@@ -2,7 +2,10 @@
  * with its handshake, and MAIL, RCPT, RSET; QUIT, 221, and close_notify where TLS has begun. The verdict is given as
  * soon as it is known; the polite end runs on behind it, because a connection that is dropped is an error in the
  * backend's log. Level `tcp` passes at the connection and still leaves in this way. A trial goes on behind the verdict,
- * as far as it was asked to, but never to content. */
+ * as far as it was asked to, but never to content.
+ *
+ * health.c starts a probe and hears its verdict. A probe owns its connection and its TLS. Nothing is fatal here:
+ * whatever the backend does is a verdict. */
 #include "health/probe.h"
 
 #include "backends/proxy.h"

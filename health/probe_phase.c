@@ -1,4 +1,4 @@
-/* Two tables over the states of a probe. */
+/* Two tables over the phases of a probe: their names, and the steps of a session that they stand for. Pure. */
 #include "health/probe_phase.h"
 
 const char *probe_phase_name(enum probe_state state, bool in_tls) {

@@ -1,4 +1,5 @@
-/* OpenSSL with a pair of memory BIOs (SSL_set_bio(3), BIO_s_mem(3)). */
+/* The TLS of a probe: OpenSSL on a pair of memory BIOs (SSL_set_bio(3), BIO_s_mem(3)), so that probe.c alone reads and
+ * writes the socket. Owns OpenSSL's objects. Nothing is fatal here: a handshake that fails is the probe's verdict. */
 #include "health/probe_tls.h"
 
 #include <openssl/err.h>

@@ -1,4 +1,5 @@
-/* Rise and fall, with HAProxy's words. */
+/* How results of probes move a backend's health, and when the next probe is due; the words are HAProxy's. health.c
+ * asks. Pure. */
 #include "health/rise_fall.h"
 
 static enum backend_health after_pass(unsigned passed, enum backend_health health, const struct config_tier *tier) {

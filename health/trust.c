@@ -1,5 +1,6 @@
-/* A backend that trusts postern so far as to offer it XCLIENT or XFORWARD trusts every client that is relayed as
- * postern so. Said once, and anew when it has changed. */
+/* The warning about a backend that offers XCLIENT or XFORWARD to postern: it trusts postern's address so far that it
+ * would trust every client whose octets postern relays. The probe shows each reply to EHLO. The warning is given once,
+ * and anew when the offer has changed. Owns nothing; the memory of what was said is the probe's. */
 #include "health/trust.h"
 
 #include "lb/engine/log.h"

@@ -1,4 +1,5 @@
-/* Addresses and networks as text and in comparison. */
+/* Addresses and networks: their text read and written, their comparison, and which networks contain an address. Every
+ * folder stands on it. Pure, but for the names of interfaces in link-local addresses, which the system is asked for. */
 #include "lb/base/address.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,6 @@
-/* The places of a map, and the choice of who makes room. */
+/* The places of a bounded map, and the choice of the key that makes room in a full bucket. The tables of clients, of
+ * neighbourhoods and of DNS answers stand on it. A map owns its array of keys; what belongs to a key is the owner's of
+ * the map. */
 #include "lb/base/bounded_map.h"
 
 #include "lb/base/memory.h"

@@ -1,4 +1,4 @@
-/* Labels, one after the other. Pure. */
+/* Whether a text is a domain's name, tested label by label. The configuration and the files of networks ask. Pure. */
 #include "lb/base/domain_name.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* What address_parse() takes, less what is mostly a typing mistake. */
+/* An operator's address with or without a port. address_parse() does the reading; what it would take and what is mostly
+ * a typing mistake is refused here, with the reason. The configuration and the control socket's operands ask. */
 #include "lb/base/endpoint.h"
 
 #include <errno.h>

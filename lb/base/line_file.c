@@ -1,4 +1,6 @@
-/* One octet after the other, so that a line's length is bounded whatever stands in the file. */
+/* The reader of the text files that operators write. It reads octet by octet, so that a line's length is bounded
+ * whatever stands in the file, and hands each line to the file's own reader (network_file.c, the tables of lb/gate). It
+ * holds the file open only while it reads. Nothing is fatal here: a mistake is written out and counted. */
 #include "lb/base/line_file.h"
 
 #include "lb/base/plain_text.h"

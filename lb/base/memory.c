@@ -1,4 +1,5 @@
-/* mmap(2), in one place. Nothing is fatal here: who is given no memory says so. */
+/* Whole pages of memory by mmap(2), for tables and pools that are sized at start. The caller owns what it gets. Nothing
+ * is fatal here: where there is no memory the caller gets NULL. */
 #include "lb/base/memory.h"
 
 #include <sys/mman.h>

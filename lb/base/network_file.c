@@ -1,4 +1,5 @@
-/* One network or domain a line. */
+/* Files of networks and domains, one a line: read, sorted, searched. The reputation's allow-file and deny-file are such
+ * files. A struct network_file owns its two lists. */
 #include "lb/base/network_file.h"
 
 #include "lb/base/domain_name.h"

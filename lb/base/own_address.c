@@ -1,5 +1,6 @@
-/* This host's addresses, as getifaddrs(3) lists them. Owns nothing; nothing is fatal: without a list no address is of
- * an interface. */
+/* Whether an address leads to this host, by the list of interfaces that getifaddrs(3) gives. The configuration asks, so
+ * that postern is never its own backend. Owns nothing. Nothing is fatal here: where there is no list, no address is
+ * taken for an interface's. */
 #include "lb/base/own_address.h"
 
 #include <ifaddrs.h>

@@ -1,5 +1,7 @@
-/* Characters by ranges of Unicode: those of the categories Cc, Cf, Zs, Zl and Zp, the default-ignorable ones, general
- * punctuation (whose dashes and quotes word processors put in place of - and "), and the full-width forms of ASCII. */
+/* Characters in an operator's text that nobody sees, or that look like others. They are known by ranges of Unicode:
+ * those of the categories Cc, Cf, Zs, Zl and Zp, the default-ignorable ones, general punctuation (whose dashes and
+ * quotes word processors put in place of - and "), and the full-width forms of ASCII. Readers of files and of commands
+ * ask. Pure. */
 #include "lb/base/plain_text.h"
 
 #include <stdint.h>

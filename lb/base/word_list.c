@@ -1,4 +1,5 @@
-/* One allocation a word, and one for all pointers. */
+/* A list of words. It owns one allocation for each word and one for the array of pointers; word_list_finish() frees
+ * them. */
 #include "lb/base/word_list.h"
 
 #include <errno.h>

@@ -24,7 +24,7 @@ struct session_row {
 
 #define SESSION_ROWS_MAX 64
 
-/* A request for some sessions: post it with worker_post(), get it back by `reply` on the manager's mailbox. */
+/* A request for some sessions. The worker fills it in, and `reply` brings it back, to the manager's thread. */
 struct sessions_query {
     struct message message;
     struct mailbox *reply;
@@ -35,7 +35,7 @@ struct sessions_query {
     struct session_row rows[SESSION_ROWS_MAX];
 };
 
-/* From the manager. */
+/* From the manager. The query is the worker's until on_reply() is called with it. */
 void worker_query_sessions(struct worker *worker, struct sessions_query *query);
 
 #endif

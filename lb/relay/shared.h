@@ -28,7 +28,7 @@ struct workers_shared {
     struct mailbox *manager;       /* woken when there are outcomes to take */
     struct start_gate start;
     _Alignas(64) atomic_uint sessions; /* now, over all workers */
-    /* Wakes every worker that may serve a waiting session; set by worker_start_all's caller. */
+    /* All of them, made by the manager before any begins: a worker that frees a slot wakes others by it. */
     struct worker *workers[WORKERS_MAX];
 };
 
