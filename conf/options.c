@@ -73,15 +73,17 @@ const struct option options[] = {
            .default_port = 25,
            .help = "One or more addresses, as 0.0.0.0:25 [::]:25; without a port: 25. [::] takes IPv6 alone, so that "
                    "both are named for both."),
-    OPTION(LISTEN, "proxy-from", CIDRS, AT(listen, proxy_from), .default_text = "",
-           .help =
-               "Networks whose clients must send a PROXY header first; all others must not: such a session is ended, "
-               "also where the header is the first that is said behind the greeting. Where networks are given, all "
-               "others are greeted 50 ms after they have connected, not sooner, so that a balancer that was forgotten "
-               "here is told so before anything else. A header that names no client (v2 "
-               "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves "
-               "anybody, else hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and "
-               "is logged at level debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."),
+    OPTION(
+        LISTEN, "proxy-from", CIDRS, AT(listen, proxy_from), .default_text = "",
+        .help =
+            "Networks whose clients must send a PROXY header first; all others must not: such a session is ended, "
+            "also where the header is the first that is said behind the greeting. Where networks are given, all "
+            "others hear a server's greeting 50 ms after they have connected, not sooner, so that a balancer that was "
+            "forgotten here is cut before it has heard one; the gate's own greeting does not wait. A header that names "
+            "no client (v2 "
+            "LOCAL, v1 UNKNOWN) is the health check of the balancer there: it is greeted while any tier serves "
+            "anybody, else hears 421, and its MAIL hears 421; it is no client, takes no place of max-sessions, and "
+            "is logged at level debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."),
     OPTION(LISTEN, "proxy-timeout", DURATION, AT(listen, proxy_timeout_ms), .default_text = "3s", .min = MS,
            .max = 10 * MIN, .help = "How long to wait for the PROXY header."),
     OPTION(LISTEN, "max-per-client", NUMBER, AT(listen, per_client_max), .default_text = "50", .max = 1000000,

@@ -31,7 +31,7 @@ static bool closes_plainly(const struct session *session) {
     case CLOSES_PLAINLY:
         return true;
     case CLOSES_UNHEARD:
-        return !session->client.has_greeted;
+        return !session->client.has_greeted && session->gate == NULL;
     case CLOSES_BY_CLIENT:
         return session->client.flows[TO_BACKEND].at_end;
     }

@@ -7,6 +7,7 @@
  *   admitted, and for a balancer's health check. */
 #include "lb/relay/gate_dialog.h"
 
+#include "lb/relay/early.h"
 #include "lb/relay/flow.h"
 #include "lb/relay/gate_greeting.h"
 #include "lb/relay/gate_questions.h"
@@ -150,6 +151,8 @@ static enum stage_id take_input(struct session *session) {
     while (next == STAGE_SAME && !is_held_up(session) && has_input(session)) {
         const uint8_t *data = io_buffer(session_io(session), input->buffer) + input->offset;
         size_t left = (size_t)(input->length - input->offset), length;
+        if (input->bytes == 0 && early_is_proxy_header(data, left)) /* of a balancer that is not listed */
+            return gate_end(session, CLOSE_PROXY_UNLISTED);
         enum gate_piece piece = gate_next_piece(session->gate->gate.chunk_left, data, left, &length);
         if (piece == PIECE_UNFINISHED)
             break;

@@ -85,6 +85,8 @@ Test(gate, what_breaks_a_rule_never_reaches_the_host) {
     SCRIPT("behind starttls", HELO, "STARTTLS\r\nEHLO client.test\r\n", "421 4.7.0", "", "closed");
     SCRIPT("http", "220", "GET / HTTP/1.1\r\n", "521 5.5.1", "", "closed");
     SCRIPT("tls", "220", "\x16\x03\x01\x02", "521 5.5.1", "", "closed");
+    SCRIPT("a balancer that is not listed", "220", "PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\nEHLO client.test\r\n",
+           "421 4.7.0", "", "closed");
     SCRIPT("bare LF", HELO, "MAIL FROM:<a@sender.test>\n", "421 4.7.0", "", "closed");
     SCRIPT("bare CR", HELO, "NOOP\rNOOP\r\n", "421 4.7.0", "", "closed");
     SCRIPT("unknown sender domain", HELO, "MAIL FROM:<a@unknown.test>\r\n", "250", RCPT, "450 4.1.8", "QUIT\r\n", "221",
