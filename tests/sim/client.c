@@ -128,6 +128,8 @@ static bool writes(struct sim_client *client) {
     }
     client->out_at += (unsigned)taken;
     client->out_length -= (unsigned)taken;
+    if (client->asked_ms == 0 && client->out_length == 0 && client->awaited_count > 0)
+        client->asked_ms = sim_now_ms();
     return taken > 0;
 }
 

@@ -79,6 +79,7 @@ struct sim_client {
     bool has_greeting, has_heard_end, has_shut, is_deaf, has_dawdled, has_met_fate;
     bool has_talked_behind_dot; /* and so the dot's reply can be lost with what a backend does at the next command */
     uint64_t pause_ms, began_ms, heard_ms;
+    uint64_t asked_ms; /* since when it awaits the oldest reply, its command said whole; 0: none */
     unsigned out_at, out_length, line_length;
     bool is_continued; /* the line before was one of several */
     char out[4000], line[600], first_line[600];

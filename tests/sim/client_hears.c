@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define END_MS 100000u /* far less than an idle client's deadline */
+#define REPLY_MS 400000u
+#define END_MS   100000u /* far less than an idle client's deadline */
 
 /* It has half-closed, and nothing is owed to it: postern or the backend has to end the session now. */
 static void check_wait(const struct sim_client *client) {
@@ -29,10 +30,8 @@ static void on_cut(struct sim_client *client, bool is_reset) {
     bool has_talked_early = (client->manner == TALKS_EARLY || client->manner == FLOODS) && !client->has_greeting;
     /* In the middle of a reply that is too long to be held, or where nothing can be read, there is nothing to say. */
     bool is_mid_reply = client->is_continued || client->line_length > 0;
-    /* A refusal with the end behind it is the backend's last word, QUIT or not; of junk, whatever stands behind it. */
-    bool is_quit_owed = client->awaited_count == 1 && client->awaited[client->awaited_first].kind == QUIT;
-    bool is_last_word =
-        client->last_code >= 400 && (is_quit_owed || client->mail_has_failed || client->manner == TALKS_JUNK);
+    /* A refusal with the end behind it is the backend's last word, whatever was said meanwhile. */
+    bool is_last_word = client->last_code >= 400;
     bool may_be_cut = client->is_dropped || is_last_word || is_mid_reply || client->is_untrusted ||
                       client->has_dawdled || has_talked_early || client->has_heard_end || client->has_shut ||
                       client->manner == DEAF || client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own ||
@@ -110,8 +109,20 @@ static void on_settled(struct sim_client *client, const struct item *item, unsig
     client->was_refused |= code / 100 == 5 && !item->is_unknown;
 }
 
+/* Each of three backends has `reply` for what is said before content, and a search between them has a minute. */
+static void check_reply_time(struct sim_client *client, const struct item *item) {
+    bool reads_at_once = client->manner <= TRICKLES || client->manner == DRIPS;
+    bool is_early = item->kind == NOOP || item->kind == MAIL || item->kind == RCPT || item->kind == RESET;
+    if (client->asked_ms != 0 && reads_at_once && is_early && sim_now_ms() - client->asked_ms > REPLY_MS)
+        sim_broken("client %u had to wait %u ms for the reply to a command of kind %d", client->number,
+                   (unsigned)(sim_now_ms() - client->asked_ms), item->kind);
+    client->asked_ms = client->awaited_count > 0 && client->out_length == 0 ? sim_now_ms() : 0;
+}
+
 static void on_421(struct sim_client *client) {
     check_wait(client);
+    if (client->awaited_count > 0)
+        check_reply_time(client, &client->awaited[client->awaited_first]);
     for (unsigned i = 0; i < client->awaited_count; i++) {
         const struct item *item = &client->awaited[(client->awaited_first + i) % ITEMS_MAX];
         if (item->kind == CONTENT)
@@ -143,6 +154,7 @@ static void on_reply(struct sim_client *client, unsigned code, const char *text)
     struct item item = client->awaited[client->awaited_first];
     client->awaited_first = (client->awaited_first + 1) % ITEMS_MAX;
     client->awaited_count--;
+    check_reply_time(client, &item);
     client->last_code = code;
     if (!is_code_possible(&item, code))
         sim_broken("client %u: an impossible reply to a command of kind %d: %s", client->number, item.kind, text);

@@ -40,7 +40,7 @@ static bool may_say(const struct sim_client *client, const struct item *item) {
         return true;
     enum item_kind last = client->awaited[(client->awaited_first + client->awaited_count - 1) % ITEMS_MAX].kind;
     bool is_group = last == MAIL || last == RCPT || last == RESET || (last == CONTENT && item->kind != CONTENT);
-    return client->manner == PIPELINES && client->has_greeting && is_group;
+    return (client->manner == PIPELINES || client->manner == DRIPS) && client->has_greeting && is_group;
 }
 
 static void say_recipient(struct sim_client *client, const struct item *item) {

@@ -322,7 +322,9 @@ static void look_at(struct io *io, struct flight *flight) {
         return;
     }
     struct completion *completion = &io->completions[io->completions_count++];
-    *completion = (struct completion){flight->op, result, flags, flight->kind == RECV};
+    bool is_recv = flight->kind == RECV;
+    *completion =
+        (struct completion){flight->op, result, flags, is_recv, (is_recv || flight->kind == SEND) && sim_once_in(16)};
     flight_end(flight);
 }
 

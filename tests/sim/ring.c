@@ -361,15 +361,21 @@ void io_dispatch(struct io *io) {
     io->turns++;
     io->is_hurried = false;
     io->may_begin_work = !sim_once_in(4);
+    unsigned late = 0;
     for (unsigned i = 0; i < count; i++) {
         struct completion done = io->completions[i];
+        if (done.is_late) {
+            done.is_late = false;
+            io->completions[late++] = done;
+            continue;
+        }
         struct recv_op *recv_op = done.is_recv ? container_of(done.op, struct recv_op, op) : NULL;
         if (recv_op != NULL && done.result == -ENOBUFS && !recv_op->is_unwanted)
             starve(io, recv_op);
         else
             done.op->complete(done.op, done.result, done.flags);
     }
-    io->completions_count -= count; /* completions only come between turns */
+    io->completions_count = late; /* others only come between turns */
     io->is_hurried |= feed_starved(io) || !timers_advance_some(&io->timers, io->now_ms, 1 + sim_below(20));
 }
 

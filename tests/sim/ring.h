@@ -45,6 +45,7 @@ struct completion {
     int result;
     unsigned flags;
     bool is_recv;
+    bool is_late; /* it is on its way for a turn more, so that a cancel finds nothing and is told so first */
 };
 
 struct slot {

@@ -91,6 +91,10 @@ bool server_fails_at(struct server *server, enum stage stage) {
         return false;
     if (backend->fault == FAULT_AGREES && (stage != STAGE_CONTENT || !server->in_content || server->is_in_tls))
         return false; /* nowhere else could it be told from an answer */
+    if (backend->fault == FAULT_LEAVES) {
+        server->leaves_ms = sim_now_ms() + 1 + sim_below(4);
+        return false;
+    }
     sim_trace("vm%u #%u fails at stage %u by fault %u", server->number, server_id(server), stage, backend->fault);
     note_met(server);
     server->is_leaving = true;
@@ -180,6 +184,7 @@ int servers_on_connect(const struct address *address, struct wire *wire) {
     server->has_fault = has_fault;
     server->is_probe = wire->is_probes;
     server->awaits_header = sim_world.proxy != PROXY_NONE;
+    server->greets_at_once = !wire->is_probes && !sim_world.refuses && sim_once_in(3);
     server->mail = -1;
     server->greets_ms = sim_now_ms() + greeting_delay_ms(server);
     server->active_ms = sim_now_ms();
@@ -274,12 +279,20 @@ static bool acts_in_dialog(struct server *server) {
         server_end(server, false);
         return true;
     }
+    if (server->leaves_ms != 0 && server->leaves_ms <= sim_now_ms() && server->out_length == 0) {
+        server_end(server, false);
+        return true;
+    }
     bool has_read = !server->is_leaving && reads(server);
     if (!server->is_open)
         return true;
     if (has_written || has_read)
         server->active_ms = sim_now_ms();
-    return has_written || has_read || tires(server);
+    if (has_written || has_read || tires(server))
+        return true;
+    if (server->leaves_ms > sim_now_ms() && server->leaves_ms < server->agent.wake_ms)
+        server->agent.wake_ms = server->leaves_ms;
+    return false;
 }
 
 static bool act(struct agent *agent) {
@@ -291,7 +304,7 @@ static bool act(struct agent *agent) {
         agent->wake_ms = server->greets_ms;
         return false;
     }
-    if (server->awaits_header) /* it says nothing before that has come, as Postfix */
+    if (server->awaits_header && !server->greets_at_once) /* it says nothing before that has come, as Postfix */
         return acts_in_dialog(server);
     greet(server);
     server->active_ms = sim_now_ms();

@@ -19,6 +19,7 @@ enum fault {
     FAULT_IS_SILENT,
     FAULT_TALKS_GARBAGE,
     FAULT_STICKS,     /* reads and says nothing any more */
+    FAULT_LEAVES,     /* behind its reply, in a moment, without a word */
     FAULT_AGREES,     /* says an unasked 250 in content */
     FAULT_BREAKS_OFF, /* the reply's beginning, then the end */
     FAULTS_COUNT
@@ -74,7 +75,7 @@ struct server {
     struct wire *wire;
     unsigned number; /* its backend's */
     bool has_fault, is_probe;
-    bool awaits_header, has_client; /* PROXY */
+    bool awaits_header, greets_at_once, has_client; /* PROXY */
     struct address client;
     bool has_greeted, is_silent, is_stuck, is_leaving, in_content, has_mail, is_in_tls;
     unsigned recipients;
@@ -83,6 +84,7 @@ struct server {
     bool is_content_right;
     unsigned chunk_left; /* octets of BDAT */
     bool has_chunks, chunk_is_last;
+    uint64_t leaves_ms;          /* 0: it stays */
     uint64_t greets_ms, mute_ms; /* it says nothing before */
     uint64_t active_ms;          /* when it last heard or said anything */
     unsigned line_length, out_at, out_length;

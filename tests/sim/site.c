@@ -59,8 +59,11 @@ static void draw_fault(struct sim_backend *backend) {
 
 /* With QUIT or another command in the same breath as the dot, the dot's reply is lost, too. */
 static bool costs_mails(const struct sim_backend *backend) {
-    bool is_late = (backend->stage == STAGE_DATA && sim_world.has_chunks) || backend->stage == STAGE_CONTENT ||
-                   backend->stage == STAGE_DOT || backend->stage == STAGE_QUIT;
+    /* An end behind a 550 is a last word. */
+    bool is_refusal = backend->fault == FAULT_LEAVES && backend->stage == STAGE_RCPT;
+    bool is_late = is_refusal ||
+                   (backend->stage == STAGE_DATA && (sim_world.has_chunks || backend->fault == FAULT_LEAVES)) ||
+                   backend->stage == STAGE_CONTENT || backend->stage == STAGE_DOT || backend->stage == STAGE_QUIT;
     return backend->fault >= FAULT_CLOSES && is_late;
 }
 
