@@ -242,7 +242,7 @@ static bool writes(struct server *server) {
 static bool tires(struct server *server) {
     uint64_t patience_ms = server_backend(server)->patience_ms;
     bool is_idle = !server->is_leaving && !server->is_silent && server->out_length == 0;
-    if (server->wire->to_us.length > 0) /* an end so soon behind its words would come with them (README.md, "Left") */
+    if (server->wire->to_us.length > 0) /* an end so soon behind its words would come with them (FAULTS.md, "Left") */
         server->active_ms = sim_now_ms();
     if (!is_idle || patience_ms == 0)
         return false;
