@@ -1,4 +1,6 @@
-/* A client has connected: is it to be told of by a PROXY header first, is there a place for it, and is it vetted? */
+/* The stage accepted. A client has connected, and three things are decided: whether a PROXY header must tell of it
+ * first, whether there is a place for it, and whether it is vetted. proxy_in.c goes on here behind the header; next
+ * comes the search. */
 #include "lb/relay/admission.h"
 
 #include "lb/relay/tries.h"

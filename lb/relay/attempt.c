@@ -1,7 +1,9 @@
 /* One try at a backend: connect, PROXY header where the backend wants one, await the complete greeting. It ends by a
- * 220 (the session commits to it), by a failure (the session tries the next), or by its session giving it up. An
- * attempt holds its slot on the backend until its descriptor is closed, orphan or not, so that `max-sessions` counts
- * what the backend really has to carry. */
+ * 220 (the session commits to it), by a failure (the session tries the next), or when its session gives it up. tries.c
+ * begins attempts, search.c hears their news.
+ *
+ * An attempt owns its connection and holds its slot on the backend until its descriptor is closed, orphan or not, so
+ * that `max-sessions` counts what the backend really has to carry. Its memory is of the worker's pool. */
 #include "lb/relay/attempt.h"
 
 #include "lb/relay/orphans.h"

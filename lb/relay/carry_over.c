@@ -1,6 +1,7 @@
-/* A backend is lost in mid-dialog, and nothing that it was told is beyond recall: the session leaves it, and looks for
- * another one, which is told the same (replay.c); the client notices nothing but time (DESIGN §5). Where nothing is
- * owed there is no hurry: the session is parked until its client goes on. */
+/* The stage parked, and the way to another backend. A backend is lost in mid-dialog, and nothing that it was told is
+ * beyond recall: the session leaves it, and looks for another one, which is told the same (replay.c); the client
+ * notices nothing but time (DESIGN §5). Where nothing is owed there is no hurry: the session is parked until its
+ * client goes on. loss.c decides that it comes here. */
 #include "lb/relay/carry_over.h"
 
 #include "lb/engine/log.h"

@@ -1,4 +1,5 @@
-/* The table of close_reasons.def, and the replies of our own that are written from it once a worker. */
+/* The table of close_reasons.def, and the replies of our own that are written from it once for each worker. ending.c
+ * and session_line.c read it. The worker owns the replies. */
 #include "lb/relay/close_reasons.h"
 
 #include "lb/relay/worker_private.h"

@@ -1,4 +1,5 @@
-/* The line on a mail that may be delivered twice: who sent it, from whom it is, and how far it had come. */
+/* The line in the log on a mail that may be delivered twice: who sent it, from whom it is, and how far it had come. It
+ * is written where a session is cut between the dot and its reply. Owns nothing. */
 #include "lb/relay/doubled.h"
 
 #include "lb/engine/log.h"

@@ -1,5 +1,6 @@
-/* Octets that come too early are kept in the buffer of the flow TO_BACKEND, behind what it still holds: of a client
- * that has not been greeted few, of one in mid-dialog as many as the buffer has room for. */
+/* What a client says while no backend serves it: in the search, in the queue, in a replay, parked. It is kept in the
+ * buffer of the flow TO_BACKEND, behind what that still holds: of a client that has not been greeted few octets, of one
+ * in mid-dialog as many as the buffer has room for. The rows of those stages name these handlers. */
 #include "lb/relay/early.h"
 
 #include "lb/relay/flow.h"

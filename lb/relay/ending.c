@@ -1,9 +1,12 @@
-/* How a session ends, the same way for every reason. It says the reason's reply where SMTP allows one, behind what is
- * still being sent and not before the end of the client's content; then half-closes and throws unread input away, so
- * that the close is no RST that eats those words; then waits for the last operation and gives the memory back.
+/* The stages of the end, the same way for every reason. The reason's reply is said where SMTP allows one, behind what
+ * is still being sent and not before the end of the client's content; then the connection is half-closed and unread
+ * input thrown away, so that the close is no RST that eats those words; then the last operation is awaited and the
+ * memory given back.
  *
  *   ENDING → (SWALLOWING) → REFUSING → LINGERING → CLOSING → FREE; at once CLOSING where nobody is there to hear more
- */
+ *
+ * A handler comes here by session_end(). Owns session->ending and session->end, of which session.c, swallowing.c and
+ * session_line.c write parts. */
 #include "lb/relay/ending.h"
 
 #include "lb/relay/close_reasons.h"

@@ -1,4 +1,6 @@
-/* The one buffer of a direction: filled, added to, given back. */
+/* The one buffer of a direction: filled, added to, given back. All stages that hold octets of the client or for it call
+ * this. A flow owns its buffer, which is of the ring's. Fatal here, by asserts, are an order of a flow's offsets that
+ * cannot be, and more octets than there is room for. */
 #include "lb/relay/flow.h"
 
 #include <assert.h>

@@ -1,10 +1,13 @@
-/* A session in the gate. To the rest of the relay it looks like one that was greeted by a backend which is lost now:
- * the observer and the replay log are shown each command and each reply of ours, and the handover is a replay
- * (replay.c). What the host behind must still answer is the one command that is open then.
+/* The stages of a session in the gate. To the rest of the relay such a session looks like one that was greeted by a
+ * backend which is lost now: the observer and the replay log are shown each command and each reply of ours, and the
+ * handover is a replay (replay.c). What the host behind must still answer is the one command that is open then.
  *
  *   GATE_OPENS → GATE → the search → REPLAY → RELAY; back to GATE by way of GATE_UNREACHED when nobody can be reached,
  *   of GATE_OVERRULED when the host refuses what the gate has let pass. GATE_REFUSES → GATE for those who are not
- *   admitted, and for a balancer's health check. */
+ *   admitted, and for a balancer's health check.
+ *
+ * The replies come from lb/gate, which is pure; octets, deadlines and moves are done here. The gate's part of a session
+ * is owned by gate_session.c. */
 #include "lb/relay/gate_dialog.h"
 
 #include "lb/relay/early.h"

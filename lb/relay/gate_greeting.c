@@ -1,5 +1,6 @@
-/* The gate's greeting. An admitted client is shown its first line alone and has to keep silent for a while: junk can't,
- * and is cut before it has said a command. Behind the greeting the session is in GATE (gate_dialog.c). */
+/* The stages in which the gate greets. An admitted client is shown the greeting's first line alone and has to keep
+ * silent for a while: junk can't, and is cut before it has said a command. Behind the greeting the session is in the
+ * stage GATE (gate_dialog.c). */
 #include "lb/relay/gate_greeting.h"
 
 #include "lb/gate/visitors.h"

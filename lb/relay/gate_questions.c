@@ -1,5 +1,6 @@
-/* What the gate must know of the DNS: asked of the manager's resolver (lb/dns/questions.h), without the session waiting
- * before it has to. */
+/* What the gate must know of the DNS, asked of the manager's resolver (lb/dns/questions.h). The session does not wait
+ * before it has to; gate_dialog.c hears that the answer has come. A question is memory of a worker's pool, and given
+ * back with its answer even when the session has ended meanwhile. */
 #include "lb/relay/gate_questions.h"
 
 #include "lb/relay/gate_session.h"

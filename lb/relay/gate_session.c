@@ -1,5 +1,6 @@
-/* What a session in the gate takes, and says. The same serves those of whom no mail is taken: clients that are not
- * admitted, where refuse = rcpt, and the health checks of a balancer. */
+/* The gate's part of a session: its memory, the answers that it says, its deadline and its end. gate_greeting.c and
+ * gate_dialog.c call it. It serves clients of whom no mail is taken as well: those that are not admitted, where refuse
+ * = rcpt, and the health checks of a balancer. Owns session->gate. */
 #include "lb/relay/gate_session.h"
 
 #include "lb/engine/log.h"

@@ -1,6 +1,7 @@
-/* Sessions that linger, oldest first: where places for new clients are short they are the ones that can be spared,
- * since they have heard all that they will hear. A queue of places in the pool; what has ended meanwhile, or begun anew
- * in the same place, is found out when it is looked at, so that a session that ends has nothing to take out. */
+/* Sessions that linger, oldest first. Where places for new clients are short, listener.c ends the oldest, which can be
+ * spared, since they have heard all that they will hear. The list is a queue of places in the pool. A session that ends
+ * takes nothing out of it: whether a place's session still lingers is found out when the place is looked at. Owns the
+ * array of places. */
 #include "lb/relay/lingerers.h"
 
 #include "lb/relay/session.h"

@@ -1,8 +1,11 @@
-/* A listening socket of one worker. Multishot accept cannot return the peer's address, so a set of single accepts is
- * kept armed, each with room for one (DESIGN §4). They go straight into the ring's table, except where the PROXY
- * header to a backend must name our own address and the socket is bound to a wildcard: getsockname(2) needs a normal
- * descriptor. When no memory is left for another session, accepts stay unarmed and the kernel's backlog holds clients
- * until one ends. */
+/* A listening socket of one worker, and what becomes of its clients. Multishot accept cannot return the peer's address,
+ * so a set of single accepts is kept armed, each with room for one (DESIGN §4). They go straight into the ring's
+ * table, except where the PROXY header to a backend must name our own address and the socket is bound to a wildcard:
+ * getsockname(2) needs a normal descriptor. When no memory is left for another session, accepts stay unarmed and the
+ * kernel's backlog holds clients until one ends.
+ *
+ * Begins a session for each client, in the stage accepted. Owns the socket and its accepts. A socket that cannot be
+ * bound is fatal at the start; later an accept that fails is tried again. */
 #include "lb/relay/listener.h"
 
 #include "lb/engine/failure.h"

@@ -1,10 +1,11 @@
-/* What the end of a backend means, in relay: its last word to this client, the client's own doing, or a loss; and, of a
- * loss, whether it is held against the backend.
+/* What the end of a backend means, in relay: its last word to this client, the client's own doing, or a loss; and
+ * whether a loss is held against the backend.
  *
  * A backend that refuses a client in words and hangs up has answered; so has one that is tired of a silent client. Both
  * ends go on to the client. All else is a loss, and the session is carried over to another backend where that is
- * possible (replay.c). A loss that clients can bring about at will, of any backend, is held against none; any other is
- * only remembered here, and told once the same dialog has come to a good end elsewhere (outcome.c). */
+ * possible (carry_over.c). A loss that clients can bring about at will, of any backend, is held against none; any other
+ * is only remembered here, and told once the same dialog has come to a good end elsewhere (outcome.c). relay.c asks,
+ * and returns the stage that comes out. */
 #include "lb/relay/loss.h"
 
 #include "lb/relay/attempt.h"

@@ -1,10 +1,12 @@
-/* The moment at which a session that is to end can be ended, and how it ends then.
+/* The moment at which a session that is to end from outside can be ended, and how it ends then. shut_down.c asks for
+ * all sessions, relay.c behind each reply.
  *
  * Before content a 421 costs the sender no more than a later try, whatever it awaits (RFC 5321 §3.8). From the 354 on
  * the client hears nothing before the end of its content, and between that and the final reply a cut may double the
  * mail. Inside TLS nothing can be read: the session is taken for idle when the backend had the last word, nothing is on
  * its way, and some time has passed; more of it where the client may have sent a group of commands with content behind
- * them, to which the last word is not the last reply. Whoever is ended there nevertheless may double its mail. */
+ * them, to which the last word is not the last reply. A session that is ended there nevertheless may double its mail.
+ */
 #include "lb/relay/moment.h"
 
 #include "lb/relay/attempt.h"

@@ -1,5 +1,6 @@
 /* What postern learns from a dialog as it passes: of each command for the replay log, of each reply for the counters of
- * its backend, the client's reputation and the session itself. */
+ * its backend, the client's reputation and the session itself. The relay, a replay and the gate show it what passes.
+ * Owns nothing; it writes the session's parts that tests/tidy lists for it. */
 #include "lb/relay/observe.h"
 
 #include "lb/relay/attempt.h"

@@ -1,5 +1,6 @@
-/* What backends have offered in reply to EHLO, each different offer once a worker, so that a session remembers in one
- * octet what its client was told. */
+/* What backends have offered in reply to EHLO. Each different offer is kept once for each worker, so that a session
+ * remembers in one octet what its client was told. A replay compares offers by these numbers. The worker owns the
+ * table; when it is full, sessions that see another offer are not replayed. */
 #include "lb/relay/offers.h"
 
 #include "lb/engine/log.h"

@@ -1,4 +1,5 @@
-/* The ring's places are given in turn, so that the oldest orphan goes when there are too many. */
+/* Attempts that outlive their sessions. Places of a ring are given in turn, so that the oldest orphan goes when there
+ * are too many. attempt.c lets them join and leave; each attempt owns itself. */
 #include "lb/relay/orphans.h"
 
 #include <assert.h>

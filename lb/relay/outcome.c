@@ -1,5 +1,6 @@
-/* What sessions tell: of backends, whose failures are told only when the same dialog has come to a good end elsewhere;
- * and of clients. */
+/* What sessions tell the manager: of backends, whose failures are told only when the same dialog has come to a good end
+ * elsewhere; and of clients, what was seen of them. Both go by bounded rings, and what finds no room is dropped and
+ * counted. Owns session->outcome, whose blame is memory of a worker's pool. */
 #include "lb/relay/outcome.h"
 
 #include "lb/relay/attempt.h"

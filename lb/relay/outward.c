@@ -1,4 +1,5 @@
-/* From which address a backend is connected, and with which PROXY header. */
+/* How postern appears to a backend: from which address it connects, and which PROXY header it sends. attempt.c asks.
+ * Owns nothing. */
 #include "lb/relay/outward.h"
 
 #include "backends/proxy.h"

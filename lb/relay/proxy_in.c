@@ -1,5 +1,6 @@
-/* The PROXY header that a listed peer (`proxy-from`) sends before anything else: it names the real client. Peers that
- * are not listed must not send one: whoever could would speak for any client it likes. */
+/* The stage proxy-in. A listed peer (`proxy-from`) sends a PROXY header before anything else, which names the real
+ * client; then the client is admitted (admission.c). Peers that are not listed must not send one: whoever could would
+ * speak for any client it likes. */
 #include "lb/relay/proxy_in.h"
 
 #include "backends/proxy.h"

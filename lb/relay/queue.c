@@ -1,7 +1,9 @@
-/* Sessions that wait for a backend with a free slot: two lists a worker, vetted clients first. The tier's bound is on
- * the sum over all workers, and so is that order: while a vetted client waits with any worker, nobody else takes a slot
- * that it could have. A freed slot, a new view and a tick each let the waiting choose again; the tick covers a wake-up
- * lost between two workers. */
+/* The stage queued: sessions that wait for a backend with a free slot. They are two lists of each worker, vetted
+ * clients first. The tier's bound is on the sum over all workers, and so is that order: while a vetted client waits
+ * with any worker, nobody else takes a slot that it could have. A freed slot, a new view and a tick each let the
+ * waiting choose again; the tick covers a wake-up lost between two workers.
+ *
+ * search.c sends sessions here, and they go on to the search. Owns the lists and session->queue. */
 #include "lb/relay/queue.h"
 
 #include "lb/relay/early.h"

@@ -1,6 +1,7 @@
-/* Octets between a client and the backend it is committed to. Each direction has one buffer at most: received, looked
- * at by the observer (show.c), sent on, and only then is the next receive armed; so a slow reader slows its writer and
- * memory stays bounded whatever the two do. Octets are never rewritten. */
+/* The stage relay: octets between a client and the backend it is committed to. Each direction has one buffer at most:
+ * received, looked at by the observer (show.c), sent on, and only then is the next receive armed; so a slow reader
+ * slows its writer and memory stays bounded whatever the two do. Octets are never rewritten. It comes from the search
+ * or a replay; loss.c and moment.c say when it is left. Owns both flows while it lasts. */
 #include "lb/relay/relay.h"
 
 #include "lb/relay/attempt.h"

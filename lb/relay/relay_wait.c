@@ -1,6 +1,7 @@
-/* Who must do something next in STAGE_RELAY, and so whose deadline runs: exactly one does. What a deadline awaits is
- * one side's, and only that side's doing puts it off: a client that talks on does not put off the reply that is owed to
- * it, nor do words that nobody asked for put off the end of a silent client. */
+/* Who must do something next in the stage relay, and so whose deadline runs: exactly one does. What a deadline awaits
+ * is one side's, and only that side's doing puts it off: a client that talks on does not put off the reply that is owed
+ * to it, nor do words that nobody asked for put off the end of a silent client. relay.c calls it after whatever has
+ * happened. */
 #include "lb/relay/relay_wait.h"
 
 #include "lb/relay/attempt.h"

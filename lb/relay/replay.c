@@ -1,5 +1,6 @@
-/* A new backend is told what the lost one was, or what the gate has answered for. Replies that the client has already
- * are compared and dropped; from the first one on that it still waits for, the session is in relay again. */
+/* The stage replay. A new backend is told what the lost one was told, or what the gate has answered for. Replies that
+ * the client has already are compared and dropped; from the first one on that it still waits for, the session is in
+ * relay again. Owns session->replay_at, and how far the replay has come. */
 #include "lb/relay/replay.h"
 
 #include "lb/engine/log.h"

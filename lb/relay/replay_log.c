@@ -1,5 +1,7 @@
-/* A first-in first-out chain of chunks. Records leave at the head when the transaction that they belong to has ended,
- * and at the tail when the last one was refused, so that a list of refused recipients takes no room. */
+/* What another backend would have to be told: a first-in first-out chain of chunks. Records leave at the head when the
+ * transaction that they belong to has ended, and at the tail when the last one was refused, so that a list of refused
+ * recipients takes no room. observe.c fills it, replay.c reads it. A log owns its chunks, which are of a worker's pool.
+ * Where none is left the session is not replayed. */
 #include "lb/relay/replay_log.h"
 
 #include "lb/engine/limits.h"

@@ -1,6 +1,7 @@
-/* The search for a backend: of which tier, and what becomes of what those that are asked answer. A failed attempt only
- * leads to the next choice, whose attempt answers in a later turn of the loop; until a complete 220 the client notices
- * nothing of it. */
+/* The stages search, connect and greeting: which tier a session asks, and what becomes of the answers of those that are
+ * asked. A failed attempt only leads to the next choice, whose attempt answers in a later turn of the loop; until a
+ * complete 220 the client notices nothing of it. Next come relay or a replay, the queue, or the end. tries.c makes the
+ * attempts and remembers them. */
 #include "lb/relay/search.h"
 
 #include "lb/engine/log.h"

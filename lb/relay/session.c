@@ -1,6 +1,9 @@
 /* The dispatcher: what happens to a session goes to its stage's row (stage.h), and the stage that the row's handler
  * returns comes next. Here alone session->stage is written. Nothing recurses: a handler has returned before the next
- * one is called, and whatever it has set going answers in a later turn of the loop. */
+ * one is called, and whatever it has set going answers in a later turn of the loop.
+ *
+ * A session's memory is of its worker's pool; ending.c gives it back. Fatal here, by asserts, are a move that the row
+ * does not allow, and an event that the stage can't have. */
 #include "lb/relay/session.h"
 
 #include "lb/engine/log.h"

@@ -1,4 +1,5 @@
-/* The line that a session leaves in the log, with what was known when its end began. */
+/* The line that a session leaves in the log, with what was known when its end began. ending.c writes it when the last
+ * words have been said, and a worker for those that are left when it ends. Owns nothing. */
 #include "lb/relay/session_line.h"
 
 #include "lb/engine/log.h"

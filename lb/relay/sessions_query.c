@@ -1,4 +1,5 @@
-/* Copies some sessions for whoever prints them: no worker waits for that. */
+/* The worker's answer to `show sessions`: it copies some sessions into the query and sends it back, so that no worker
+ * waits for the printing. Owns nothing; the query is the control socket's. */
 #include "lb/relay/sessions_query.h"
 
 #include "lb/relay/attempt.h"

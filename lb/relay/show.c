@@ -1,6 +1,6 @@
 /* The one place through which all octets of the relay go: the observer is told, and says how many of them may go on.
  * What a backend says in clear goes on in complete replies only, so that a 421 of ours, or another backend's reply, can
- * stand in the place of one that never ends. */
+ * stand in the place of one that never ends. relay.c calls it for what it has received. Owns nothing. */
 #include "lb/relay/show.h"
 
 #include "lb/relay/early.h"

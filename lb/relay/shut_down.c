@@ -1,5 +1,7 @@
-/* One walk serves both: at each tick a sweep looks at all sessions, and a bounded number of them end, so that their
- * clients do not all come back in the same instant. When a session can be ended, stands in moment.c. */
+/* The end of sessions from outside: of all of a worker at a stop, of those on one backend by `shutdown sessions`. One
+ * walk serves both: at each tick a sweep looks at all sessions, and a bounded number of them end, so that their clients
+ * do not all come back in the same instant. moment.c says when a session can be ended. The manager asks by message.
+ * Owns the worker's struct shut_down. */
 #include "lb/relay/shut_down.h"
 
 #include "lb/relay/attempt.h"

@@ -1,4 +1,5 @@
-/* The table of all stages: the one file that knows all of them. */
+/* The table of all stages, and the one file that knows all of them. session.c sees it as an array. To add a stage is to
+ * add its file and a row here. */
 #include "lb/relay/admission.h"
 #include "lb/relay/carry_over.h"
 #include "lb/relay/ending.h"

@@ -1,5 +1,5 @@
-/* A client reads no reply before it has sent all of its content, so that is read and thrown away before a session that
- * ends in the middle of it can say so. */
+/* The stage swallowing. A client reads no reply before it has sent all of its content, so the content is read and
+ * thrown away before a session that ends in the middle of it can say so. ending.c goes on behind it. */
 #include "lb/relay/swallowing.h"
 
 #include "lb/relay/worker_private.h"

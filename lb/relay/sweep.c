@@ -1,5 +1,5 @@
-/* Sweeps go side by side, in no order between them; a turn that leaves something to do is followed by the next at once.
- */
+/* A walk over all sessions of a worker, some in each turn of its loop. Sweeps go side by side, in no order between
+ * them; a turn that leaves something to do is followed by the next at once. Whoever begins a sweep owns it. */
 #include "lb/relay/sweep.h"
 
 #include "lb/engine/io.h"

@@ -1,6 +1,6 @@
-/* Whom a session asks, one or two at a time, and who it was that failed. Owns session->search.attempt, hedge, tried and
- * tries: the attempt is the current try, in RELAY the backend's connection; the hedge is a second one beside it, which
- * is slow. */
+/* A session's tries at backends, one or two at a time, and which of them failed it. Owns session->search.attempt,
+ * hedge, tried and tries: the attempt is the current try, in RELAY the backend's connection; the hedge is a second one
+ * beside it, begun when the first is slow. search.c asks for tries; the view chooses the backend and takes its slot. */
 #include "lb/relay/tries.h"
 
 #include "lb/engine/log.h"

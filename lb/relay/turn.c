@@ -1,4 +1,5 @@
-/* A turn in numbers: what is longer than a command may be a group, and what is as short as an alert is one. */
+/* What a client has said since its server's last word, in numbers: more octets than a command has may be a group of
+ * commands, and as few as an alert of TLS has are an alert. relay.c counts, moment.c and loss.c ask. Pure. */
 #include "lb/relay/turn.h"
 
 #include "lb/engine/limits.h"

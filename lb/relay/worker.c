@@ -1,5 +1,7 @@
-/* A worker's thread: wait, look at the newest view, run what has completed. Everything it owns is its own; others
- * reach it through its mailbox only. */
+/* A worker's thread: wait, look at the newest view, run what has completed. Everything it owns is its own: ring,
+ * listeners, pools, sessions; others reach it through its mailbox only. main.c makes it, the manager starts and joins
+ * it. Fatal at the start is whatever it cannot make; at the end, by asserts, memory of a pool that was not given back
+ * where all sessions have ended. */
 #include "lb/relay/worker.h"
 
 #include "lb/engine/log.h"
