@@ -1,6 +1,10 @@
-/* Reads the log to its end, again and again; a file that was moved away is read to its end before the new one is
- * opened. Outcomes stand in a bounded queue until postern has acknowledged them: while it cannot be reached the queue
- * fills, then the log is not read on. After a lost connection what was not acknowledged is sent again. */
+/* The loop of `posternctl feed`, which runs on a VM. It reads the log to its end, again and again; a file that was
+ * moved away is read to its end before the new one is opened. Outcomes stand in a bounded queue until postern has
+ * acknowledged them: while postern cannot be reached the queue fills, then the log is not read on. After a lost
+ * connection what was not acknowledged is sent again.
+ *
+ * Owns the log's file, the queue and the connection. Fatal, with exit status 2, are wrong usage, a key or a log that
+ * cannot be read at the start. */
 #include "lb/posternctl/feed.h"
 
 #include "lb/feedback/wire.h"

@@ -1,5 +1,7 @@
-/* A ring of mails, the newest overwrites the oldest, with a hash chain by queue id. The message's id, which senders
- * choose, is only looked for among mails that await a verdict, and not believed when two of them have it. */
+/* Joins the lines about one mail. The mails are a ring in which the newest overwrites the oldest, with a hash chain by
+ * queue id. The message's id, which senders choose, is only looked for among mails that await a verdict, and not
+ * believed when two of them have it. feed.c brings the events that feed_log.c has read, and sends what comes out. Owns
+ * the mails. */
 #include "lb/posternctl/feed_join.h"
 
 #include "lb/base/hash.h"

@@ -1,5 +1,6 @@
-/* One function a program. What these programs really write stands in tests/samples/mail.log (Postfix 3.7.11, amavis
- * 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). */
+/* Reads one line of a mail log, with one function for each program that writes there. What these programs really write
+ * stands in tests/samples/mail.log (Postfix 3.7.11, amavis 2.13.0, SpamAssassin 4.0.1, rspamd 3.4). feed.c calls it.
+ * Pure. */
 #include "lb/posternctl/feed_log.h"
 
 #include "lb/base/hash.h"

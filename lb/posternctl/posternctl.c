@@ -1,5 +1,5 @@
-/* posternctl: sends its words to the control socket and prints the answer. Exit status: 0; 1 when the answer is an
- * error (printed on stderr); 2 for wrong usage or when no postern answers. */
+/* posternctl: sends its words to the control socket and prints the answer; `posternctl feed` goes on in feed.c. Exit
+ * status: 0; 1 when the answer is an error (printed on stderr); 2 for wrong usage or when no postern answers. */
 #include "lb/base/plain_text.h"
 #include "lb/posternctl/feed.h"
 

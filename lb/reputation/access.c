@@ -1,4 +1,6 @@
-/* The two files. */
+/* allow-file and deny-file, read together. main.c and a reload load them; workers ask for each client that is admitted,
+ * the reputation for names. The struct access owns both files' contents. A mistake in a file is the caller's to answer.
+ */
 #include "lb/reputation/access.h"
 
 #include <errno.h>

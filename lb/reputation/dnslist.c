@@ -1,4 +1,5 @@
-/* Answers and tests of one list. */
+/* What the answers of one DNS list mean, and the tests of whether it is believed. lookups.c asks the DNS; what is found
+ * changes verdicts in vetting.c. Pure but for warnings in the log. */
 #include "lb/reputation/dnslist.h"
 
 #include "lb/engine/log.h"

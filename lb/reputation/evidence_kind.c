@@ -1,4 +1,5 @@
-/* The table of evidence.def, and the way from a word of feedback to its row. */
+/* The table of evidence.def, and the way from a word of feedback to its row. The score, the feeds' wire and posternctl
+ * read it. Pure. */
 #include "lb/reputation/evidence_kind.h"
 
 #include <string.h>

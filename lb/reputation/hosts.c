@@ -1,4 +1,5 @@
-/* A few places a client; those that are worth something stay. */
+/* What the DNS said of single addresses of a client: a few places for each client, in which those that are worth
+ * something stay. reputation.c and vetting.c ask. Pure; the places are the client's. */
 #include "lb/reputation/hosts.h"
 
 bool result_is_recent(uint32_t then_s, uint32_t now_s) {

@@ -1,6 +1,9 @@
-/* One buffer goes between the manager and the thread: whoever has it works on it, the other waits for it (the thread)
- * or goes on without (the manager). At the start the thread fills it with records until all are loaded, then the
- * manager fills it with changes. */
+/* The keeper: the thread that may wait for a disk. One buffer goes between the manager and the thread: whoever has it
+ * works on it, the other waits for it (the thread) or goes on without (the manager). At the start the thread fills it
+ * with records until all are loaded, then the manager fills it with changes.
+ *
+ * Owns the thread, the store and the buffer. Nothing is fatal here once the thread runs: without a store mail goes on,
+ * and the log says so. */
 #include "lb/reputation/keeper.h"
 
 #include "lb/base/hash.h"

@@ -1,5 +1,7 @@
-/* One lookup asks for the PTR name and all lists side by side, then for the addresses of each name in turn until one
- * leads back. It ends when the last answer is in. */
+/* What the DNS is asked about clients, on the manager's ring. One lookup asks for the PTR name and all lists side by
+ * side, then for the addresses of each name in turn until one leads back. It ends when the last answer is in, and tells
+ * the reputation what was found. Owns the lookups, the line of those that wait, and the lists' tests. Nothing is fatal
+ * here: a lookup that finds no place is dropped and counted. */
 #include "lb/reputation/lookups.h"
 
 #include "lb/dns/client_name.h"

@@ -1,5 +1,6 @@
-/* A bounded map, like the table of clients. A full bucket drops whom no client belonged to in the last pass, else
- * the one with the fewest children: a flood of addresses makes neighbourhoods of one. */
+/* Neighbourhoods: a bounded map, like the table of clients. A full bucket drops the one to which no client belonged in
+ * the last pass, else the one with the fewest children, because a flood of addresses makes neighbourhoods of one. The
+ * sweep of reputation.c fills it, vetting.c asks. Owns the map and what belongs to its keys. */
 #include "lb/reputation/parents.h"
 
 #include "lb/base/hash.h"

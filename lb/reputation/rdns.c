@@ -1,4 +1,5 @@
-/* Generic names, and the organisational domain by libpsl's list. */
+/* What a name tells of its owner: whether it is generic, and its organisational domain by libpsl's list. reputation.c
+ * asks for names that lead back. Pure. */
 #include "lb/reputation/rdns.h"
 
 #include <ctype.h>

@@ -1,5 +1,6 @@
-/* From what was seen to verdicts. A verdict is decided at once when something bad was seen, else by the sweep: nothing
- * that takes weeks to earn has to be known within the second. */
+/* From what was seen to verdicts, on the manager's thread. A verdict is decided at once when something bad was seen,
+ * else by the sweep: nothing that takes weeks to earn has to be known within the second. Sessions, feeds, lookups,
+ * operators and the keeper bring what is known; vetting.c decides. Owns the table of clients and the neighbourhoods. */
 #include "lb/reputation/reputation.h"
 
 #include "lb/engine/log.h"

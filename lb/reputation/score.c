@@ -1,4 +1,5 @@
-/* The arithmetic of trust. */
+/* The arithmetic of trust: how evidence is weighed and fades, and the bound that is the score (DESIGN §9). vetting.c
+ * and the sweep ask. Pure. */
 #include "lb/reputation/score.h"
 
 #include <math.h>

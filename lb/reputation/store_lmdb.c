@@ -1,6 +1,8 @@
-/* LMDB: one file, memory-mapped, always whole: a transaction is in it or not, whenever the process is killed. No
- * WRITEMAP, with which a full disk is a SIGBUS (DESIGN §9). A file that was cut short would be one too, so its length
- * is compared with what its own header says. Each record carries a checksum of itself. */
+/* store.h on LMDB: one file, memory-mapped, always whole: a transaction is in it or not, whenever the process is
+ * killed. No WRITEMAP, with which a full disk is a SIGBUS (DESIGN §9). A file that was cut short would be one too, so
+ * its length is compared with what its own header says. Each record carries a checksum of itself. The keeper's thread
+ * alone calls it. Owns the environment of LMDB. Nothing is fatal here: a damaged file is an error, and the keeper's to
+ * set aside. */
 #include "lb/reputation/store.h"
 
 #include "lb/base/hash.h"

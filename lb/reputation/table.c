@@ -1,5 +1,6 @@
-/* A bounded map, and arrays beside it. A reader sees a key and then its verdict; while a place changes hands its
- * verdict is 0, so that the worst a race can do is to take a client for unknown once. */
+/* The table of clients: a bounded map, and arrays beside it. A reader sees a key and then its verdict; while a place
+ * changes hands its verdict is 0, so that the worst a race can do is to take a client for unknown once. The manager
+ * writes it, by reputation.c; workers read verdicts. Owns the map and the arrays. */
 #include "lb/reputation/table.h"
 
 #include "lb/base/memory.h"

@@ -1,4 +1,6 @@
-/* The DNS's part, the neighbours' part, and the verdict that they make with a client's own evidence. */
+/* Whether a client is vetted: the DNS's part, the neighbours' part, and the verdict that they make with a client's own
+ * evidence. reputation.c decides by it; the control socket asks why. Owns nothing; it writes verdicts into the table.
+ */
 #include "lb/reputation/vetting.h"
 
 #include "lb/base/hash.h"

@@ -1,4 +1,5 @@
-/* What a command line says, as far as a balancer must know. */
+/* What a command line says, as far as a balancer must know: its verb, BDAT's count, and whether servers read it in one
+ * way only. The observer and the gate call it. Pure. */
 #include "lb/smtp/command.h"
 
 #include <ctype.h>

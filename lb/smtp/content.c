@@ -1,4 +1,5 @@
-/* A state for each octet of the end that has come; text between is passed over in blocks. */
+/* The end of the content behind DATA: a state for each octet of it that has come; text between is passed over in
+ * blocks. The observer calls it. Pure. */
 #include "lb/smtp/content.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* The observer: two small state machines, one a direction, tied together by the runs of commands that await a reply.
- * What the client's octets mean depends on the replies passed on before them; the relay tells both in that order. */
+/* The observer of a session: two state machines, one for each direction, tied together by the runs of commands that
+ * await a reply. The relay shows it both in the order in which they pass. Pure: struct dialog is the session's. */
 #include "lb/smtp/dialog.h"
 
 #include "lb/smtp/content.h"

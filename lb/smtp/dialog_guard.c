@@ -1,4 +1,5 @@
-/* Each rule names the server that has taught it. */
+/* The rules for a guarded session, about what other servers might read in the client's octets. Each names the server
+ * that has taught it. The observer calls them. Pure. */
 #include "lb/smtp/dialog_guard.h"
 
 /* Exim reads it with %u, and so 4294967297 as 1. */

@@ -1,4 +1,4 @@
-/* Label by label. */
+/* Domains and address literals as clients name them, tested label by label. path.c and the gate call it. Pure. */
 #include "lb/smtp/domain.h"
 
 #include <arpa/inet.h>

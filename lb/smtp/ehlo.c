@@ -1,4 +1,6 @@
-/* Offers as sorted hashes: two keywords that differ have the same one in 2^-64 of all cases. */
+/* What a server offers in its reply to EHLO, as text and as sorted hashes: two keywords that differ have the same one
+ * in 2^-64 of all cases. Probes and lb/relay/observe.c read offers; the gate, the tiers' offers and replays compare
+ * them. Pure. */
 #include "lb/smtp/ehlo.h"
 
 #include "lb/base/hash.h"

@@ -1,4 +1,5 @@
-/* A table of the known ones: whose they are, and which extension brings them. */
+/* The parameters of MAIL and RCPT: a table of the known ones, with the command that each belongs to and the extension
+ * that brings it. The gate calls it. Pure. */
 #include "lb/smtp/parameters.h"
 
 #include "lb/smtp/blank.h"

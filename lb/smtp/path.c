@@ -1,5 +1,6 @@
-/* One address from left to right, by the rules of Postfix' smtpd_token.c, tok822_parse.c and smtpd's extract_addr().
- * Where those take lists, groups or nested brackets apart, we say that it is unclear. */
+/* One address of MAIL or RCPT, read from left to right by the rules of Postfix' smtpd_token.c, tok822_parse.c and
+ * smtpd's extract_addr(). Where those take lists, groups or nested brackets apart, the result is that the address is
+ * unclear. The gate calls it. Pure. */
 #include "lb/smtp/path.h"
 
 #include "lb/smtp/blank.h"

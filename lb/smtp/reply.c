@@ -1,4 +1,5 @@
-/* The reply parser: one octet at a time, since replies are short and come in any split. Only CRLF ends a line. */
+/* The reply parser: one octet at a time, since replies are short and come in any split. Only CRLF ends a line. The
+ * observer, attempts and probes call it. Pure. */
 #include "lb/smtp/reply.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* The codes decide where RFC 3463 gives them one meaning; else the words of lb/smtp/verdict.def do. */
+/* What a refusal says of the mail or its sender. The codes decide where RFC 3463 gives them one meaning; else the words
+ * of lb/smtp/verdict.def do. lb/relay/outcome.c asks. Pure. */
 #include "lb/smtp/verdict.h"
 
 #include <ctype.h>
