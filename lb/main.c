@@ -1,6 +1,10 @@
-/* Start-up: everything that can fail is done here, in order, before the first client is served, each failure with one
- * message on stderr and exit status 1: configuration, files it names, descriptors, listening sockets, rings, control
- * socket. Then privileges are dropped and the manager runs until it is told to stop. */
+/* The start of postern. Everything that can fail is done here or called from here, in order, before the first client is
+ * served: configuration, the files that it names, user, listening sockets, rings, control socket, the feeds' listener.
+ * Then rights are given up (lb/privileges), the log and the workers begin, and the manager runs until it is told to
+ * stop.
+ *
+ * Owns struct start with all that is made before the manager runs. Each failure is fatal, with one message on stderr
+ * and exit status 1. `postern -T` ends when the files and the user have been checked. */
 #include "conf/finish.h"
 #include "conf/load.h"
 #include "conf/print.h"

@@ -1,5 +1,5 @@
-/* Answers of verbs. Each verb makes one text or one value; what brings it to the client is the control socket's affair
- * (struct command_client). */
+/* The answers of verbs. Each verb makes one text or one value; how that reaches the client is told by the functions in
+ * struct command_client, so that no verb knows the socket. control.c makes the command and owns it. */
 #include "lb/control/command.h"
 
 #include "lb/control/value_text.h"

@@ -1,12 +1,15 @@
-/* Clients of the control socket. Each is served one command at a time; what it sends behind waits in its line buffer,
- * so that a client cannot pile up work. A client that leaves while its command still runs is kept until that has been
- * answered.
+/* The control socket and its clients, on the manager's ring. Each client is served one command at a time, by verbs.c;
+ * what it sends behind waits in its line buffer, so that a client cannot pile up work. A client that leaves while its
+ * command still runs is kept until that has been answered.
  *
- * Nobody keeps others out: who says nothing, or does not read its answer, is closed after a while, and at once when its
- * place is needed, the one that has been idle longest first. One process has a few places only. Who waits for the end
- * of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). Where the process has no
- * descriptor's number left, clients are accepted straight into the ring's table, which has its own; of whose process
- * they are is not known then. */
+ * No client keeps others out. One that says nothing, or does not read its answer, is closed after a while; when a place
+ * is needed, the one that has been idle longest is closed at once. One process has a few places only. A client that
+ * waits for the end of its command is not idle; such commands have a bound of their own (CONTROL_WAITS_MAX). When the
+ * process has no descriptor's number left, clients are accepted straight into the ring's table, which has its own;
+ * their process is not known then.
+ *
+ * Owns the socket's file, the clients and the commands that wait. A socket that cannot be made is fatal at the start;
+ * later nothing is. */
 #include "lb/control/control.h"
 
 #include "lb/control/pending.h"

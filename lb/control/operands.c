@@ -1,4 +1,5 @@
-/* Words that name something, and what is said where they do not. */
+/* The words behind a verb, as servers and clients. A word that names nothing answers the command with what is allowed.
+ * Every file of verbs calls these. Owns nothing. */
 #include "lb/control/operands.h"
 
 #include "backends/roster.h"

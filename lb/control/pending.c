@@ -1,4 +1,5 @@
-/* The list of commands that answer later. It is short: a client has one command at a time. */
+/* The list of commands that answer in a later turn; the manager's tick serves it. It is short, since a client has one
+ * command at a time. Owns its members, and frees each when it has answered. */
 #include "lb/control/pending.h"
 
 #include <stdlib.h>

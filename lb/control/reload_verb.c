@@ -1,4 +1,5 @@
-/* `reload`: the manager reads the files anew, the operator hears what came of it. */
+/* The verb `reload`: the manager reads the files anew, and the operator hears what came of it. Owns nothing; a mistake
+ * in a file leaves everything as it was. */
 #include "lb/control/reload_verb.h"
 
 #include "lb/control/command.h"

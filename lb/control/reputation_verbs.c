@@ -1,4 +1,6 @@
-/* What operators tell the reputation: the outcome of a mail, a decision of their own, whole tables as CSV. */
+/* The verbs by which operators tell the reputation something: the outcome of a mail, a decision of their own, whole
+ * tables as CSV. What goes through a whole table does so in parts, each in a turn of the loop or a command of its own.
+ */
 #include "lb/control/reputation_verbs.h"
 
 #include "lb/control/command.h"

@@ -1,4 +1,5 @@
-/* What the operator changes. Everything is checked before anything is changed. */
+/* The verbs that change backends and tiers and end sessions. They call the roster, health and the workers. Everything
+ * is checked before anything is changed. */
 #include "lb/control/set.h"
 
 #include "backends/roster.h"

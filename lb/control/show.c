@@ -1,4 +1,5 @@
-/* What the operator sees. Each verb makes one value; text and JSON are two prints of it. */
+/* The verbs that show what there is. Each makes one value, and text and JSON are two prints of it. `show sessions` asks
+ * the workers one after the other and answers in a later turn. They change nothing. */
 #include "lb/control/show.h"
 
 #include "backends/roster.h"

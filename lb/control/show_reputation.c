@@ -1,4 +1,4 @@
-/* What is known of clients, and why one is vetted or not. */
+/* The verb `show reputation`: what is known of clients, and why one is vetted or not. It changes nothing. */
 #include "lb/control/show_reputation.h"
 
 #include "lb/control/command.h"

@@ -1,4 +1,4 @@
-/* Values as text: one print of what verbs make, JSON is the other. */
+/* The value that a verb has made, as text. With the word `json` the value itself is printed instead. Owns nothing. */
 #include "lb/control/value_text.h"
 
 #include <stdbool.h>

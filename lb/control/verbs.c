@@ -1,5 +1,5 @@
-/* The verb table, and how a line finds its row. A command that is unknown or incomplete changes nothing and says what
- * is allowed. */
+/* The table of verbs, and how a line finds its row; `help` is printed from it. control.c calls it for each line. A
+ * command that is unknown or incomplete changes nothing and says what is allowed. */
 #include "lb/control/verbs.h"
 
 #include "lb/control/reload_verb.h"

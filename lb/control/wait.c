@@ -1,4 +1,5 @@
-/* `wait drained`: answers when the backend has no sessions left, is ready again, or the time is over. */
+/* The verb `wait drained`. It answers when the backend has no sessions left, is ready again, or the time is over; until
+ * then it is one of the pending commands. */
 #include "lb/control/wait.h"
 
 #include "backends/roster.h"

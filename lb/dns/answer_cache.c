@@ -1,4 +1,5 @@
-/* A bounded map, and arrays beside it. Pages that hold nothing are never touched. */
+/* Answers for their time to live: the keys are a bounded map, the answers arrays beside it. Pages that hold nothing are
+ * never touched. questions.c owns one, on the manager's thread. */
 #include "lb/dns/answer_cache.h"
 
 #include "lb/base/bounded_map.h"

@@ -1,4 +1,5 @@
-/* Reverse names, and the walk from an address to its names and back. */
+/* The name of an address under which the DNS has its PTR records, and the walk from an address to its names and back.
+ * Lookups of the reputation and questions of workers take that walk. Pure. */
 #include "lb/dns/client_name.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* MX, then A, then AAAA; a name that is not there has none of them, so the walk ends at NXDOMAIN. */
+/* The walk that tells whether a domain takes mail: MX, then A, then AAAA. A name that does not exist has none of them,
+ * so the walk ends at NXDOMAIN. questions.c takes it. Pure. */
 #include "lb/dns/mail_domain.h"
 
 void mail_domain_begin(struct mail_domain_walk *walk) {

@@ -1,5 +1,9 @@
-/* Owned by the manager's thread but for the way in, the mailbox. A question finds its answer in the cache, or joins an
- * equal one that is under way, or begins a walk (lb/dns/mail_domain.h, lb/dns/client_name.h) in a free place. */
+/* Questions of workers to the DNS. Each comes by mailbox to the manager's thread, finds its answer in the cache, joins
+ * an equal one that is under way, or begins a walk (lb/dns/mail_domain.h, lb/dns/client_name.h) in a free place; its
+ * answer goes back by the asker's mailbox.
+ *
+ * Owns the places, the cache and the mailbox, all of the manager's thread. A question itself is its asker's, and lent
+ * until it is answered. Nothing is fatal here: without a free place the answer is that it failed. */
 #include "lb/dns/questions.h"
 
 #include "lb/dns/answer_cache.h"

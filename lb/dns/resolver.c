@@ -1,7 +1,10 @@
-/* One c-ares channel on one thread. c-ares says which sockets it wants watched (ares_init_options(3),
- * ARES_OPT_SOCK_STATE_CB); each has a one-shot poll in the ring, armed again after each call into c-ares, since
- * edge-style polling stalls on TCP. A socket that c-ares has closed keeps its place until its poll has ended: the
- * number may be in use again by then. */
+/* The resolver: one c-ares channel on the manager's ring. c-ares says which sockets it wants watched
+ * (ares_init_options(3), ARES_OPT_SOCK_STATE_CB); each has a one-shot poll in the ring, armed again after each call
+ * into c-ares, since edge-style polling stalls on TCP. A socket that c-ares has closed keeps its place until its poll
+ * has ended, because its number may be in use again by then.
+ *
+ * names.c, lookups.c and questions.c ask. Owns the channel and the polls; a query is its caller's until its callback.
+ * Nothing is fatal here after the start: whatever goes wrong is a query's answer. */
 #include "lb/dns/resolver.h"
 
 #include "lb/engine/log.h"

@@ -1,5 +1,7 @@
-/* The kernel is lent a few buffers at a time and each that it uses is replaced at once from a stack, last in, first
- * out, so that the same warm ones go round and only as much memory is touched as is really in use. */
+/* Receive buffers of one size for one ring. The kernel is lent a few at a time, and each that it uses is replaced at
+ * once from a stack, last in, first out, so that the same warm ones go round and only as much memory is touched as is
+ * really in use. io_uring.c alone calls this. Owns the buffers and the ring of those that are lent. Fatal here, by an
+ * assert, is the release of a buffer that is not of this ring. */
 #include "lb/engine/buffers.h"
 
 #include "lb/base/memory.h"

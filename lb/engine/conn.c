@@ -1,6 +1,10 @@
-/* One stream socket and its operations. The flags say which of its ops are in flight; while any is, neither the slot
- * nor the memory may go. Closing is: cancel what is in flight, await every completion, close the slot, await that, tell
- * the owner (DESIGN §4). */
+/* One stream socket and its operations: sessions, attempts, probes, feeds and clients of the control socket each have
+ * one. Its flags say which of its ops are in flight; while any is, neither the slot in the ring's table nor the memory
+ * may go. To close is to cancel what is in flight, await every completion, close the slot, await that, and tell the
+ * owner (DESIGN §4).
+ *
+ * A conn is a part of its owner, and owns its slot. Fatal here, by asserts, is an operation that is armed twice or on a
+ * closed connection. */
 #include "lb/engine/conn.h"
 
 #include <assert.h>

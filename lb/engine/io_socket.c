@@ -1,5 +1,6 @@
 /* Sockets to connect with, before they stand in the ring's table, and what wakes a ring: a few system calls that never
- * wait. Beside io_uring.c, since they do not depend on the kind of ring. */
+ * wait. These parts of io.h do not depend on the kind of ring, so they are not in io_uring.c. The caller owns each
+ * descriptor. Nothing is fatal here: errors are returned. */
 #include "lb/engine/io.h"
 
 #include <errno.h>

@@ -6,10 +6,11 @@
  * are submitted could otherwise keep the loop turning for ever, and nobody else would be heard (io_uring_setup(2)).
  *
  * Receive buffers come in two sizes. A receive that finds none of the usual ones, since one turn has used up all that
- * are lent or since the pool is used up, waits in a list for the next buffer instead of spinning. Bulk ones
- * are few: a receive that finds none takes a usual one.
+ * are lent or since the pool is used up, waits in a list for the next buffer instead of spinning. Bulk ones are few: a
+ * receive that finds none takes a usual one.
  *
- * Fatal here: an error of io_uring_enter(2) other than the transient ones, since no session could go on. */
+ * Owns the ring, its table of descriptors, its buffers and its wheel of timers. Fatal here: an error of
+ * io_uring_enter(2) other than the transient ones, since no session could go on. */
 #include "lb/engine/io.h"
 
 #include "lb/engine/buffers.h"

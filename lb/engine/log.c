@@ -1,6 +1,9 @@
-/* The log thread and the rings it drains. A ring has one producer (its thread) and one consumer (the log thread): a
- * line is formatted in its slot and published by moving `written`. The log thread sleeps on a futex when all rings are
- * empty, and after waking lets lines gather for a moment, so that a busy balancer costs it few wake-ups. */
+/* The log thread and the rings that it drains. A ring has one producer (its thread) and one consumer (the log thread):
+ * a line is formatted in its slot and published by moving `written`. The log thread sleeps on a futex when all rings
+ * are empty, and after waking lets lines gather for a moment, so that a busy balancer costs it few wake-ups.
+ *
+ * Owns the rings, the thread and the destination. Lines that find no room, or no disk, are dropped and counted; the log
+ * never stops postern. What other files call log_fatal() for ends the process here. */
 #include "lb/engine/log.h"
 
 #include "lb/base/memory.h"

@@ -1,4 +1,7 @@
-/* A stack that the receiver takes whole and turns round: first in, first out, with one atomic exchange a batch. */
+/* Messages into a thread that sits in its ring. The list is a stack that the receiver takes whole and turns round, so
+ * that messages are delivered first in, first out, with one atomic exchange for each batch. The manager, the workers,
+ * the keeper and questions.c have one each or post to one. A mailbox owns its eventfd; a message is its poster's again
+ * when it is delivered. */
 #include "lb/engine/mailbox.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* Counts of what a ring has taken, and what they allow. */
+/* When a turn of the loop may begin new work, decided by counts of what the ring has taken so far. io_uring.c asks.
+ * Pure. */
 #include "lb/engine/pace.h"
 
 #include "lb/engine/limits.h"

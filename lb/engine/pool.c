@@ -1,4 +1,6 @@
-/* Fixed-size objects in one lazily touched mapping; a free object holds the link to the next in its first word. */
+/* Objects of one size in one lazily touched mapping; a free object holds the link to the next in its first word.
+ * Sessions and what belongs to them come from pools of their worker. A pool owns the mapping, and whoever took an
+ * object owns that. Fatal here, by asserts, is an index that is out of bounds, or more given back than was taken. */
 #include "lb/engine/pool.h"
 
 #include "lb/base/memory.h"

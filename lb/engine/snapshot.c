@@ -1,6 +1,10 @@
-/* The order that makes it right: a reader stores the version it has seen and then loads the pointer; the publisher
- * stores the pointer, then the version, and then looks at the readers. All are seq_cst, so at least one of the two
- * sees the other: a reader that the publisher took for offline or up to date loads the new pointer. */
+/* Publishing to readers without locks. The order of the steps makes it right: a reader stores the version it has seen
+ * and then loads the pointer; the publisher stores the pointer, then the version, and then looks at the readers. All
+ * are seq_cst, so at least one of the two sees the other: a reader that the publisher took for offline or up to date
+ * loads the new pointer.
+ *
+ * The roster publishes views by it, and the manager the files that were read anew. Owns what was retired, until no
+ * reader can see it. */
 #include "lb/engine/snapshot.h"
 
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Two counters that only grow; what lies between them is in the ring. */
+/* A bounded ring from one thread to another: two counters that only grow, and what lies between them is in the ring.
+ * Workers tell the manager outcomes and sightings by it. Owns the array of items. */
 #include "lb/engine/spsc.h"
 
 #include <errno.h>

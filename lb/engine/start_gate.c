@@ -1,4 +1,5 @@
-/* One mutex and one condition: it is passed once, at the start. */
+/* The gate at which workers wait for each other at the start. One mutex and one condition are enough, since it is
+ * passed once. It may block; nothing serves yet. */
 #include "lb/engine/start_gate.h"
 
 void start_gate_init(struct start_gate *gate) {

@@ -1,4 +1,6 @@
-/* A list whose members know what points to them. */
+/* The receives of a ring that wait for a buffer: a list whose members know what points to them, so that each can leave
+ * from the middle. io_uring.c and the simulated ring keep one. The members are their owners'. Fatal here, by an assert,
+ * is a receive that joins twice. */
 #include "lb/engine/starved.h"
 
 #include "lb/engine/io.h"

@@ -1,6 +1,7 @@
-/* Timer wheel: a timer stands at the level of the highest 6-bit group in which its deadline differs from the clock, in
- * the slot that this group names. When the clock enters a slot of a higher level, its timers move down. So each timer
- * moves at most TIMER_LEVELS - 1 times, and the lowest level with an occupied slot names the next thing to do. */
+/* The timer wheel. A timer stands at the level of the highest 6-bit group in which its deadline differs from the clock,
+ * in the slot that this group names. When the clock enters a slot of a higher level, its timers move down. So each
+ * timer moves at most TIMER_LEVELS - 1 times, and the lowest level with an occupied slot names the next thing to do.
+ * Each ring has one wheel; a timer is a part of its owner. */
 #include "lb/engine/timer.h"
 
 #include <limits.h>

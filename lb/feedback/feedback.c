@@ -1,10 +1,13 @@
-/* Feeds. One that has not shown that it knows the key within AUTH_MS, or keeps silent for IDLE_MS, is closed; so is one
- * whose line is wrong. What a read holds is worked off at once and answered by one line; the next read comes when that
- * has gone out.
+/* The listener of feeds and its connections, on the manager's ring. A feed that has not shown that it knows the key
+ * within AUTH_MS, or keeps silent for IDLE_MS, is closed; so is one whose line is wrong. What a read holds is worked
+ * off at once and answered by one line; the next read comes when that has gone out. Outcomes go into the reputation.
  *
- * Who has not shown the key keeps nobody out: one address has a few such connections, and where a place is needed the
- * oldest of them is closed. Feeds that have shown it have places of their own; of too many the one that has been silent
- * longest is closed. */
+ * A connection that has not shown the key keeps nobody out: one address has a few of them, and where a place is needed
+ * the oldest is closed. Feeds that have shown it have places of their own; when there are too many, the one that has
+ * been silent longest is closed.
+ *
+ * Owns the listening socket, the connections and a copy of the key. A socket that cannot be made is fatal at the start;
+ * later nothing is. */
 #include "lb/feedback/feedback.h"
 
 #include "lb/engine/conn.h"

@@ -1,4 +1,5 @@
-/* Lines and their codes; OpenSSL does the arithmetic. */
+/* The lines between a feed and postern, with their codes, and the file of the key. feedback.c and posternctl both call
+ * it. OpenSSL does the arithmetic. Pure but for the reading of the key's file. */
 #include "lb/feedback/wire.h"
 
 #include "lb/base/plain_text.h"

@@ -1,5 +1,6 @@
-/* As Postfix's smtpd reads the result of a look-up (3.7, check_table_result()): words in any case, text behind DUNNO
- * and OK ignored, a number alone is OK (also one of three digits: "550" without text lets in, there as here). */
+/* The right half of a line of access-file. It is read as Postfix's smtpd reads the result of a look-up (3.7,
+ * check_table_result()): words in any case, text behind DUNNO and OK ignored, a number alone is OK (also one of three
+ * digits: "550" without text lets a client in, there as here). access_table.c calls it. Pure. */
 #include "lb/gate/access_action.h"
 
 #include <ctype.h>

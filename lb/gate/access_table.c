@@ -1,5 +1,6 @@
-/* Every key is a text in one map: names and beginnings of addresses as they are written, networks as address/bits, so
- * that a client is found by one search for each length of network that there is. */
+/* access-file: read into a table, and searched for a client. Every key is a text in one map: names and beginnings of
+ * addresses as they are written, networks as address/bits, so that a client is found by one search for each length of
+ * network that occurs. tables.c loads it and asks it for the gate's rules. Owns the map. */
 #include "lb/gate/access_table.h"
 
 #include "lb/base/line_file.h"

@@ -1,4 +1,5 @@
-/* The one place where a reply's code decides whether the session goes on behind it. */
+/* A reply of the gate's. This is the one place where a reply's code decides whether the session goes on behind it.
+ * Pure. Fatal here, by an assert, is a code that is none of SMTP's. */
 #include "lb/gate/answer.h"
 
 #include <assert.h>

@@ -1,4 +1,6 @@
-/* A client's share is a part of what is free, so that it shrinks as questions pile up. */
+/* Which client may ask how much of the DNS at once. A client's share is a part of what is free, so that it shrinks as
+ * questions pile up. gate_questions.c of lb/relay asks, with a struct of its worker's. Pure. Fatal here, by asserts,
+ * are questions given back that were not taken. */
 #include "lb/gate/askers.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* Domains as they are asked for: in lower case, no dot at the end. */
+/* relay-domains-file: read into a table, and searched. Domains stand in it as they are asked for: in lower case, no dot
+ * at the end. tables.c loads it. Owns the table's texts. */
 #include "lb/gate/domain_table.h"
 
 #include "lb/base/line_file.h"

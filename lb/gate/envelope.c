@@ -1,5 +1,5 @@
-/* A MAIL or RCPT is read as Postfix reads it, then judged by the rules. Of those of whom no mail is taken the form does
- * not matter: they hear the same whatever they have said. */
+/* MAIL and RCPT in the gate: each is read as Postfix reads it, then judged by the rules. From clients of whom no mail
+ * is taken the form does not matter, since they hear the same whatever they have said. gate.c calls it. Pure. */
 #include "lb/gate/envelope.h"
 
 #include "lb/gate/rules.h"

@@ -1,6 +1,9 @@
-/* One reply a command, in order. What the client has said so far stands in struct gate; what of it is against a rule is
- * said where Postfix says it: at each RCPT. Nothing is ever accepted here but words: the first recipient that no rule
- * holds anything against is the host's to answer. */
+/* The gate's dialog: one reply for each command, in order. What the client has said so far stands in struct gate; what
+ * of it is against a rule is said where Postfix says it: at each RCPT. The gate itself accepts no mail: the first
+ * recipient that no rule holds anything against is the host's to answer.
+ *
+ * lb/relay/gate_dialog.c brings the client's octets and does what gate_next asks for. Pure; struct gate is the
+ * caller's. What a client does wrong has an answer; what a caller does wrong is fatal, by asserts. */
 #include "lb/gate/gate.h"
 
 #include "lb/gate/envelope.h"

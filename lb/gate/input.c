@@ -1,4 +1,5 @@
-/* Cuts a client's octets into the pieces that the gate takes one by one (gate_take_piece()). */
+/* Cuts a client's octets into the pieces that the gate takes one by one (gate_take_piece()): a line, a part of a chunk,
+ * or what is neither. Pure. */
 #include "lb/gate/input.h"
 
 bool gate_looks_like_tls(const uint8_t *data, size_t length) {

@@ -1,4 +1,5 @@
-/* Sizes and times that the gate decides by. */
+/* Sizes and times that the gate decides by. Files of lb/relay ask before they begin a gate's dialog, and for its
+ * deadlines. Pure. */
 #include "lb/gate/policy.h"
 
 #include "lb/engine/limits.h"

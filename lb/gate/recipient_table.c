@@ -1,4 +1,5 @@
-/* Addresses as local part without quotes, @, domain, in lower case; the last @ parts them, since no domain has one. */
+/* recipients-file: read into a table, and searched. An address stands in it as local part without quotes, @, domain, in
+ * lower case; the last @ parts them, since no domain has one. tables.c loads it. Owns the table's texts. */
 #include "lb/gate/recipient_table.h"
 
 #include "lb/base/line_file.h"

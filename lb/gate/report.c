@@ -1,4 +1,5 @@
-/* The words of a client's that a log line repeats are quoted, so that they can't end their value, or the line. */
+/* A refusal of the gate's as the log has it. The words of a client's that the line repeats are quoted, so that they
+ * can't end their value, or the line. lb/relay/gate_session.c writes it. Pure. */
 #include "lb/gate/report.h"
 
 #include "lb/engine/log.h"

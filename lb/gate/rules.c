@@ -1,5 +1,5 @@
-/* Each rule is a question about what the client has said: violated or not. Which are asked, in which order, and what is
- * answered stands in rules.def. */
+/* The rules: each is a question about what the client has said, violated or not. Which are asked, in which order, and
+ * what is answered stands in rules.def. envelope.c goes through them at MAIL and RCPT. Pure. */
 #include "lb/gate/rules.h"
 
 #include <arpa/inet.h>

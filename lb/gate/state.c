@@ -1,5 +1,6 @@
-/* A fact is wanted as soon as its subject is known, so that most have their answer before it is needed; an answer about
- * an earlier sender is none about this one. */
+/* What the gate knows of a client, and which of it the DNS is to be asked. A fact is wanted as soon as its subject is
+ * known, so that most have their answer before it is needed; an answer about an earlier sender is none about this one.
+ * Pure. Fatal here, by asserts, is an answer that nobody has asked for. */
 #include "lb/gate/state.h"
 
 #include <assert.h>

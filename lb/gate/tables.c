@@ -1,5 +1,7 @@
-/* The three files together. What one holds is counted by its holders, so that tables read anew can go on with what an
- * older reading found, and the older one be freed. */
+/* The three files of the gate together. main.c loads them, and the manager anew at a reload; workers read them by a
+ * pointer. What one file holds is counted by its holders, so that tables read anew can go on with what an older reading
+ * found, and the older one be freed. Owns the tables. Nothing is fatal here: a file that cannot be read leaves its last
+ * contents in force, or its rule says 4xx; a mistake in one is the caller's to answer. */
 #include "lb/gate/tables.h"
 
 #include "lb/gate/access_table.h"

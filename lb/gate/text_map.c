@@ -1,5 +1,6 @@
-/* A table of offsets into the texts, searched from a text's hash on. Who asks cannot choose what is in it, so its
- * clusters are those of the operator's file and the hash needs no secret. */
+/* A map of texts: a table of offsets into the texts, searched from a text's hash on. Who asks cannot choose what is in
+ * it, so its clusters are those of the operator's file and the hash needs no secret. The tables of the gate stand on
+ * it. Owns the texts and the offsets. */
 #include "lb/gate/text_map.h"
 
 #include "lb/base/hash.h"

@@ -1,5 +1,6 @@
-/* A place holds half a word of the client's key, and half the second until which it is remembered. Of two clients with
- * the same place the later one is remembered. */
+/* Who has awaited the gate's greeting once. A place holds half a word of the client's key, and half the second until
+ * which it is remembered. Of two clients with the same place the later one is remembered. Workers share the array,
+ * which the manager owns. Pure; the time is passed in. */
 #include "lb/gate/visitors.h"
 
 #include "lb/engine/limits.h"

@@ -1,5 +1,7 @@
-/* What is read anew while mail flows. Workers read it through their shared part, each for one turn of its loop; so the
- * old contents are retired like an old view, and freed when all workers have passed a turn. */
+/* The files that postern.ini names, read anew while mail flows and put in force. Workers read the contents through
+ * their shared part, each for one turn of its loop; so the old contents are retired like an old view, and freed when
+ * all workers have passed a turn. Owns what is in force. Nothing is fatal here: a file with a mistake changes nothing.
+ */
 #include "lb/manager/files.h"
 
 #include "lb/engine/container.h"

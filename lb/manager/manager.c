@@ -1,4 +1,6 @@
-/* The manager's loop. It is small on purpose: what happens is in the modules that share its ring. */
+/* The manager's start in order, its loop, its tick, and its end. It is small on purpose: what happens is in the modules
+ * that share its ring. main.c calls it. Owns everything in struct manager. Fatal here is what fails at the start; after
+ * that nothing is. */
 #include "lb/manager/manager.h"
 
 #include "health/convictions.h"

@@ -1,4 +1,5 @@
-/* sd_notify(3) is one datagram to the socket that $NOTIFY_SOCKET names; an @ at its beginning means an abstract one. */
+/* What a service manager is told. sd_notify(3) is one datagram to the socket that $NOTIFY_SOCKET names; an @ at its
+ * beginning means an abstract one. Owns nothing. Nothing is fatal here: a datagram that cannot be sent is not sent. */
 #include "lb/manager/notify.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* Signals are read from a signalfd on the manager's ring, so that what they ask for is done between two turns like
- * everything else. What each asks for is the manager's affair. */
+/* Signals, read from a signalfd on the manager's ring, so that what they ask for is done between two turns like
+ * everything else. What each asks for is decided in manager.c. Owns the signalfd. */
 #include "lb/manager/signals.h"
 
 #include "lb/engine/container.h"

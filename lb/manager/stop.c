@@ -1,5 +1,6 @@
-/* What SIGTERM and SIGINT begin. The manager goes on serving its control socket meanwhile, and says once in some
- * seconds whom it still waits for. */
+/* What SIGTERM and SIGINT begin: the workers are told, waited for, and cut by a second signal. The manager's loop asks
+ * after each turn how far it is, and goes on serving its control socket meanwhile. Once in some seconds the log says
+ * for whom it still waits. Owns nothing but where the stop is. */
 #include "lb/manager/stop.h"
 
 #include "health/health.h"

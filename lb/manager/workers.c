@@ -1,4 +1,5 @@
-/* Loops over all workers, so that nobody else in this folder counts them. */
+/* All workers together: begun, woken, stopped, cut and joined as one. manager.c and stop.c call it; main.c has made the
+ * workers. Fatal at the start is a worker that cannot begin: then none does. */
 #include "lb/manager/workers.h"
 
 int workers_start(struct workers *workers) {

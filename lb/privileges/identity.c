@@ -1,6 +1,6 @@
 /* The last step of a start before threads begin: root's rights, which sockets and folders have needed, are given up.
- * Threads inherit what their creator has, and so do the kernel's workers of a ring. A step that fails is fatal: who
- * asked for less must not serve with more. */
+ * Threads inherit what their creator has, and so do the kernel's workers of a ring. main.c calls it. A step that fails
+ * is fatal: an operator who asked for fewer rights must not be served with more. */
 #include "lb/privileges/identity.h"
 
 #include <errno.h>

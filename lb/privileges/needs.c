@@ -1,6 +1,8 @@
-/* Without this, a key file of root's would be read well at the start and fail the next reload, weeks later. Whether the
- * user may is asked of the kernel, in a process that is this user: modes, groups, access lists and read-only mounts are
- * its to judge. */
+/* Whether the user that postern takes on may read the files of the configuration, and write what it has to write.
+ * Without this check, a key file that only root may read would be read well at the start and fail the next reload,
+ * weeks later. The kernel is asked, in a child process that is this user: modes, groups, access lists and read-only
+ * mounts are for it to judge. main.c calls it at a start and for `-T`, while there is one thread. A need that is not
+ * met is fatal at the start. */
 #include "lb/privileges/needs.h"
 
 #include <dirent.h>
