@@ -1,4 +1,5 @@
-/* Buckets by the highest bit and the six bits behind it. */
+/* A histogram of times, in buckets by the highest bit and the six bits behind it. load_report.c prints its quantiles.
+ * Pure. */
 #include "bench/histogram.h"
 
 static unsigned bucket_of(uint64_t value) {

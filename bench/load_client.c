@@ -1,5 +1,6 @@
-/* One client session: strictly command and reply, or with each mail's envelope in one group (RFC 2920); in clear, or
- * behind STARTTLS. Each session ends in exactly one outcome. */
+/* One client session of load: strictly command and reply, or with each mail's envelope in one group (RFC 2920); in
+ * clear, or behind STARTTLS. load.c begins it and hears its end; each session ends in exactly one outcome. Its memory
+ * is of load.c's pool. */
 #include "bench/load_client.h"
 
 #include "bench/load_content.h"

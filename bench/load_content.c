@@ -1,4 +1,5 @@
-/* A client's mails: what they hold, how large they are, how fast they are sent. */
+/* The mails of a client of load: what they hold, how large they are, how fast they are sent. load_client.c calls it.
+ * Owns nothing. */
 #include "bench/load_content.h"
 
 #include "bench/load_say.h"

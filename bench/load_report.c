@@ -1,4 +1,4 @@
-/* What a load has met, as one JSON object. Pure. */
+/* The result of a load as one JSON object. load.c prints it at the end. Pure. */
 #include "bench/load_report.h"
 
 static const char *const outcome_names[] = {"accepted", "tempfailed", "refused", "dropped", "timed_out"};

@@ -1,4 +1,5 @@
-/* The way out of a session, for its commands and for its content alike. */
+/* The way out of a session of load, for its commands and for its content alike, in clear or through TLS. Owns nothing.
+ */
 #include "bench/load_say.h"
 
 #include <time.h>

@@ -1,5 +1,5 @@
-/* What a session of the sink does with content: its header by lines, for the id of the mail, and its body from dot to
- * dot, so that large mails cost little. Counts and hashes all of it. */
+/* What a session of the sink does with content: its header is read by lines, for the id of the mail, and its body from
+ * dot to dot, so that large mails cost little. Counts and hashes all of it. sink_session.c calls it. Owns nothing. */
 #include "bench/sink_content.h"
 
 #include "bench/sink_reply.h"

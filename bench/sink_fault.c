@@ -1,4 +1,4 @@
-/* Names of faults. */
+/* The names of faults, from faults.def. sink.c and sink_control.c read them. Pure. */
 #include "bench/sink_fault.h"
 
 #include <stddef.h>

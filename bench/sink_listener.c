@@ -1,4 +1,5 @@
-/* Accepts, one at a time; a fault of the listener itself closes or resets instead. */
+/* The sink's listening sockets. Each accepts one client at a time and begins a session for it; a fault of the listener
+ * itself closes or resets the connection instead. */
 #include "bench/sink_listener.h"
 
 #include "bench/sink_session.h"

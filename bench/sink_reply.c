@@ -1,4 +1,4 @@
-/* Replies gather in the session's output; sink_session.c sends them. */
+/* The replies of a session of the sink gather in its output here; sink_session.c sends them. Owns nothing. */
 #include "bench/sink_reply.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* One session of the sink: a small SMTP server that answers a whole buffer of commands with one send, and misbehaves
- * where its fault says so. It has its own parsing, so that it cannot share postern's bugs. */
+ * where its fault says so. It has its own parsing, so that it cannot share postern's bugs. sink_listener.c begins it.
+ * Its memory is of the sink's pool. */
 #include "bench/sink_session.h"
 
 #include "bench/sink_content.h"

@@ -1,4 +1,5 @@
-/* Sizes of mails: fixed, uniform, log-normal (as those of real mail about are), or a small table. */
+/* Sizes of mails: fixed, uniform, log-normal (as those of real mail about are), or a small table. The options of load
+ * are read into such a distribution, and load_content.c draws from it. Pure. */
 #include "bench/sizes.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* TLS over two memory BIOs of OpenSSL. */
+/* TLS for load and sink, over two memory BIOs of OpenSSL, so that they alone read and write the sockets. Owns OpenSSL's
+ * objects. A context that cannot be made is fatal at the start. */
 #include "bench/tls.h"
 
 #include <openssl/err.h>

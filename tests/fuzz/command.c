@@ -1,4 +1,4 @@
-/* Command lines of a client. */
+/* Command lines of a client, of any octets. */
 #include "lb/smtp/command.h"
 
 #include "tests/fuzz/fuzz.h"

@@ -1,4 +1,4 @@
-/* Lines of a mail log, and lines of a feed. */
+/* Lines of a mail log, and lines of a feed, of any octets. */
 #include "tests/fuzz/fuzz.h"
 
 #include "lb/feedback/wire.h"

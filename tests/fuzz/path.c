@@ -1,4 +1,4 @@
-/* Paths with their parameters, domains. */
+/* Paths with their parameters, and domains, of any octets. */
 #include "lb/smtp/path.h"
 #include "lb/smtp/parameters.h"
 

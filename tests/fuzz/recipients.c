@@ -1,4 +1,5 @@
-/* Files of recipients and of domains: what is taken is found again, as a client would name it. */
+/* Files of recipients and of domains, as an operator may leave them: what is taken is found again, as a client would
+ * name it. */
 #include "lb/gate/domain_table.h"
 #include "lb/gate/recipient_table.h"
 

@@ -1,4 +1,5 @@
-/* The list of all agents, and of those that are ready. Both are small; what costs nothing here are those that rest. */
+/* The list of all agents (clients and backends' processes), and of those that are ready to act. Both are small; an
+ * agent that rests costs nothing here. */
 #include "tests/sim/agents.h"
 
 #include "tests/sim/sim.h"

@@ -1,4 +1,5 @@
-/* Clients: how they come, what becomes of them, and what their manner makes them do. */
+/* The clients of a world: how they come, what becomes of them, and what their manner makes them do. What they say
+ * stands in client_says.c, what they hear in client_hears.c. */
 #include "tests/sim/client.h"
 
 #include "backends/proxy.h"

@@ -1,5 +1,5 @@
-/* What clients hear: each knows which replies are owed to it, in which order and whose, and calls every other one by
- * its name. */
+/* What clients hear. Each client knows which replies are owed to it, in which order and whose, and fails the world,
+ * with the reply's name, at every other one. */
 #include "tests/sim/client.h"
 #include "tests/sim/mails.h"
 #include "tests/sim/server.h"

@@ -1,5 +1,5 @@
-/* The manager's step. What it hears and what it changes is held against what the backends really are: a healthy one is
- * never told of as failed nor taken out, and a sick one is. */
+/* The manager's step in a world. It stands in the place of lb/manager's loop. What it hears and what it changes is held
+ * against what the backends really are: a healthy one is never told of as failed nor taken out, and a sick one is. */
 #include "tests/sim/manager.h"
 
 #include "tests/sim/ring.h"

@@ -1,4 +1,4 @@
-/* What lb/control's verbs do, without their words. */
+/* The operator of a world: does what lb/control's verbs do, without their words. */
 #include "tests/sim/operator.h"
 
 #include "conf/added_backend.h"

@@ -1,4 +1,4 @@
-/* What a client says, one item after the other. */
+/* The script of a client: what it says, one item after the other, drawn when the client comes. */
 #include "tests/sim/script.h"
 
 #include "tests/sim/mails.h"

@@ -1,5 +1,5 @@
-/* Debian's own configuration first, then the file under test, then folders of the test's. SpamAssassin asks no network.
- */
+/* A real Amavis for the tests: Debian's own configuration first, then the file under test, then folders of the test's.
+ * SpamAssassin asks no network. */
 #include "amavis.h"
 
 #include "talk.h"

@@ -1,5 +1,5 @@
-/* Far more clients than there is room for, who neither speak nor leave: each is told 421 in its turn, and who has a
- * place keeps it. Accepts that were armed for more than there was room had no session for their clients. */
+/* Far more clients than there is room for, which neither speak nor leave: each is told 421 in its turn, and a client
+ * that has a place keeps it. An accept that is armed where there is no room would have no session for its client. */
 #include "talk.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* The site, and the steps of a session between its two ends. */
+/* Postern before one backend that the test itself plays, and the steps of a session between its two ends. A step that
+ * goes wrong fails the test. */
 #include "hand.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
-/* The scene's children, files and questions. */
+/* The scene of a test: its folder, its ports, its child processes, and questions about them. scene_end() stops them
+ * all. A step that fails fails the test. */
 #include "harness.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
-/* The instance: its own configuration, queue and data, nothing chrooted, its log in a file by postlogd. */
+/* A real Postfix for the tests: an instance with a configuration, a queue and data of its own, nothing chrooted, its
+ * log in a file by postlogd. */
 #include "postfix.h"
 
 #include <stdarg.h>

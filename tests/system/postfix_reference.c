@@ -1,5 +1,5 @@
-/* An instance from the configurations that operators copy. The queue stands beside the configuration, not in it, as on
- * a real host: `postfix check` judges who owns what by folder. */
+/* A real Postfix from the configurations that operators copy (conf/postfix). The queue stands beside the configuration,
+ * not in it, as on a real host: `postfix check` judges who owns what by folder. */
 #include "postfix.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Everything on ports and in folders of the test's own. */
+/* A host with a configuration of conf/postfix, and the DNS and the inner server that it needs, on ports and in folders
+ * of the test's own. */
 #include "reference_site.h"
 
 #include "talk.h"

@@ -1,4 +1,5 @@
-/* Blocking sockets; its threads end with the test's process. */
+/* A host that answers by rules, on threads of its own with blocking sockets. The threads end with the test's process.
+ */
 #include "scripted.h"
 
 #include "talk.h"

@@ -1,4 +1,5 @@
-/* Nothing here asserts, since it runs on threads of its own. */
+/* Clients for many sessions at once, each on a thread of its own. Criterion's asserts do not work there, so that
+ * nothing here asserts: what was wrong is kept for the test. */
 #include "speaker.h"
 
 #include <pthread.h>

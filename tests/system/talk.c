@@ -1,4 +1,5 @@
-/* Blocking sockets; whoever waits for the peer polls first. */
+/* Said and heard SMTP, as a client or as a server whose every word the test says, on blocking sockets. Each wait for
+ * the peer is bounded by a poll first. */
 #include "talk.h"
 
 #include <arpa/inet.h>

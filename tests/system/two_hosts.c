@@ -1,4 +1,4 @@
-/* Blocking, with a bound on each wait. */
+/* Two scripted hosts behind one postern. Each wait is bounded. */
 #include "two_hosts.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* Starts unbound with local data only: it asks nobody. */
+/* A real unbound for the tests, with local data only: it asks nobody. */
 #include "unbound.h"
 
 #include <signal.h>

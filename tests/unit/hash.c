@@ -1,4 +1,5 @@
-/* The hash and the mix. The values are those of their authors' own programs, and of records that stand on disks. */
+/* The hash and the mix. The expected values are those of their authors' own programs, and of records that stand on
+ * disks. */
 #include "lb/base/hash.h"
 
 #include "lb/base/address.h"

@@ -1,4 +1,4 @@
-/* One text at a time: what is said of it stays until the next one. */
+/* A configuration from a text, for the tests of conf. What was said of one text stays until the next one. */
 #include "ini.h"
 
 #include "conf/finish.h"

@@ -1,5 +1,5 @@
-/* The ring itself, on socket pairs: that it goes on turning whatever ends in one turn, and who gets a buffer when there
- * are too few. */
+/* The ring itself, on socket pairs: it goes on turning whatever ends in one turn, and receives get buffers in their
+ * order when there are too few. */
 #include "lb/engine/conn.h"
 #include "lb/engine/mailbox.h"
 
