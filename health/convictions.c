@@ -1,9 +1,10 @@
 /* What sessions tell of backends, beside what the probes do. The manager brings it from the workers; the roster is told
  * who is ejected.
  *
- * A backend is ejected here only where its own probe agrees: a conviction asks for a trial, which goes through the step
- * that was failed, in tiers without checks, too. Clients can be over a limit that a healthy backend has for each of
- * them; the probe is not. The rows of convictions and their proof are in outlier.c. */
+ * Failures before content eject a backend only where its own probe agrees, or cannot tell: the first conviction asks
+ * for a trial, which goes through the step that was failed, in tiers without checks, too. Clients can be over a limit
+ * that a healthy backend has for each of them; the probe is not. The rows of convictions and of lost content, and their
+ * proof, are in outlier.c. Owns nothing; its part of a check is health.c's. */
 #include "health/convictions.h"
 
 #include "health/check.h"
