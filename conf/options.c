@@ -110,7 +110,8 @@ const struct option options[] = {
     OPTION(TIER, "balance", WORD_OF, AT(tier, balance), .default_text = "leastconn", .words = balance_words,
            .help = "How a backend is chosen."),
     OPTION(TIER, "admit", WORD_OF, AT(tier, admit), .default_text = "all", .words = admit_words,
-           .help = "Whom this tier serves; all others hear 421 4.3.2."),
+           .help = "Whom this tier serves. A client that no tier which is up serves hears 421 4.3.2, or what [gate] "
+                   "refuse says."),
     OPTION(TIER, "gate", BOOL, AT(tier, gate), .default_text = "no",
            .help = "Whether postern speaks SMTP itself by the rules of [gate], and connects to a backend only at the "
                    "first recipient that they let pass, or at STARTTLS."),
