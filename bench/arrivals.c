@@ -1,5 +1,5 @@
-/* The schedule of an open loop: when each session of load, junk and rude is due. Pure but for the random numbers, which
- * are the caller's. */
+/* The schedule of load's open loop: when each session is due. load.c asks. Pure but for the random numbers, which are
+ * the caller's. */
 #include "bench/arrivals.h"
 
 #include <math.h>

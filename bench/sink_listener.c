@@ -1,5 +1,5 @@
-/* The sink's listening sockets. Each accepts one client at a time and begins a session for it; a fault of the listener
- * itself closes or resets the connection instead. */
+/* The sink's listening socket. It accepts one client at a time and begins a session for it; a fault of the listener
+ * itself closes or resets the connection instead. Owns the socket. A socket that cannot be bound is fatal. */
 #include "bench/sink_listener.h"
 
 #include "bench/sink_session.h"
