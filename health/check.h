@@ -29,6 +29,7 @@ struct check {
     uint64_t trial_began_ms;         /* the last one */
     bool probe_has_failed;           /* the one that runs, as a session would */
     enum backend_step probe_step;    /* the last one that it has passed, or failed at */
+    uint64_t probe_asked_ms;         /* since when it waits for the next one */
     uint64_t probed_ms[STEPS_COUNT]; /* when a probe last passed a step */
     struct outlier_trial trial;
     unsigned left_count; /* clients that heard 421 unasked, since it took its left_mails-th mail */

@@ -206,11 +206,12 @@ void convictions_on_step(struct probe *probe, enum backend_step step, bool has_p
     check->probe_step = step;
     if (has_passed) {
         warn_of_kept(check, step, now);
-        check->probed_ms[step] = now;
+        check->probed_ms[step] = check->probe_asked_ms = now;
         return;
     }
     check->probe_has_failed = true;
     check->trial.failed_ms = now;
+    check->trial.asked_ms = check->probe_asked_ms;
     check->trial.failed_step = step;
     judge(check, step);
 }
@@ -232,9 +233,10 @@ enum backend_step convictions_begin_probe(struct check *check) {
     check->wants_trial = check->probe_has_failed = false;
     check->trial_through = check->trial_step;
     check->probe_step = STEP_GREETING;
+    check->probe_asked_ms = io_now_ms(check->health->io);
     if (!is_trial)
         return STEP_GREETING;
-    check->trial_began_ms = io_now_ms(check->health->io);
+    check->trial_began_ms = check->probe_asked_ms;
     return check->trial_step < STEP_RCPT ? check->trial_step : STEP_RCPT;
 }
 

@@ -92,7 +92,7 @@ bool outlier_is_proven(struct outlier *outlier, const struct outlier_trial *tria
     if (limit == 0 || count < limit || clients_of_all(outlier) < OUTLIER_CLIENTS_MIN)
         return false;
     bool is_left_alone = is_fresh(trial->blind_ms, since_ms, now_ms) && now_ms - since_ms >= OUTLIER_SPAN_MS;
-    bool has_failed = is_fresh(trial->failed_ms, since_ms, now_ms) && passed_ms[trial->failed_step] < trial->failed_ms;
+    bool has_failed = is_fresh(trial->failed_ms, since_ms, now_ms) && passed_ms[trial->failed_step] < trial->asked_ms;
     return has_failed || is_left_alone;
 }
 

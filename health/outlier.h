@@ -50,7 +50,8 @@ struct outlier_failure {
 
 /* What the backend's own probe last told of it beyond the rows. */
 struct outlier_trial {
-    uint64_t failed_ms; /* when one failed as sessions do; 0: none has. Whoever passes that step since refutes it */
+    uint64_t failed_ms; /* when one failed as sessions do; 0: none has */
+    uint64_t asked_ms;  /* since when it had waited for that step: whoever has passed it since refutes the failure */
     enum backend_step failed_step;
     uint64_t blind_ms; /* when one passed all that a probe can, which was not enough to tell */
 };

@@ -22,7 +22,6 @@ struct attempt {
     uint32_t slot_limit; /* the limit under which its slot was taken */
     uint8_t step;        /* enum backend_step: what it is to answer next, up to RELAY */
     uint8_t orphan_place;
-    bool is_counted : 1; /* in the backend's share of sessions */
     bool has_connected : 1;
     bool has_buffer : 1; /* `buffer`: the PROXY header being sent, or lent by the session's flow; freed at the end */
     bool has_greeting : 1;
