@@ -57,11 +57,13 @@ static void draw_fault(struct sim_backend *backend) {
         backend->well_ms = sim_now_ms() + sim_below(300000);
 }
 
-/* With QUIT or another command in the same breath as the dot, the dot's reply is lost, too. */
+/* With QUIT or another command in the same breath as the dot, the dot's reply is lost, too. Behind the beginning of a
+ * reply that was too long to be held nothing can be said. */
 static bool costs_mails(const struct sim_backend *backend) {
     /* An end behind a 550 is a last word. */
     bool is_refusal = backend->fault == FAULT_LEAVES && backend->stage == STAGE_RCPT;
-    bool is_late = is_refusal ||
+    bool is_mid_reply = backend->fault == FAULT_BREAKS_OFF && sim_world.talks_long;
+    bool is_late = is_refusal || is_mid_reply ||
                    (backend->stage == STAGE_DATA && (sim_world.has_chunks || backend->fault == FAULT_LEAVES)) ||
                    backend->stage == STAGE_CONTENT || backend->stage == STAGE_DOT || backend->stage == STAGE_QUIT;
     return backend->fault >= FAULT_CLOSES && is_late;
