@@ -41,14 +41,18 @@ TIME       = 600
 .PHONY: all deps deps-test deps-bench run test test-unit test-system test-fuzz test-sim fuzz sim bench bench-publish bench-failover bench-flood bench-rude bench-endings bench-year format tidy man install clean help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-builtin-rules
+# A make within this one shares its jobs.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 all: deps ## build postern and posternctl into build/
 	@$(MAKE) --no-print-directory programs
 
 .PHONY: programs bench-programs fuzz-programs
-programs: $(PROGRAMS)
-bench-programs: $(BENCH)
+programs: $(PROGRAMS) ; @:
+bench-programs: $(BENCH) ; @:
 
 $(OUT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)

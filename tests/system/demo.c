@@ -59,6 +59,14 @@ Test(demo, every_command_that_make_run_prints_works_and_ctrl_c_ends_all_of_it) {
     scene_end(&scene);
 }
 
+/* As typed, and not as a part of the make that runs these tests. */
+Test(demo, make_run_has_nothing_to_say_but_what_the_demo_says) {
+    int status;
+    char *said = shell(&status, "env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -n run 2>&1 >/dev/null");
+    cr_assert(status == 0 && said[0] == '\0', "%s", said);
+    free(said);
+}
+
 Test(demo, the_configurations_that_we_give_to_operators_are_good) {
     static const char *const makers[] = {"cat conf/postern.ini",
                                          "sed -n '/^```ini/,/^```/p' README.md | grep -v '^```'"};
