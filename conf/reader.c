@@ -255,7 +255,7 @@ static bool is_for_inih(struct reader *reader, char *text) {
         take_header(reader, text);
         return false;
     }
-    if (strchr(text, '=') == NULL) {
+    if (*text == '=' || strchr(text, '=') == NULL) {
         report(reader, reader->line, "\"%.80s\": not an option; allowed: name = value", text);
         return false;
     }

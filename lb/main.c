@@ -248,10 +248,10 @@ static int check(const char *path) {
     struct feedback_key key;
     int result = access_load(&start.config->reputation, stderr, &start.access);
     int loaded = gate_tables_load(&start.config->gate, NULL, stderr, &start.gate_tables);
+    int read =
+        start.config->feedback.listen.count > 0 ? feedback_key_read(start.config->feedback.key_file, stderr, &key) : 0;
     if (result == 0)
-        result = loaded;
-    if (result == 0 && start.config->feedback.listen.count > 0)
-        result = feedback_key_read(start.config->feedback.key_file, stderr, &key);
+        result = loaded < 0 ? loaded : read;
     int user = check_user(start.config);
     if (result == 0)
         result = user;

@@ -142,6 +142,20 @@ Test(bad_input, every_mistake_of_a_configuration_is_named_at_once_with_its_line)
     free(text);
 }
 
+Test(bad_input, every_file_that_a_configuration_names_is_looked_into_at_once) {
+    int status;
+    char *text = shell(
+        &status, "printf '[global]\\nuser =\\n[listen mx]\\naddress = 127.0.0.1:1\\n[tier a]\\n[backend b]\\ntier = "
+                 "a\\naddress = 127.0.0.1:2\\n[reputation]\\nallow-file = /nonexistent/allow\\n[gate]\\naccess-file = "
+                 "/nonexistent/access\\n[feedback]\\nlisten = 127.0.0.1:3\\nkey-file = /nonexistent/key\\n' | "
+                 "build/san/postern -T -c /dev/stdin 2>&1");
+    static const char *const said[] = {"/nonexistent/allow", "/nonexistent/access", "/nonexistent/key"};
+    cr_assert(status == 1);
+    for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++)
+        cr_assert(strstr(text, said[i]) != NULL, "not said: %s in\n%s", said[i], text);
+    free(text);
+}
+
 Test(bad_input, an_address_in_use_is_named) {
     struct scene scene;
     struct test_sink sink;

@@ -196,6 +196,7 @@ Test(config, what_is_given_twice_is_an_error) {
 
 Test(config, a_line_without_an_equals_sign_is_an_error) {
     assert_wrong_text(MINIMAL "[gate]\nmax-size\n", "t.ini:8: \"max-size\": not an option; allowed: name = value");
+    assert_wrong_text(MINIMAL "[gate]\n = 5\n", "t.ini:8: \"= 5\": not an option; allowed: name = value");
 }
 
 Test(config, values_out_of_bounds_are_errors) {
