@@ -2,6 +2,7 @@
  * with the reply's name, at every other one. */
 #include "tests/sim/client.h"
 #include "tests/sim/mails.h"
+#include "tests/sim/ring.h"
 #include "tests/sim/server.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
@@ -32,7 +33,9 @@ static void on_cut(struct sim_client *client, bool is_reset) {
     bool is_mid_reply = client->is_continued || client->line_length > 0;
     /* A refusal with the end behind it is the backend's last word, whatever was said meanwhile. */
     bool is_last_word = client->last_code >= 400;
-    bool may_be_cut = client->is_dropped || is_last_word || is_mid_reply || client->is_untrusted ||
+    /* Its header may not have been read in time for want of a buffer. */
+    bool is_unread = sim_buffers_max != 0 && client->peer != PEER_NONE && !client->has_greeting;
+    bool may_be_cut = client->is_dropped || is_unread || is_last_word || is_mid_reply || client->is_untrusted ||
                       client->has_dawdled || has_talked_early || client->has_heard_end || client->has_shut ||
                       client->manner == DEAF || client->manner == READS_SLOWLY || client->is_in_tls || is_peers_own ||
                       sim_world.is_cutting ||

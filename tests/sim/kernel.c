@@ -323,8 +323,8 @@ static void look_at(struct io *io, struct flight *flight) {
     }
     struct completion *completion = &io->completions[io->completions_count++];
     bool is_recv = flight->kind == RECV;
-    *completion =
-        (struct completion){flight->op, result, flags, is_recv, (is_recv || flight->kind == SEND) && sim_once_in(16)};
+    *completion = (struct completion){flight->op, result, flags, is_recv,
+                                      (is_recv || flight->kind == SEND) && sim_once_in(16) && result != -ENOBUFS};
     flight_end(flight);
 }
 
