@@ -119,6 +119,7 @@ static bool is_busy(const struct conn *conn) {
 /* Tells what is in flight to end, one by one: to cancel all on a descriptor the kernel looks at every operation in
  * flight on the ring, which with 9,000 sessions held was more than half of all CPU (measured). */
 static void cancel_next(struct conn *conn) {
+    assert(!conn->cancel_armed);
     if (conn->recv_armed && io_recv_give_up(conn->io, &conn->recv))
         conn->recv_armed = false;
     conn->cancel_armed = true;
@@ -158,10 +159,12 @@ void conn_init(struct conn *conn, struct io *io, void (*on_event)(struct conn *,
 }
 
 void conn_adopt_slot(struct conn *conn, int slot) {
+    assert(conn->slot < 0 && !conn->is_closing && slot >= 0);
     conn->slot = slot;
 }
 
 void conn_adopt_fd(struct conn *conn, int fd) {
+    assert(conn->slot < 0 && !conn->is_closing && !conn->manage_armed);
     conn->fd = conn->slot = fd;
     conn->manage_armed = true;
     conn->manage.complete = on_installed;

@@ -19,8 +19,6 @@ static void note_step(struct session *session, const struct dialog_event *event)
         [VERB_MAIL] = STEP_MAIL,  [VERB_RCPT] = STEP_RCPT,  [VERB_DATA] = STEP_DATA,
     };
     bool ends_content = (event->verb == AWAITED_DOT || event->verb == AWAITED_BDAT_LAST) && event->code / 100 == 2;
-    if (session->search.attempt == NULL || session->gate != NULL) /* postern's own reply */
-        return;
     if (ends_content) {
         counter_add(&attempt_share(session->search.attempt)->mails, 1);
         outcome_passed(session->search.attempt, STEP_CONTENT);
@@ -36,19 +34,21 @@ static void note_offer(struct session *session, const uint8_t *reply, size_t len
     if (reply != NULL)
         early_talk_note(session->worker->view->early_talk, ehlo_invites_early_talk(reply, length),
                         session->client.is_gated);
-    session->replay.offer = worker_intern_offer(session->worker, reply, length);
+    session->replay.offer = offers_intern(&session->worker->offers, reply, length);
     dialog_note_chunking(&session->client.dialog, reply != NULL && reply_offers(reply, length, "CHUNKING"));
     dialog_note_prdr(&session->client.dialog, reply != NULL && reply_offers(reply, length, "PRDR"));
 }
 
-void observe_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
+/* What the client heard last is this. Returns true where that answers something: the final reply tells. */
+static bool is_answer(struct session *session, const struct dialog_event *event) {
     if (event->verb == AWAITED_RECIPIENT && !event->is_unsolicited)
-        return; /* the final reply tells */
+        return false;
     session->client.last_code = event->code;
-    if (event->is_unsolicited)
-        return;
-    if (event->code / 100 == 2 || event->code == 354)
-        note_step(session, event);
+    return !event->is_unsolicited;
+}
+
+static void note_answer(struct session *session, const struct dialog_event *event, const uint8_t *reply,
+                        size_t length) {
     outcome_note_reply(session, event, reply, length);
     if (event->verb == VERB_EHLO && event->code / 100 == 2)
         note_offer(session, reply, length);
@@ -57,14 +57,22 @@ void observe_reply(struct session *session, const struct dialog_event *event, co
     replay_log_on_reply(&session->replay.log, event->verb, event->code, is_quiet(session));
 }
 
+void observe_reply(struct session *session, const struct dialog_event *event, const uint8_t *reply, size_t length) {
+    if (!is_answer(session, event))
+        return;
+    if (event->code / 100 == 2 || event->code == 354)
+        note_step(session, event);
+    note_answer(session, event, reply, length);
+}
+
 void observe_own_reply(struct session *session, const char *text, size_t length) {
     struct dialog_event event;
     bool is_guarded = session->client.dialog.is_guarded;
     session->client.dialog.is_guarded = false; /* how we read the client ourselves is in no doubt */
     dialog_feed_server(&session->client.dialog, (const uint8_t *)text, length, &event);
     session->client.dialog.is_guarded = is_guarded;
-    if (event.kind == DIALOG_REPLY)
-        observe_reply(session, &event, (const uint8_t *)text, length);
+    if (event.kind == DIALOG_REPLY && is_answer(session, &event)) /* no backend has passed a step by it */
+        note_answer(session, &event, (const uint8_t *)text, length);
 }
 
 size_t observe_command(struct session *session, const uint8_t *data, size_t length, struct dialog_event *ret_event) {

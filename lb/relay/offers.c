@@ -4,27 +4,26 @@
 #include "lb/relay/offers.h"
 
 #include "lb/engine/log.h"
-#include "lb/relay/worker_private.h"
 
-uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length) {
+uint8_t offers_intern(struct offers *offers, const uint8_t *reply, size_t length) {
     struct ehlo_offer offer = {.count = 0};
     if (reply != NULL && !ehlo_offer_parse(reply, length, &offer))
         return OFFER_UNKNOWN;
-    for (unsigned i = 0; i < worker->offers_count; i++)
-        if (ehlo_offer_equal(&worker->offers[i], &offer))
+    for (unsigned i = 0; i < offers->count; i++)
+        if (ehlo_offer_equal(&offers->items[i], &offer))
             return (uint8_t)(i + 1);
-    if (worker->offers_count == EHLO_OFFERS_MAX) {
-        if (!worker->offers_full_said)
+    if (offers->count == EHLO_OFFERS_MAX) {
+        if (!offers->full_said)
             log_warning("more than %u different EHLO replies: sessions that see another one are not replayed",
                         EHLO_OFFERS_MAX);
-        worker->offers_full_said = true;
+        offers->full_said = true;
         return OFFER_UNKNOWN;
     }
-    worker->offers[worker->offers_count++] = offer;
-    return (uint8_t)worker->offers_count;
+    offers->items[offers->count++] = offer;
+    return (uint8_t)offers->count;
 }
 
-const struct ehlo_offer *worker_offer(const struct worker *worker, uint8_t number) {
+const struct ehlo_offer *offers_get(const struct offers *offers, uint8_t number) {
     static const struct ehlo_offer none;
-    return number == OFFER_NONE || number == OFFER_UNKNOWN ? &none : &worker->offers[number - 1];
+    return number == OFFER_NONE || number == OFFER_UNKNOWN ? &none : &offers->items[number - 1];
 }

@@ -1,20 +1,27 @@
-/* What backends have offered in reply to EHLO, in numbers (offers.c). */
+/* What backends have offered in reply to EHLO, each different offer once a worker, so that a session remembers in one
+ * octet what its client was told. */
 #ifndef POSTERN_RELAY_OFFERS_H
 #define POSTERN_RELAY_OFFERS_H
 
+#include "lb/engine/limits.h"
 #include "lb/smtp/ehlo.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct worker;
-
-/* A worker's number for what a backend offered in reply to EHLO. */
+/* An offer's number. */
 enum { OFFER_NONE = 0, OFFER_UNKNOWN = 255 };
+
+struct offers {
+    struct ehlo_offer items[EHLO_OFFERS_MAX];
+    unsigned count;
+    bool full_said;
+};
 
 /* The number of a complete reply to EHLO (NULL: to HELO, which offers nothing), OFFER_UNKNOWN when it can't be kept;
  * and back. */
-uint8_t worker_intern_offer(struct worker *worker, const uint8_t *reply, size_t length);
-const struct ehlo_offer *worker_offer(const struct worker *worker, uint8_t number);
+uint8_t offers_intern(struct offers *offers, const uint8_t *reply, size_t length);
+const struct ehlo_offer *offers_get(const struct offers *offers, uint8_t number);
 
 #endif

@@ -36,29 +36,29 @@ static void link_last(struct session *session) {
     struct worker *worker = session->worker;
     unsigned list = list_of(session);
     session->queue.next = NULL;
-    session->queue.previous = worker->queue_last[list];
+    session->queue.previous = worker->queue.last[list];
     if (session->queue.previous != NULL)
         session->queue.previous->queue.next = session;
     else
-        worker->queue_first[list] = session;
-    worker->queue_last[list] = session;
-    worker->queued++;
+        worker->queue.first[list] = session;
+    worker->queue.last[list] = session;
+    worker->queue.waiting++;
 }
 
 static void unlink_waiting(struct session *session) {
     struct worker *worker = session->worker;
     unsigned list = list_of(session);
-    if (worker->queue_pass.at == session)
-        worker->queue_pass.at = session->queue.next;
+    if (worker->queue.pass.at == session)
+        worker->queue.pass.at = session->queue.next;
     if (session->queue.previous != NULL)
         session->queue.previous->queue.next = session->queue.next;
     else
-        worker->queue_first[list] = session->queue.next;
+        worker->queue.first[list] = session->queue.next;
     if (session->queue.next != NULL)
         session->queue.next->queue.previous = session->queue.previous;
     else
-        worker->queue_last[list] = session->queue.previous;
-    worker->queued--;
+        worker->queue.last[list] = session->queue.previous;
+    worker->queue.waiting--;
 }
 
 enum stage_id queue_join(struct session *session, const struct view_tier *tier) {
@@ -70,8 +70,8 @@ enum stage_id queue_join(struct session *session, const struct view_tier *tier) 
     if (has_precedence(session))
         atomic_fetch_add(tier->waiting_vetted, 1);
     link_last(session);
-    if (!timer_is_set(&worker->queue_tick))
-        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io) + TICK_MS);
+    if (!timer_is_set(&worker->queue.tick))
+        timer_set(io_timers(worker->io), &worker->queue.tick, io_now_ms(worker->io) + TICK_MS);
     return STAGE_QUEUED;
 }
 
@@ -109,62 +109,62 @@ static void choose_again(struct session *session) {
 }
 
 void queue_serve(struct worker *worker) {
-    worker->queue_pass.is_due = worker->queued > 0;
+    worker->queue.pass.is_due = worker->queue.waiting > 0;
 }
 
 static void begin_list(struct worker *worker, unsigned list) {
-    struct queue_pass *pass = &worker->queue_pass;
-    pass->list = (uint8_t)list;
-    pass->at = worker->queue_first[list];
-    pass->left = worker->queued;
+    struct queue *queue = &worker->queue;
+    queue->pass.list = (uint8_t)list;
+    queue->pass.at = worker->queue.first[list];
+    queue->pass.left = worker->queue.waiting;
 }
 
 /* Looks at the next one. Returns true when it has chosen again. */
 static bool look_at_next(struct worker *worker) {
-    struct queue_pass *pass = &worker->queue_pass;
-    struct session *session = pass->at;
-    if (session == NULL || pass->left == 0) {
-        pass->is_running = pass->list == 0;
+    struct queue *queue = &worker->queue;
+    struct session *session = queue->pass.at;
+    if (session == NULL || queue->pass.left == 0) {
+        queue->pass.is_running = queue->pass.list == 0;
         begin_list(worker, 1);
         return false;
     }
-    pass->at = session->queue.next;
-    pass->left--;
+    queue->pass.at = session->queue.next;
+    queue->pass.left--;
     /* Where a session that has tried nothing yet can't move, none like it can. */
     unsigned tier = 1u << session->search.tier;
-    bool is_stuck = session->search.tries == 0 && (pass->stuck_tiers & tier) != 0;
+    bool is_stuck = session->search.tries == 0 && (queue->pass.stuck_tiers & tier) != 0;
     if (!is_stuck && may_move(session)) {
         choose_again(session);
         return true;
     }
     if (session->search.tries == 0)
-        pass->stuck_tiers |= tier;
+        queue->pass.stuck_tiers |= tier;
     return false;
 }
 
 /* A pass goes to its end before the next begins, so that nobody is passed over for ever. */
 void queue_run(struct worker *worker) {
-    struct queue_pass *pass = &worker->queue_pass;
+    struct queue *queue = &worker->queue;
     unsigned moved = 0;
-    if (pass->is_due && !pass->is_running) {
-        pass->is_running = true;
-        pass->is_due = false;
-        pass->stuck_tiers = 0;
+    if (queue->pass.is_due && !queue->pass.is_running) {
+        queue->pass.is_running = true;
+        queue->pass.is_due = false;
+        queue->pass.stuck_tiers = 0;
         begin_list(worker, 0);
     }
     unsigned looks_max = io_may_begin_work(worker->io) ? LOOKS_PER_TURN : 0;
-    for (unsigned looks = 0; pass->is_running && looks < looks_max && moved < QUEUED_PER_TURN; looks++)
+    for (unsigned looks = 0; queue->pass.is_running && looks < looks_max && moved < QUEUED_PER_TURN; looks++)
         moved += look_at_next(worker);
-    if (pass->is_running || pass->is_due)
+    if (queue->pass.is_running || queue->pass.is_due)
         io_hurry(worker->io);
 }
 
 /* Its own vetted clients first, then those of others, then the rest likewise. */
 void queue_on_slot_freed(struct worker *worker, unsigned tier_index) {
     const struct view_tier *tier = &worker->view->tiers[tier_index];
-    bool wakes_others = worker->queue_first[0] == NULL && atomic_load(tier->waiting_vetted) > 0;
-    if (!wakes_others && worker->queued > 0) {
-        timer_set(io_timers(worker->io), &worker->queue_tick, io_now_ms(worker->io));
+    bool wakes_others = worker->queue.first[0] == NULL && atomic_load(tier->waiting_vetted) > 0;
+    if (!wakes_others && worker->queue.waiting > 0) {
+        timer_set(io_timers(worker->io), &worker->queue.tick, io_now_ms(worker->io));
         return;
     }
     if (atomic_load(tier->waiting) == 0)
@@ -175,11 +175,15 @@ void queue_on_slot_freed(struct worker *worker, unsigned tier_index) {
 }
 
 /* Runs in each turn in which something may have changed, and at the tick while anybody waits. */
-void queue_on_tick(struct timer *timer) {
-    struct worker *worker = container_of(timer, struct worker, queue_tick);
+static void on_tick(struct timer *timer) {
+    struct worker *worker = container_of(timer, struct worker, queue.tick);
     queue_serve(worker);
-    if (worker->queued > 0)
+    if (worker->queue.waiting > 0)
         timer_set(io_timers(worker->io), timer, io_now_ms(worker->io) + TICK_MS);
+}
+
+void queue_init(struct worker *worker) {
+    worker->queue.tick.expire = on_tick;
 }
 
 /* --- the stage --- */

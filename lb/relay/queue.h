@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-struct timer;
 struct view_tier;
 struct worker;
 
@@ -18,12 +17,12 @@ enum stage_id queue_join(struct session *session, const struct view_tier *tier);
 /* A vetted client waits for what this one would take: it must join, though there may be a free slot. */
 bool queue_must_yield(const struct session *session, const struct view_tier *tier);
 
+void queue_init(struct worker *worker);
 /* A backend of this tier that was full has a free slot. */
 void queue_on_slot_freed(struct worker *worker, unsigned tier);
 /* Something may have changed: lets those that wait choose again, from the next queue_run() on. */
 void queue_serve(struct worker *worker);
 /* Once a turn: goes a step further through those that wait. */
 void queue_run(struct worker *worker);
-void queue_on_tick(struct timer *timer);
 
 #endif

@@ -34,7 +34,7 @@ static void send_octets(struct session *session, uint16_t buffer, size_t length)
 /* Writes records into `data`, from the one at *position: with PIPELINING all of them, else up to the first that has a
  * reply to be compared. Returns their length, and how many replies are to be compared. */
 static size_t gather_records(struct session *session, uint8_t *data, unsigned *ret_compared) {
-    bool is_grouped = worker_offer(session->worker, session->replay.new_offer)->has_pipelining;
+    bool is_grouped = offers_get(&session->worker->offers, session->replay.new_offer)->has_pipelining;
     size_t length = 0, line;
     unsigned code;
     *ret_compared = 0;
@@ -91,7 +91,7 @@ static enum stage_id step(struct session *session) {
     size_t length = gather_records(session, io_buffer(session_io(session), id), &compared);
     session->replay.replies_to_compare = (uint16_t)compared;
     session->replay.has_ended =
-        compared == 0 || worker_offer(session->worker, session->replay.new_offer)->has_pipelining;
+        compared == 0 || offers_get(&session->worker->offers, session->replay.new_offer)->has_pipelining;
     if (length == 0) {
         io_buffer_release(session_io(session), (uint16_t)id);
         return finish(session);
@@ -170,12 +170,12 @@ static const char *compare(struct session *session, const uint8_t *reply, size_t
     unsigned code = session->search.attempt->parser.code;
     if (session->replay.awaits_hello) {
         session->replay.awaits_hello = false;
-        session->replay.new_offer = worker_intern_offer(session->worker, reply, length);
+        session->replay.new_offer = offers_intern(&session->worker->offers, reply, length);
         if (code / 100 != 2)
             return "replay: it refuses EHLO";
         if (session->replay.new_offer == OFFER_UNKNOWN ||
-            !ehlo_offer_covers(worker_offer(session->worker, session->replay.new_offer),
-                               worker_offer(session->worker, session->replay.offer)))
+            !ehlo_offer_covers(offers_get(&session->worker->offers, session->replay.new_offer),
+                               offers_get(&session->worker->offers, session->replay.offer)))
             return "replay: it lacks an EHLO keyword that the client was offered";
         return NULL;
     }

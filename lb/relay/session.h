@@ -136,7 +136,7 @@ struct session_relay {
 struct session_replay {
     struct replay_log log;
     uint16_t replies_to_compare;
-    uint8_t offer;         /* what the client was offered: OFFER_… or worker_offer()'s */
+    uint8_t offer;         /* what the client was offered: OFFER_… or offers_intern()'s */
     uint8_t new_offer;     /* by the new backend */
     uint8_t count;         /* of replays so far */
     bool awaits_hello : 1; /* the reply to EHLO */

@@ -47,7 +47,8 @@ void worker_wake(struct worker *worker) {
 /* Sessions on a backend that has just failed. */
 static bool hurry_session(struct sweep *sweep, struct session *session) {
     (void)sweep;
-    if (session->search.attempt != NULL && backend_set_has(&session->worker->hurried, session->search.attempt->backend))
+    if (session->search.attempt != NULL &&
+        backend_set_has(&session->worker->hurry.told, session->search.attempt->backend))
         session_on_backend_failed(session);
     return false; /* a deadline is moved: as good as nothing */
 }
@@ -55,8 +56,8 @@ static bool hurry_session(struct sweep *sweep, struct session *session) {
 static void look_for_failed(struct worker *worker) {
     struct backend_set failed = {0};
     bool has_added = false;
-    if (!worker->hurry.is_running)
-        worker->hurried = failed;
+    if (!worker->hurry.sweep.is_running)
+        worker->hurry.told = failed;
     for (unsigned i = 0; i < worker->view->tiers_count; i++) {
         const struct view_tier *tier = &worker->view->tiers[i];
         for (unsigned j = 0; j < tier->members_count; j++) {
@@ -64,15 +65,15 @@ static void look_for_failed(struct worker *worker) {
             if (!tier->members[j].has_failed)
                 continue;
             backend_set_add(&failed, backend);
-            if (!backend_set_has(&worker->failed, backend)) {
-                backend_set_add(&worker->hurried, backend);
+            if (!backend_set_has(&worker->hurry.failed, backend)) {
+                backend_set_add(&worker->hurry.told, backend);
                 has_added = true;
             }
         }
     }
-    worker->failed = failed;
+    worker->hurry.failed = failed;
     if (has_added)
-        sweep_begin(&worker->hurry, &worker->sweeps);
+        sweep_begin(&worker->hurry.sweep, &worker->sweeps);
 }
 
 /* A client's local address is only needed where a PROXY header to a backend names it, be that one of the file or one
@@ -141,7 +142,7 @@ static void check_rest(const struct worker *worker) {
     io_read_stats(worker->io, &stats);
     assert(worker->replay_chunks.in_use == 0 && worker->locals.in_use == 0);
     assert(worker->gates.in_use == 0 && worker->blames.in_use == 0);
-    assert(worker->queued == 0 && worker->shut_down.told == 0 && stats.buffers_in_use == 0);
+    assert(worker->queue.waiting == 0 && worker->shut_down.told == 0 && stats.buffers_in_use == 0);
 }
 
 static void serve(struct worker *worker) {
@@ -249,8 +250,8 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     chance_init(&worker->chance, (uint64_t)getpid() * CONFIG_WORKERS_MAX + index);
     worker->mailbox.eventfd = -1;
     worker->hedge_tokens = HEDGE_TOKENS_MAX;
-    worker->queue_tick.expire = queue_on_tick;
-    worker->hurry.visit = hurry_session;
+    queue_init(worker);
+    worker->hurry.sweep.visit = hurry_session;
     shut_down_init(worker);
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */
     worker->sessions_share = slots > SLOTS_RESERVED + 2 ? (slots - SLOTS_RESERVED) / 2 : 1;

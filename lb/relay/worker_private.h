@@ -6,10 +6,10 @@
 #include "lb/engine/pool.h"
 #include "lb/engine/spsc.h"
 #include "lb/gate/askers.h"
+#include "lb/relay/offers.h"
 #include "lb/relay/orphans.h"
 #include "lb/relay/shared.h"
 #include "lb/relay/sweep.h"
-#include "lb/smtp/ehlo.h"
 
 #include <pthread.h>
 
@@ -59,14 +59,26 @@ struct lingerers {
     unsigned capacity, first, count;
 };
 
-/* A walk through those that wait in the queue, some in each turn. */
-struct queue_pass {
-    struct session *at; /* the next to look at */
-    unsigned left;      /* to look at in its list: one that must wait on joins the end again */
-    unsigned stuck_tiers;
-    uint8_t list;
-    bool is_running;
-    bool is_due; /* something may have changed since it began */
+/* queue.c: sessions that wait for a backend with a free slot. */
+struct queue {
+    struct session *first[2], *last[2]; /* vetted, others */
+    unsigned waiting;
+    struct timer tick;
+    struct {                /* through those that wait, some in each turn */
+        struct session *at; /* the next to look at */
+        unsigned left;      /* to look at in its list: one that must wait on joins the end again */
+        unsigned stuck_tiers;
+        uint8_t list;
+        bool is_running;
+        bool is_due; /* something may have changed since it began */
+    } pass;
+};
+
+/* worker.c: backends that were found down or were ejected, of which their sessions are told. */
+struct hurry {
+    struct backend_set failed; /* in the last view */
+    struct backend_set told;   /* of these, whose sessions the sweep is to tell */
+    struct sweep sweep;
 };
 
 enum stop_state {
@@ -79,7 +91,7 @@ enum stop_state {
 /* What a session is waited for: content, its final reply, TLS, others. */
 #define SHUT_DOWN_WAITS 4u
 
-/* A worker's part in it. */
+/* shut_down.c: its part in a stop, and in `shutdown sessions`. */
 struct shut_down {
     enum stop_state state;
     enum stop_state walk_state;         /* when the walk began */
@@ -121,26 +133,19 @@ struct worker {
     struct gate_askers gate_askers; /* of those, each client's */
     struct pool blames;             /* struct blame */
     struct own_reply *own_replies;  /* by enum close_reason */
-    struct ehlo_offer offers[EHLO_OFFERS_MAX];
-    unsigned offers_count;
-    bool offers_full_said;
+    struct offers offers;
     unsigned hedge_tokens;
     struct orphans orphans;
     struct sweeps sweeps;
-    struct backend_set failed;  /* backends that were down or ejected in the last view */
-    struct backend_set hurried; /* of these, whose sessions `hurry` is to tell */
-    struct sweep hurry;
+    struct hurry hurry;
     unsigned sessions_share;    /* how many of them its descriptor table allows */
     unsigned accepts_in_flight; /* of all listeners */
     uint64_t next_id;
     struct chance chance; /* balancing and what has a choice */
     struct listener listeners[LISTENERS_MAX];
     unsigned listeners_count;
-    struct session *queue_first[2], *queue_last[2]; /* vetted, others */
-    unsigned queued;
-    struct queue_pass queue_pass;
+    struct queue queue;
     struct lingerers lingerers;
-    struct timer queue_tick;
     atomic_bool is_serving; /* the listeners accept */
     bool is_stopping;       /* begins nothing any more that others would have to await */
     atomic_bool has_ended;

@@ -267,8 +267,8 @@ static void check_worker(const struct world *world, unsigned index) {
         sim_broken("left: %u buffers", stats.buffers_in_use);
     if (sim_in_flight(worker->io) > 0)
         sim_broken("left: %u operations in flight", sim_in_flight(worker->io));
-    if (counters.sessions > 0 || worker->queued > 0)
-        sim_broken("left: %lu sessions counted, %u queued", (unsigned long)counters.sessions, worker->queued);
+    if (counters.sessions > 0 || worker->queue.waiting > 0)
+        sim_broken("left: %lu sessions counted, %u queued", (unsigned long)counters.sessions, worker->queue.waiting);
 }
 
 static void check_backend(const struct backend *backend) {
