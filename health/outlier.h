@@ -8,7 +8,7 @@
  *
  * A comparison does not tell a backend that fails everybody from one that limits each client, where clients over their
  * limit are all that come. So a row of convictions only asks for a trial, a probe that goes through the step in
- * question (health.c), and whoever passes that step meanwhile, a client or the probe, ends the row. */
+ * question (convictions.c), and whoever passes that step meanwhile, a client or the probe, ends the row. */
 #ifndef POSTERN_HEALTH_OUTLIER_H
 #define POSTERN_HEALTH_OUTLIER_H
 

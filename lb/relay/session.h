@@ -67,7 +67,7 @@ struct blame {
     } backends[BLAMED_MAX];
 };
 
-/* Whom a backend is searched for, and so what becomes of the session then (search.c). */
+/* Whom a backend is searched for, and so what becomes of the session then (tries.c). */
 enum search_purpose {
     SEARCH_FOR_CLIENT, /* who has heard nothing yet */
     SEARCH_FOR_GATE,   /* which has answered up to now, and goes on if nobody is found */
@@ -129,10 +129,10 @@ struct session_relay {
     bool client_spoke_last : 1;
     bool is_unasked : 1;       /* what is being sent to the client answers nothing */
     bool is_mid_reply : 1;     /* the client has the beginning of a reply too long to be held */
-    bool is_shutting_down : 1; /* told to end with SHUTDOWN as soon as that costs no mail (shut_down.c) */
+    bool is_shutting_down : 1; /* told to end with SHUTDOWN as soon as that costs no mail (moment.c) */
 };
 
-/* What another backend would have to be told, and is told in REPLAY. Written by observe.c, replay.c. */
+/* What another backend would have to be told, and is told in REPLAY. Written by session.c, observe.c, replay.c. */
 struct session_replay {
     struct replay_log log;
     uint16_t replies_to_compare;

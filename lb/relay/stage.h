@@ -58,7 +58,7 @@ struct attempt_news {
     const char *why;      /* for the log */
 };
 
-/* When a session that is to end can be ended (shut_down.c). */
+/* When a session that is to end can be ended (moment.c). */
 enum moment {
     MOMENT_BY_ITSELF, /* it is about to end, or does not exist yet */
     MOMENT_NOW,
