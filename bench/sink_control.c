@@ -1,5 +1,5 @@
-/* The sink's control socket: it sets faults and prints counts. One client at a time is enough for a test or a demo.
- * Owns the socket. A socket that cannot be made is fatal at the start. */
+/* The sink's control socket: it sets faults and prints counts; and the other side of it, `sink --tell`. One client at a
+ * time is enough for a test or a demo. Owns the socket. A socket that cannot be made is fatal at the start. */
 #include "bench/sink_control.h"
 
 #include "bench/sink_listener.h"

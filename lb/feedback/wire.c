@@ -1,5 +1,5 @@
 /* The lines between a feed and postern, with their codes, and the file of the key. feedback.c and posternctl both call
- * it. OpenSSL does the arithmetic. Pure but for the reading of the key's file. */
+ * it. OpenSSL does the arithmetic. Pure but for the nonce, which is random, and the reading of the key's file. */
 #include "lb/feedback/wire.h"
 
 #include "lb/base/plain_text.h"

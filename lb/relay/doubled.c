@@ -1,5 +1,5 @@
 /* The line in the log on a mail that may be delivered twice: who sent it, from whom it is, and how far it had come. It
- * is written where a session is cut between the dot and its reply. Owns nothing. */
+ * is written where a session is cut whose mail its backend may yet accept. Owns nothing. */
 #include "lb/relay/doubled.h"
 
 #include "lb/engine/log.h"
