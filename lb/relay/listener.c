@@ -25,7 +25,9 @@
 
 /* Accepts that failed for want of descriptors or memory try again after this. */
 #define RETRY_MS 100u
-#define BACKLOG  4096
+/* Those that go into the table for want of a number ask for one again after this. */
+#define NUMBERS_MS 1000u
+#define BACKLOG    4096
 
 int listener_bind(const struct address *address) {
     int fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -53,10 +55,10 @@ int listener_bind(const struct address *address) {
     return fd;
 }
 
-static void arm(struct listener *listener, struct acceptor *acceptor) {
+static void arm(struct listener *listener, struct acceptor *acceptor, bool is_direct) {
     listener->accepts_in_flight++;
     listener->worker->accepts_in_flight++;
-    acceptor->is_direct = listener->is_direct;
+    acceptor->is_direct = is_direct;
     io_accept(listener->worker->io, &acceptor->op, listener->fd, acceptor->is_direct, &acceptor->peer,
               &acceptor->peer_length);
 }
@@ -136,6 +138,34 @@ static void close_when_idle(struct listener *listener) {
     listener->state = LISTENER_CLOSED;
 }
 
+static void say_want(struct listener *listener, int result, const char *what_now) {
+    if (!listener->want_is_said)
+        log_warning("listen %s: accept: %s; %s", listener->config->name, strerror(-result), what_now);
+    listener->want_is_said = true;
+}
+
+static void retry_in(struct listener *listener, uint64_t wait_ms) {
+    struct io *io = listener->worker->io;
+    if (!timer_is_set(&listener->retry))
+        timer_set(io_timers(io), &listener->retry, io_now_ms(io) + wait_ms);
+}
+
+/* No number is left, but the table has numbers of its own: its clients are answered, by hosts that need not be told the
+ * address or by a 421. */
+static void accept_without_number(struct listener *listener, struct acceptor *acceptor, int result) {
+    say_want(listener, result, "going on by way of the ring's own table");
+    listener->lacks_numbers = true;
+    arm(listener, acceptor, true);
+    retry_in(listener, NUMBERS_MS);
+}
+
+/* An accept that was armed before the want may have its number still. */
+static void take_accepted(struct listener *listener, const struct acceptor *acceptor, int result) {
+    if (acceptor->is_direct == listener->is_direct && !timer_is_set(&listener->retry))
+        listener->want_is_said = false;
+    take_client(listener, acceptor, result);
+}
+
 static void on_accepted(struct op *op, int result, unsigned flags) {
     struct acceptor *acceptor = container_of(op, struct acceptor, op);
     struct listener *listener = acceptor->listener;
@@ -143,18 +173,19 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
     listener->accepts_in_flight--;
     listener->worker->accepts_in_flight--;
     if (result >= 0)
-        take_client(listener, acceptor, result);
+        take_accepted(listener, acceptor, result);
     if (listener->state >= LISTENER_ENDS) {
         rest(listener, acceptor);
         close_when_idle(listener);
+    } else if (result == -EMFILE && !acceptor->is_direct) {
+        accept_without_number(listener, acceptor, result);
     } else if (is_shortage(result)) {
-        log_warning("listen %s: accept: %s; trying again", listener->config->name, strerror(-result));
+        say_want(listener, result, "trying again");
         rest(listener, acceptor);
         lingerers_spare_oldest(listener->worker);
-        if (!timer_is_set(&listener->retry))
-            timer_set(io_timers(listener->worker->io), &listener->retry, io_now_ms(listener->worker->io) + RETRY_MS);
+        retry_in(listener, RETRY_MS);
     } else if (has_room(listener->worker)) {
-        arm(listener, acceptor);
+        arm(listener, acceptor, listener->is_direct);
     } else {
         rest(listener, acceptor);
         lingerers_spare_oldest(listener->worker);
@@ -163,11 +194,31 @@ static void on_accepted(struct op *op, int result, unsigned flags) {
 
 void listener_resume(struct listener *listener) {
     while (listener->idle_count > 0 && listener->state < LISTENER_ENDS && has_room(listener->worker))
-        arm(listener, listener->idle_acceptors[--listener->idle_count]);
+        arm(listener, listener->idle_acceptors[--listener->idle_count], listener->is_direct);
+}
+
+static void on_redirected(struct op *op, int result, unsigned flags) {
+    struct listener *listener = container_of(op, struct listener, redirect);
+    (void)result;
+    (void)flags;
+    listener->redirect_in_flight = false;
+}
+
+/* Its accepts come back, and are armed anew. */
+static void redirect(struct listener *listener) {
+    if (listener->accepts_in_flight == 0 || listener->redirect_in_flight)
+        return;
+    listener->redirect_in_flight = true;
+    listener->redirect.complete = on_redirected;
+    io_cancel_fd(listener->worker->io, &listener->redirect, listener->fd);
 }
 
 static void on_retry(struct timer *timer) {
-    listener_resume(container_of(timer, struct listener, retry));
+    struct listener *listener = container_of(timer, struct listener, retry);
+    if (listener->lacks_numbers)
+        redirect(listener);
+    listener->lacks_numbers = false;
+    listener_resume(listener);
 }
 
 void listener_start(struct listener *listener) {
@@ -189,20 +240,12 @@ static void on_cancelled(struct op *op, int result, unsigned flags) {
     close_when_idle(listener);
 }
 
-static void on_redirected(struct op *op, int result, unsigned flags) {
-    (void)op;
-    (void)result;
-    (void)flags;
-}
-
 /* Those that accepts have taken meanwhile lack it, and are sent to no backend that wants a PROXY header. */
 void listener_take_addresses(struct listener *listener) {
     if (listener->state >= LISTENER_ENDS || !listener->is_direct || !address_is_wildcard(&listener->address))
         return;
     listener->is_direct = false;
-    listener->redirect.complete = on_redirected;
-    if (listener->accepts_in_flight > 0)
-        io_cancel_fd(listener->worker->io, &listener->redirect, listener->fd);
+    redirect(listener);
 }
 
 /* A listener with an accept armed would go on accepting after its close: cancel first. */

@@ -37,6 +37,9 @@ struct listener {
     struct op cancel;
     bool cancel_in_flight;
     struct op redirect; /* cancels its accepts, which are armed anew as is_direct now says */
+    bool redirect_in_flight;
+    bool lacks_numbers; /* accepts that were to be given a descriptor's number go into the table */
+    bool want_is_said;  /* until an accept is given what it asks for */
     unsigned accepts_in_flight;
     enum listener_state state;
     struct timer retry;  /* after EMFILE and its like */

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -66,6 +67,41 @@ Test(wildcard, a_server_of_the_file_with_proxy_is_told_it_from_the_first_client_
     postern_start(&scene);
     expect_header(listening, "127.0.0.7", wildcard, "PROXY TCP4 127.0.0.1 127.0.0.7 ");
     close(listening);
+    scene_end(&scene);
+}
+
+static bool is_greeted(unsigned port) {
+    struct talk client;
+    talk_begin(&client, NULL, port);
+    bool is_so = strncmp(talk_hear(&client, 5000), "220", 3) == 0;
+    talk_end(&client);
+    return is_so;
+}
+
+/* Without a descriptor's number the address can't be asked for, and only that. */
+Test(wildcard, without_descriptors_of_our_own_clients_are_not_left_without_a_word) {
+    struct scene scene;
+    struct test_sink sink;
+    struct rlimit before, none;
+    scene_begin(&scene, false);
+    sink_begin(&scene, &sink, "vm1", "--proxy v1");
+    unsigned wildcard = free_port();
+    char listen[80];
+    snprintf(listen, sizeof listen, "workers = 1\n[listen any]\naddress = 0.0.0.0:%u\n", wildcard);
+    postern_global(&scene, listen);
+    postern_tier(&scene, "primary", "check = none\nproxy = v1\n");
+    postern_backend(&scene, "vm1", sink.port, "");
+    postern_start(&scene);
+    cr_assert(is_greeted(wildcard));
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, NULL, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, &none, NULL), 0);
+    WAIT_FOR(!is_greeted(wildcard), 5000);
+    for (unsigned i = 0; i < 100; i++) /* more than there are accepts in flight */
+        talk_script("no descriptors", NULL, wildcard, (const char *const[]){"421 4.3.", "", "closed", NULL});
+    cr_assert_eq(prlimit(scene.postern, RLIMIT_NOFILE, &before, NULL), 0);
+    WAIT_FOR(is_greeted(wildcard), 10000);
+    cr_assert_eq(log_count(&scene, "listen any: accept: "), 1);
     scene_end(&scene);
 }
 
