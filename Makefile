@@ -26,7 +26,7 @@ DEPS_TEST += curl msmtp python3 nodejs node-nodemailer libnss-wrapper libgnutls-
 # Packages a goal needs; see tools in deps below.
 DEPS       = $(DEPS_BUILD)
 
-PARTS      := lb/base conf lb/privileges lb/smtp lb/dns lb/engine backends health lb/reputation lb/gate lb/relay lb/feedback lb/control lb/manager
+PARTS      := lb/base conf lb/privileges lb/smtp lb/dns lb/engine backends health lb/reputation lb/limits lb/gate lb/relay lb/feedback lb/control lb/manager
 SOURCES    := $(filter-out conf/man.c,$(sort $(wildcard $(addsuffix /*.c,$(PARTS)))))
 OBJECTS    := $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIBRARY    := $(OUT)/libpostern.a

@@ -147,6 +147,14 @@ struct config_gate {
     bool recipient_domain;
 };
 
+/* What one client may have; what a listener or tier allows stands there. */
+struct config_limits {
+    uint32_t per_network_max;
+    struct rate network_rate;
+    struct cidr_list except;
+    uint32_t vetted_factor;
+};
+
 struct config_dns {
     struct address_list servers; /* empty = the system's */
     uint64_t timeout_ms;
@@ -182,6 +190,7 @@ struct config {
     struct config_dnslist *dnslists;
     size_t dnslists_count;
     struct config_gate gate;
+    struct config_limits limits;
     struct config_dns dns;
     struct config_control control;
     struct config_status status;

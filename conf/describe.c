@@ -169,7 +169,7 @@ static void describe(const struct option *option, FILE *out) {
         fputs("octets, or with K, M or G (15M)", out);
         break;
     case OPTION_RATE:
-        fputs("a rate as 30/1m, or 0 for off", out);
+        fputs("a rate as 30/1m, of 1000000 and 1d at most, or 0 for off", out);
         break;
     case OPTION_ADDRESSES:
         fprintf(out, "%s as 192.0.2.1:%u or [2001:db8::1]:%u", option->flags & OPTION_ONE ? "an address" : "addresses",

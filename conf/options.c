@@ -34,6 +34,8 @@ const struct section_type section_types[SECTIONS_COUNT] = {
     [SECTION_REPUTATION] = SINGLE("reputation", reputation, "Who is vetted."),
     [SECTION_DNSLIST] = NAMED("dnslist", dnslists, CONFIG_DNSLISTS_MAX, "A DNS block or allow list (RFC 5782)."),
     [SECTION_GATE] = SINGLE("gate", gate, "The strict dialog before a tier with gate = on."),
+    [SECTION_LIMITS] =
+        SINGLE("limits", limits, "What one client may have, beside the limits of its listener and tier."),
     [SECTION_DNS] = SINGLE("dns", dns, "The resolver."),
     [SECTION_CONTROL] = SINGLE("control", control, "The control socket."),
     [SECTION_STATUS] = SINGLE("status", status, "The status page and metrics."),
@@ -86,10 +88,14 @@ const struct option options[] = {
             "is logged at level debug. ::ffff:192.0.2.0/120 is 192.0.2.0/24, here and in all files."),
     OPTION(LISTEN, "proxy-timeout", DURATION, AT(listen, proxy_timeout_ms), .default_text = "3s", .min = MS,
            .max = 10 * MIN, .help = "How long to wait for the PROXY header."),
-    OPTION(LISTEN, "max-per-client", NUMBER, AT(listen, per_client_max), .default_text = "50", .max = 1000000,
-           .flags = NOT_YET, .help = "Sessions at once from one client, an IPv4 /32 or IPv6 /64; 0 = off."),
-    OPTION(LISTEN, "connect-rate", RATE, AT(listen, connect_rate), .default_text = "0", .flags = NOT_YET,
-           .help = "Connections from one client in a time, as 30/1m; 0 = off."),
+    OPTION(LISTEN, "max-per-client", NUMBER, AT(listen, per_client_max), .default_text = "50",
+           .max = CONFIG_PER_CLIENT_MAX,
+           .help =
+               "Sessions at once from one client, an IPv4 /32 or IPv6 /64, where a PROXY header names it: that one; "
+               "more hear 421 4.7.0. Not for limits-except, and more for who is vetted, see [limits]; 0 = off."),
+    OPTION(LISTEN, "connect-rate", RATE, AT(listen, connect_rate), .default_text = "0",
+           .help = "Connections that one client may make in a time, as 30/1m; more hear 421 4.7.0, and count neither "
+                   "here nor in max-per-client; 0 = off."),
 
     OPTION(TIMEOUTS, "connect", DURATION, AT(timeouts, connect_ms), .default_text = "3s", .min = MS, .max = 10 * MIN,
            .help = "A backend's TCP connection; then the next one is tried."),
@@ -157,10 +163,12 @@ const struct option options[] = {
                    "brackets; where the last group could be taken for a port, as in [2001:db8::11:25], with them."),
     OPTION(TIER, "max-sessions", NUMBER, AT(tier, backend_sessions_max), .default_text = "0", .max = 1000000,
            .help = "Sessions at once on each backend; 0 = no limit."),
-    OPTION(TIER, "max-per-client", NUMBER, AT(tier, per_client_max), .default_text = "0", .max = 1000000,
-           .flags = NOT_YET, .help = "Sessions at once from one client on this tier; 0 = off."),
-    OPTION(TIER, "connect-rate", RATE, AT(tier, connect_rate), .default_text = "0", .flags = NOT_YET,
-           .help = "Sessions of one client on this tier in a time; 0 = off."),
+    OPTION(TIER, "max-per-client", NUMBER, AT(tier, per_client_max), .default_text = "0", .max = CONFIG_PER_CLIENT_MAX,
+           .help = "Sessions at once from one client on this tier, those that wait for it among them; more hear 421 "
+                   "4.7.0 in place of the greeting. One that the client has been greeted in goes on, whatever the "
+                   "tier that takes it over allows; 0 = off."),
+    OPTION(TIER, "connect-rate", RATE, AT(tier, connect_rate), .default_text = "0",
+           .help = "Sessions of one client that this tier takes in a time, likewise; 0 = off."),
 
     OPTION(BACKEND, "tier", SECTION, AT(backend, tier_name), .default_text = "", .flags = OPTION_REQUIRED,
            .help = "Its tier."),
@@ -272,6 +280,18 @@ const struct option options[] = {
            .help = "A recipient whose domain is not in relay-domains-file is refused with 554 5.7.1, and so is one "
                    "that routes, as x%other@ours; with 454 4.7.1 where the hosts might take it: below a domain of "
                    "ours, or at an address."),
+
+    OPTION(LIMITS, "limits-except", CIDRS, AT(limits, except), .default_text = "127.0.0.0/8 ::1/128",
+           .help = "Networks whose clients no limit is for, and that are not counted; empty = none. Where a proxy "
+                   "before postern sends no PROXY header, all of its clients are one: put it here."),
+    OPTION(LIMITS, "vetted-factor", NUMBER, AT(limits, vetted_factor), .default_text = "10", .min = 1, .max = 1000,
+           .help = "How many times as much as others a vetted client may have of each limit; 1 = no more than others."),
+    OPTION(LIMITS, "max-per-network", NUMBER, AT(limits, per_network_max), .default_text = "0",
+           .max = CONFIG_PER_CLIENT_MAX,
+           .help = "Sessions at once from one network, an IPv4 /24 or IPv6 /48, over all listeners; more hear 421 "
+                   "4.7.0. Big senders mail from whole networks; 0 = off."),
+    OPTION(LIMITS, "network-rate", RATE, AT(limits, network_rate), .default_text = "0",
+           .help = "Connections that one network may make in a time, as 300/1m; more hear 421 4.7.0; 0 = off."),
 
     OPTION(DNS, "servers", ADDRESSES, AT(dns, servers), .default_text = "", .default_port = 53,
            .help = "Resolvers, as 127.0.0.1:5353; empty = the system's."),

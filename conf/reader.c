@@ -133,7 +133,7 @@ static void add_named_section(struct reader *reader, const char *name) {
 static void unknown_section(struct reader *reader, const char *name) {
     report(reader, reader->line,
            "[%.80s]: unknown section; allowed: global, listen NAME, timeouts, tier NAME, backend NAME, reputation, "
-           "dnslist NAME, gate, dns, control, status, feedback",
+           "dnslist NAME, gate, limits, dns, control, status, feedback",
            name);
 }
 

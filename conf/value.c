@@ -83,10 +83,11 @@ static bool parse_rate(const char *text, struct rate *ret_rate) {
     uint64_t events;
     const char *rest;
     struct rate rate = {0};
-    if (!take_number(text, &events, &rest) || events > UINT32_MAX)
+    if (!take_number(text, &events, &rest) || events > CONFIG_RATE_EVENTS_MAX)
         return false;
     if (events != 0) {
-        if (*rest != '/' || !parse_scaled(rest + 1, durations, &rate.period_ms) || rate.period_ms == 0)
+        if (*rest != '/' || !parse_scaled(rest + 1, durations, &rate.period_ms) || rate.period_ms == 0 ||
+            rate.period_ms > CONFIG_RATE_PERIOD_MAX)
             return false;
         rate.events = (uint32_t)events;
     } else if (*rest != '\0') {
@@ -344,8 +345,10 @@ static void find_mistake(const struct option *option, const char *text, char ret
 
 int option_parse(const struct option *option, const char *text, void *section_data, char *ret_error,
                  size_t error_size) {
-    /* An empty value is the documented default; an empty text is off (`user =`: stay), unless there must be one. */
-    if (*text == '\0' && (!option_is_text(option->type) || (option->flags & OPTION_REQUIRED)))
+    /* An empty value is the documented default; an empty text or list of networks is off (`user =`: stay), unless there
+     * must be one. */
+    bool may_be_empty = option_is_text(option->type) || option->type == OPTION_CIDRS;
+    if (*text == '\0' && (!may_be_empty || (option->flags & OPTION_REQUIRED)))
         text = option->default_text;
     bool is_missing = *text == '\0' && (option->flags & OPTION_REQUIRED);
     if (!is_missing && *text == '\0' && option->type == OPTION_ENDPOINT)

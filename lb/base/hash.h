@@ -46,4 +46,13 @@ static inline uint64_t hash_mix(uint64_t key) {
     return key ^ key >> 33;
 }
 
+/* The key that hash_mix() has made this of. */
+static inline uint64_t hash_unmix(uint64_t mixed) {
+    mixed ^= mixed >> 33;
+    mixed *= UINT64_C(0x9cb4b2f8129337db); /* the inverses of the mix's factors, modulo 2^64 */
+    mixed ^= mixed >> 33;
+    mixed *= UINT64_C(0x4f74430c22a54005);
+    return mixed ^ mixed >> 33;
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include "lb/control/reputation_verbs.h"
 #include "lb/control/set.h"
 #include "lb/control/show.h"
+#include "lb/control/show_clients.h"
 #include "lb/control/show_reputation.h"
 #include "lb/control/wait.h"
 
@@ -21,6 +22,9 @@ const struct verb verbs[] = {
     {"show servers", "", "every backend with its state, health and counters", 0, 0, show_servers},
     {"show tiers", "", "every tier, and which one serves", 0, 0, show_tiers},
     {"show sessions", "[server NAME]", "the sessions open now", 0, 2, show_sessions},
+    {"show clients", "[sessions|rate|refused]",
+     "clients by what counts for their limits: those with the most sessions, the highest rate, the most refusals", 0, 1,
+     show_clients},
     {"show reputation", "[ADDRESS]", "the table, or what is known of a client and why it is vetted or not", 0, 1,
      show_reputation},
     {"reputation top", "[N] [mails|good|bad]", "the clients with the most mails, good or bad evidence", 0, 2,

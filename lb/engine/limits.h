@@ -138,6 +138,9 @@
 #define LINGER_TIME_MS   2000u
 #define LINGER_BYTES_MAX 65536u
 
+/* Lines in the log of sessions over a limit, a second and worker: of a flood the first ones tell as much as all. */
+#define LIMIT_LINES_MAX 10u
+
 /* Content whose backend has died is read to its end before the 421, since the client hears nothing earlier: this much
  * quiet, or this much beyond [gate] max-size, end it too (DESIGN §5). */
 #define SWALLOW_QUIET_MS    5000u

@@ -8,6 +8,7 @@
 #include "lb/engine/container.h"
 #include "lb/engine/log.h"
 #include "lb/feedback/feedback.h"
+#include "lb/limits/limits.h"
 #include "lb/manager/notify.h"
 #include "lb/relay/outcome.h"
 
@@ -192,6 +193,8 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
         result = mailbox_init(&manager->mailbox, manager->io, manager, on_outcomes);
     if (result == 0)
         result = signals_open(&manager->signals);
+    if (result == 0)
+        result = limits_create(config, &manager->workers.shared.limits);
     if (result < 0) {
         snprintf(ret_error, error_size, "manager: %s", strerror(-result));
         return result;
@@ -353,5 +356,6 @@ void manager_finish(struct manager *manager) {
     roster_destroy(manager->roster);
     files_finish(&manager->files);
     free(manager->workers.shared.gate_visitors);
+    limits_destroy(manager->workers.shared.limits);
     start_gate_finish(&manager->workers.shared.start);
 }

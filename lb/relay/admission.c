@@ -3,6 +3,7 @@
  * comes the search. */
 #include "lb/relay/admission.h"
 
+#include "lb/relay/client_limits.h"
 #include "lb/relay/tries.h"
 #include "lb/relay/worker_private.h"
 
@@ -20,6 +21,9 @@ enum stage_id admission_admit(struct session *session) {
     if (network_file_has_address(&atomic_load(&worker->shared->access)->denied, &session->client.address))
         return session_end(session, CLOSE_DENIED);
     session->client.is_vetted = is_vetted(session);
+    enum stage_id refused = client_limits_admit(session);
+    if (refused != STAGE_SAME)
+        return refused;
     worker->hedge_tokens += worker->hedge_tokens < HEDGE_TOKENS_MAX;
     return tries_search(session, SEARCH_FOR_CLIENT);
 }

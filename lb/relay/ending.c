@@ -9,6 +9,7 @@
  * session_line.c write parts. */
 #include "lb/relay/ending.h"
 
+#include "lb/relay/client_limits.h"
 #include "lb/relay/close_reasons.h"
 #include "lb/relay/flow.h"
 #include "lb/relay/gate_session.h"
@@ -246,6 +247,7 @@ static enum stage_id begin_free(struct session *session) {
     outcome_forget_blame(session);
     if (session->client.local != NULL)
         pool_put(&worker->locals, session->client.local);
+    client_limits_leave(session);
     if (session->client.counts)
         atomic_fetch_sub(&worker->shared->sessions, 1);
     counter_add(&worker->counters.sessions, (unsigned long)-1);

@@ -5,6 +5,7 @@
 #include "lb/relay/search.h"
 
 #include "lb/engine/log.h"
+#include "lb/relay/client_limits.h"
 #include "lb/relay/early.h"
 #include "lb/relay/flow.h"
 #include "lb/relay/outcome.h"
@@ -28,6 +29,9 @@ static enum stage_id on_no_tier(struct session *session) {
 /* Asks a backend of this tier, or waits for one. STAGE_SAME: it has none. */
 static enum stage_id choose_in(struct session *session, unsigned index) {
     const struct view_tier *tier = &session->worker->view->tiers[index];
+    enum stage_id refused = client_limits_enter_tier(session, index);
+    if (refused != STAGE_SAME)
+        return refused;
     session->search.tier = (uint8_t)index;
     bool needs_gate = tier->config->gate && session->search.purpose == SEARCH_FOR_CLIENT;
     if (needs_gate && tier->is_up)

@@ -158,6 +158,15 @@ struct session_outcome {
     struct seen seen;
 };
 
+/* What it is counted in for its client's limits. Written by client_limits.c. */
+struct session_limits {
+    bool is_over : 1;   /* and ends for that */
+    bool in_listen : 1; /* counted there, and in the next two, until the session is free */
+    bool in_network : 1;
+    bool in_tier : 1; /* `tier` */
+    uint8_t tier : 4;
+};
+
 struct session {
     struct worker *worker; /* the pool's while free */
     uint64_t id;
@@ -188,6 +197,7 @@ struct session {
     struct session_replay replay;
     struct session_ending ending;
     enum stage_id stage : 8; /* written by session.c */
+    struct session_limits limits;
     struct session_outcome outcome;
 };
 

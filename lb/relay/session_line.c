@@ -4,6 +4,7 @@
 
 #include "lb/engine/log.h"
 #include "lb/relay/attempt.h"
+#include "lb/relay/client_limits.h"
 #include "lb/relay/close_reasons.h"
 #include "lb/relay/worker_private.h"
 
@@ -30,6 +31,8 @@ static void write_line(const struct session *session, const char *server, const 
     if (is_clear || session->ending.words_are_sent)
         snprintf(code, sizeof code, "%u", session->client.last_code);
     if (is_routine(session) && log_get_level() < LOG_LEVEL_DEBUG)
+        return;
+    if (!client_limits_may_log(session))
         return;
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "

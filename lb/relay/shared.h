@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct gate_tables;
+struct limits;
 struct questions;
 struct worker;
 
@@ -23,6 +24,7 @@ struct workers_shared {
     uint32_t sessions_max;                           /* over all workers */
     unsigned workers_count;
     struct reputation *reputation; /* its table; NULL: off */
+    struct limits *limits;         /* of clients; NULL: none */
     struct questions *questions;   /* to the DNS */
     atomic_ullong *gate_visitors;  /* GATE_VISITORS of them: who has awaited its greeting (lb/gate/visitors.h) */
     struct mailbox *manager;       /* woken when there are outcomes to take */

@@ -6,6 +6,7 @@
 
 #include "lb/engine/log.h"
 #include "lb/relay/attempt.h"
+#include "lb/relay/client_limits.h"
 #include "lb/relay/close_reasons.h"
 #include "lb/relay/gate_questions.h"
 #include "lb/relay/gate_session.h"
@@ -251,6 +252,7 @@ int worker_create(struct workers_shared *shared, unsigned index, const struct li
     worker->mailbox.eventfd = -1;
     worker->hedge_tokens = HEDGE_TOKENS_MAX;
     queue_init(worker);
+    client_limits_init(worker);
     worker->hurry.sweep.visit = hurry_session;
     shut_down_init(worker);
     /* Each session takes two descriptors; the reserve serves those that only hear a refusal. */

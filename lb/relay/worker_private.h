@@ -118,6 +118,12 @@ struct own_reply {
     char text[OWN_REPLY_MAX];
 };
 
+/* client_limits.c: lines of sessions over a limit, of the last second. */
+struct limit_lines {
+    struct timer tick;
+    unsigned written, left_out;
+};
+
 struct worker {
     struct workers_shared *shared;
     unsigned index;
@@ -149,6 +155,7 @@ struct worker {
     unsigned listeners_count;
     struct queue queue;
     struct lingerers lingerers;
+    struct limit_lines limit_lines;
     atomic_bool is_serving; /* the listeners accept */
     bool is_stopping;       /* begins nothing any more that others would have to await */
     atomic_bool has_ended;

@@ -64,7 +64,8 @@ void postern_write(struct scene *scene) {
             strstr(global, "hostname") == NULL ? "hostname = mx.example.test\n" : "",
             strstr(global, "stop-timeout") == NULL ? "stop-timeout = 2s\n" : "",
             strstr(global, "user =") == NULL ? "user =\n" : "", scene->dir, global);
-    fprintf(file, "[listen mx]\naddress = 127.0.0.1:%u\nmax-per-client = 0\n%s", scene->port, scene->ini.listen);
+    fprintf(file, "[listen mx]\naddress = 127.0.0.1:%u\n%s%s", scene->port,
+            strstr(scene->ini.listen, "max-per-client") == NULL ? "max-per-client = 0\n" : "", scene->ini.listen);
     fprintf(file, "[control]\nsocket = %s/control.sock\n%s", scene->dir, scene->ini.sections);
     fclose(file);
     memset(&scene->ini, 0, sizeof scene->ini);

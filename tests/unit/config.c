@@ -216,6 +216,11 @@ Test(config, values_out_of_bounds_are_errors) {
         "[control]\nmode = 07777",
         "[listen l]\nconnect-rate = 30",
         "[listen l]\nconnect-rate = 30/0s",
+        "[listen l]\nconnect-rate = 30/25h",
+        "[listen l]\nconnect-rate = 1000001/1d",
+        "[tier a]\nmax-per-client = 65535",
+        "[limits]\nvetted-factor = 0",
+        "[limits]\nlimits-except = 127.0.0.1/8",
         "[listen l]\naddress = nowhere",
         "[listen l]\nproxy-from = 192.0.2.1/24",
         "[tier a]\nsource = 192.0.2.1:25",
@@ -371,7 +376,7 @@ Test(config, T_warns_of_an_open_relay_and_of_what_hides_reputations) {
     fclose(out);
     cr_assert_not_null(strstr(text, "backend vm1 has proxy = none"), "%s", text);
     cr_assert_not_null(strstr(text, "senders who use STARTTLS are not vetted by it"));
-    cr_assert_not_null(strstr(text, "connect-rate = 0 ; has no effect in this version"));
+    cr_assert_not_null(strstr(text, "ro-socket =  ; has no effect in this version"));
     config_free(config);
     free(text);
 }
@@ -438,6 +443,19 @@ Test(config, answers_of_a_dns_list_and_the_key_of_a_feed_are_checked) {
     assert_wrong_text(LIST "27.0.0.2\n", "[dnslist zen] answers: \"27.0.0.2\"");
     assert_wrong_text(LIST "127.0.0.2 yes\n", "[dnslist zen] answers: \"yes\"");
     assert_wrong_text(LISTEN TIER BACKEND "[feedback]\nlisten = 127.0.0.1:8026\n", "[feedback] listen: needs key-file");
+}
+
+Test(config, limits_except_this_host_unless_the_list_is_emptied) {
+    struct address client;
+    struct config *config = parse_text(MINIMAL);
+    cr_assert(address_parse("127.9.9.9", 25, &client) == 0 && cidr_list_contains(&config->limits.except, &client));
+    cr_assert(address_parse("[::1]:25", 0, &client) == 0 && cidr_list_contains(&config->limits.except, &client));
+    cr_assert(address_parse("192.0.2.1", 25, &client) == 0 && !cidr_list_contains(&config->limits.except, &client));
+    config_free(config);
+    config = parse_text(MINIMAL "[limits]\nlimits-except =\nvetted-factor = 3\nnetwork-rate = 9/1m\n");
+    cr_assert(config->limits.except.count == 0 && config->limits.vetted_factor == 3);
+    cr_assert(config->limits.network_rate.events == 9 && config->limits.per_network_max == 0);
+    config_free(config);
 }
 
 Test(config, a_gate_that_would_not_know_what_to_offer_is_a_mistake) {

@@ -35,6 +35,14 @@ Test(hash, the_mix_has_the_published_values) {
     cr_assert_eq(hash_mix(UINT64_MAX), UINT64_C(0x64b5720b4b825f21));
 }
 
+Test(hash, the_mix_leads_back_to_its_key) {
+    uint64_t key = HASH_START;
+    for (unsigned i = 0; i < 1000; i++, key = hash_mix(key) + i)
+        cr_assert_eq(hash_unmix(hash_mix(key)), key);
+    cr_assert_eq(hash_unmix(0), 0);
+    cr_assert_eq(hash_unmix(hash_mix(UINT64_MAX)), UINT64_MAX);
+}
+
 /* A version that gave others would forget who is vetted, or send each client of `balance = source` elsewhere. */
 Test(hash, what_is_kept_and_what_clients_see_stays_the_same) {
     struct address client;
