@@ -127,6 +127,11 @@ static uint64_t linger_deadline_ms(const struct session *session, uint64_t now_m
     return now_ms + LINGER_TIME_MS;
 }
 
+/* A peer that sends a PROXY header before anything else: it is on its way, read or not. */
+static bool peer_sends_header(const struct session *session) {
+    return cidr_list_contains(&session->client.listener->config->proxy_from, &session->client.address);
+}
+
 /* A client that has heard nothing before, and said nothing, has left nothing unread: it is closed at once, and its
  * place is free for the next one. */
 static enum stage_id on_last_words_sent(struct session *session, int result) {
@@ -138,7 +143,7 @@ static enum stage_id on_last_words_sent(struct session *session, int result) {
                       !conn_waits_for_buffer(conn);
     bool has_heard_nothing =
         !session->client.has_greeted && session->client.flows[TO_CLIENT].bytes == session->ending.words_length;
-    return was_silent && has_heard_nothing ? STAGE_CLOSING : STAGE_LINGERING;
+    return was_silent && has_heard_nothing && !peer_sends_header(session) ? STAGE_CLOSING : STAGE_LINGERING;
 }
 
 static enum stage_id on_refusing_sent(struct session *session, int result) {

@@ -2,6 +2,7 @@
  * is no client. */
 #include "two_hosts.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,5 +168,21 @@ Test(proxy_checks, a_balancer_that_is_not_listed_has_a_moment_before_it_is_greet
     }
     WAIT_FOR(info_figure(&scene, "sessions") == 0 && server_figure(&scene, "vm1", "sessions") == 0, 5000);
     cr_assert_eq(sink_figure(&vm, "mails"), 0);
+    scene_end(&scene);
+}
+
+/* Where the balancer's header is still on its way, an end without reading it would be a reset, which eats the 421. */
+Test(proxy_checks, a_header_that_comes_behind_the_421_of_a_stop_does_not_eat_it) {
+    static const char header[] = "PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n";
+    struct talk peer;
+    begin("");
+    talk_begin(&peer, "127.0.0.1", scene.port);
+    WAIT_FOR(info_figure(&scene, "sessions") == 1, 5000);
+    kill(scene.postern, SIGTERM);
+    WAIT_FOR(log_has(&scene, "server=- tier=- tries=0"), 5000);
+    talk_say(&peer, header, sizeof header - 1);
+    talk_expect(&peer, "421 4.3.2");
+    talk_expect(&peer, "closed");
+    talk_end(&peer);
     scene_end(&scene);
 }
