@@ -41,6 +41,12 @@ static bool has_just_refused(const struct session *session) {
     return session->relay.has_replied && is_refusal && (age_ms <= LAST_WORD_MS || is_of_content);
 }
 
+/* A server tires of a client that is silent for long; its end may meet the command with which the client goes on. */
+static bool has_crossed(const struct session *session) {
+    return !session->client.dialog.has_passed_content && since_reply_ms(session) >= IDLE_421_MS &&
+           quiet_ms(session) <= LAST_WORD_MS;
+}
+
 /* Servers end a session on a client that is silent, or that has half-closed, or that they have refused. */
 static bool is_backends_doing(const struct session *session) {
     bool is_asked = dialog_awaits_server(&session->client.dialog) || session->search.attempt->conn.send_armed;
@@ -48,7 +54,7 @@ static bool is_backends_doing(const struct session *session) {
     bool is_unheard = session->relay.backend_is_lost && session->client.conn.send_armed;
     is_unheard |= conn_waits_for_buffer(&session->search.attempt->conn);
     if (!dialog_is_clear(&session->client.dialog) || client_has_ended(session) || has_just_refused(session) ||
-        is_unheard)
+        is_unheard || has_crossed(session))
         return false;
     return is_asked || since_reply_ms(session) < SILENT_END_MS;
 }

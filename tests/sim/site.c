@@ -60,8 +60,8 @@ static void draw_fault(struct sim_backend *backend) {
 /* With QUIT or another command in the same breath as the dot, the dot's reply is lost, too. Behind the beginning of a
  * reply that was too long to be held nothing can be said. */
 static bool costs_mails(const struct sim_backend *backend) {
-    /* An end behind a 550 is a last word. */
-    bool is_refusal = backend->fault == FAULT_LEAVES && backend->stage == STAGE_RCPT;
+    /* An end behind a 550 is a last word; and who leaves in a moment may have said one meanwhile. */
+    bool is_refusal = backend->fault == FAULT_LEAVES;
     bool is_mid_reply = backend->fault == FAULT_BREAKS_OFF && sim_world.talks_long;
     bool is_late = is_refusal || is_mid_reply ||
                    (backend->stage == STAGE_DATA && (sim_world.has_chunks || backend->fault == FAULT_LEAVES)) ||
@@ -127,9 +127,10 @@ static void draw_backends(void) {
         faulty += !sim_backends[i].is_healthy;
         silent += is_silent(&sim_backends[i]);
     }
-    /* One that is silent in a replay takes all the time that a search has; with another one there is none left. And who
-     * was given up for two that were asked later is not asked again. */
-    sim_world.is_polite_served &= silent == 0 || faulty <= 1;
+    /* One that is silent in a replay takes all the time that a search has: with another one, or behind the gate, which
+     * begins with a replay, there is none left. And who was given up for two that were asked later is not asked again.
+     */
+    sim_world.is_polite_served &= silent == 0 || (faulty <= 1 && !sim_world.has_gate);
     sim_world.has_silence = silent > 0;
     if (sim_world.is_trial)
         draw_trial(first);
