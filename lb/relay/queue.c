@@ -101,9 +101,15 @@ static bool may_move(struct session *session) {
     return !waits_for_any;
 }
 
+/* Its precedence lasts until it has taken what it chooses: with nobody waiting for this moment, another worker's
+ * client would. */
 static void choose_again(struct session *session) {
+    atomic_uint *waiting_vetted = session->worker->view->tiers[session->search.tier].waiting_vetted;
+    unsigned precedence = has_precedence(session);
     uint64_t deadline = session->deadline.deadline_ms;
+    atomic_fetch_add(waiting_vetted, precedence);
     session_move(session, STAGE_SEARCH);
+    atomic_fetch_sub(waiting_vetted, precedence);
     if (session->stage == STAGE_QUEUED) /* waiting on: its time runs on */
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }

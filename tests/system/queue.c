@@ -99,11 +99,11 @@ Test(queue, a_full_queue_answers_421_at_once_and_never_overflows_into_the_next_t
     scene_end(&scene);
 }
 
-/* How many strangers were served before the last of the vetted: each session's line comes when it ends, and there is
- * one place. */
+/* How many strangers were served before the last of the vetted: each session's line is of when it ended, and there is
+ * one place. The lines of one worker come in its order, those of several beside each other. */
 static unsigned strangers_first(struct scene *scene) {
     char *count = shell(NULL,
-                        "grep -a ' session id=' %s/postern.log | awk '/client=127.0.54.[0-9]:/ { strangers++ } "
+                        "grep -a ' session id=' %s/postern.log | sort | awk '/client=127.0.54.[0-9]:/ { strangers++ } "
                         "/client=127.0.53/ { before = strangers } END { print before + 0 }'",
                         scene->dir);
     unsigned number = (unsigned)strtoul(count, NULL, 10);
