@@ -13,6 +13,11 @@
 
 unsigned sim_buffers_max;
 unsigned sim_no_socket_once_in;
+void (*sim_on_deadlines)(const struct io *io, unsigned expire_max, bool is_over);
+void (*sim_on_work)(const struct io *io);
+
+/* Turns in a row without any effect. Of the first 1,500 worlds none has more than 11. */
+#define VAIN_TURNS_MAX 100u
 
 unsigned sim_in_flight(const struct io *io) {
     unsigned count = io->completions_count;
@@ -257,8 +262,18 @@ void io_connect(struct io *io, struct op *op, int slot, const struct address *ad
     fly(io, op, CONNECT, slot)->address = address;
 }
 
+/* Who waits for a buffer, as the simulator itself has it. */
+static void leave_line(struct io *io, const struct recv_op *op) {
+    unsigned left = 0;
+    for (unsigned i = 0; i < io->waiting_count; i++)
+        if (io->waiting[i] != op)
+            io->waiting[left++] = io->waiting[i];
+    io->waiting_count = left;
+}
+
 bool io_recv_give_up(struct io *io, struct recv_op *op) {
     op->is_unwanted = true;
+    leave_line(io, op);
     return starved_leave(&io->starved, op);
 }
 
@@ -332,6 +347,7 @@ void io_poll_fd(struct io *io, struct op *op, int fd, unsigned events) {
 static void starve(struct io *io, struct recv_op *op) {
     io->starved_total++;
     starved_add(&io->starved, op);
+    io->waiting[io->waiting_count++] = op;
 }
 
 /* True when there was one: their deadlines wait until these have been tried, as with the real ring. */
@@ -339,6 +355,9 @@ static bool feed_starved(struct io *io) {
     struct recv_op *op;
     bool has_fed = false;
     for (unsigned tries = io->free_count; tries > 0 && (op = starved_take(&io->starved)) != NULL; tries--) {
+        if (io->waiting[0] != op)
+            sim_broken("who has waited longest for a buffer is passed over");
+        leave_line(io, op);
         io_recv(io, op, op->slot, op->octets_max < IO_BUFFER_SIZE ? op->octets_max : IO_BUFFER_SIZE, false);
         flight_find(io, &op->op)->is_urgent = true;
         has_fed = true;
@@ -355,13 +374,41 @@ bool io_may_begin_work(const struct io *io) {
     return io->may_begin_work;
 }
 
-void io_dispatch(struct io *io) {
-    unsigned count = io->completions_count;
-    io->now_ms = sim_now_ms();
-    io->turns++;
-    io->is_hurried = false;
-    io->may_begin_work = !sim_once_in(4);
-    unsigned late = 0;
+/* Octets have moved, or a connection or a message has come further. */
+static bool has_effect(const struct completion *done) {
+    switch (done->kind) {
+    case RECV:
+        return done->result != -ENOBUFS;
+    case ACCEPT:
+        return done->result >= 0;
+    case CANCEL:
+    case CANCEL_FD:
+        return done->result != -ENOENT;
+    case NOP:
+        return false;
+    case INSTALL:
+    case CONNECT:
+    case SEND:
+    case SHUT:
+    case CLOSE:
+    case READ_FD:
+        break;
+    }
+    return true;
+}
+
+static void deliver(struct io *io, const struct completion *done) {
+    struct recv_op *recv_op = done->kind == RECV ? container_of(done->op, struct recv_op, op) : NULL;
+    if (recv_op != NULL && done->result == -ENOBUFS && !recv_op->is_unwanted)
+        starve(io, recv_op);
+    else
+        done->op->complete(done->op, done->result, done->flags);
+}
+
+/* Those that are there; others only come between turns. Returns true when any had an effect. */
+static bool run_completions(struct io *io) {
+    unsigned count = io->completions_count, late = 0;
+    bool has_gained = false;
     for (unsigned i = 0; i < count; i++) {
         struct completion done = io->completions[i];
         if (done.is_late) {
@@ -369,14 +416,38 @@ void io_dispatch(struct io *io) {
             io->completions[late++] = done;
             continue;
         }
-        struct recv_op *recv_op = done.is_recv ? container_of(done.op, struct recv_op, op) : NULL;
-        if (recv_op != NULL && done.result == -ENOBUFS && !recv_op->is_unwanted)
-            starve(io, recv_op);
-        else
-            done.op->complete(done.op, done.result, done.flags);
+        has_gained |= has_effect(&done);
+        deliver(io, &done);
     }
-    io->completions_count = late; /* others only come between turns */
-    io->is_hurried |= feed_starved(io) || !timers_advance_some(&io->timers, io->now_ms, 1 + sim_below(20));
+    io->completions_count = late;
+    return has_gained;
+}
+
+/* Returns true when all that are due have passed. */
+static bool pass_deadlines(struct io *io) {
+    unsigned expire_max = 1 + sim_below(20);
+    if (timers_next_ms(&io->timers) > io->now_ms || sim_on_deadlines == NULL)
+        return timers_advance_some(&io->timers, io->now_ms, expire_max);
+    io->vain_turns = 0;
+    sim_on_deadlines(io, expire_max, false);
+    bool are_all = timers_advance_some(&io->timers, io->now_ms, expire_max);
+    sim_on_deadlines(io, expire_max, true);
+    return are_all;
+}
+
+void io_dispatch(struct io *io) {
+    bool is_busy = io->completions_count > 0 || io->is_hurried;
+    io->now_ms = sim_now_ms();
+    io->turns++;
+    io->is_hurried = false;
+    io->may_begin_work = !sim_once_in(4);
+    if (run_completions(io))
+        io->vain_turns = 0;
+    else if (is_busy && ++io->vain_turns > VAIN_TURNS_MAX)
+        sim_broken("a ring has turned %u times, and nothing came of it", io->vain_turns);
+    io->is_hurried |= feed_starved(io) || !pass_deadlines(io);
+    if (sim_on_work != NULL)
+        sim_on_work(io);
 }
 
 void io_read_stats(const struct io *io, struct io_stats *ret_stats) {

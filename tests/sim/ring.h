@@ -44,8 +44,9 @@ struct completion {
     struct op *op;
     int result;
     unsigned flags;
-    bool is_recv;
-    bool is_late; /* it is on its way for a turn more, so that a cancel finds nothing and is told so first */
+    enum kind kind;
+    bool is_late;      /* it is on its way for a turn more, so that a cancel finds nothing and is told so first */
+    uint8_t missed_by; /* cancels that found nothing since */
 };
 
 struct slot {
@@ -69,9 +70,10 @@ struct io {
     unsigned free_flights_count, ready_count;
     struct completion completions[FLIGHTS_MAX];
     unsigned completions_count;
-    uint64_t turns, starved_total, missed_turn;
-    const struct op *missed_by, *missed; /* the last cancel that found nothing, and what it looked for */
-    unsigned misses;
+    const struct recv_op *waiting[FLIGHTS_MAX]; /* those in `starved`, in the order in which they came */
+    unsigned waiting_count;
+    uint64_t turns, starved_total;
+    unsigned vain_turns; /* in a row, in which it had something to do, and nothing came of it */
     bool is_hurried, may_begin_work, is_managers;
 };
 
@@ -87,6 +89,10 @@ extern int (*sim_on_connect)(const struct address *address, struct wire *wire);
 extern unsigned sim_short_once_in;
 /* Buffers that the next ring has, at most; 0: as many as it asks for. */
 extern unsigned sim_buffers_max;
+/* When a ring's deadlines pass, before and after; `expire_max` of them do at most. NULL: nobody looks. */
+extern void (*sim_on_deadlines)(const struct io *io, unsigned expire_max, bool is_over);
+/* A ring has dispatched all that its turn takes. */
+extern void (*sim_on_work)(const struct io *io);
 /* One socket in so many can't be made, or not be put into the table; 0: none. */
 extern unsigned sim_no_socket_once_in;
 

@@ -12,6 +12,7 @@
 #include "tests/sim/ring.h"
 #include "tests/sim/server.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/turns.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -168,7 +169,7 @@ static void turn_workers(struct world *world) {
     for (unsigned i = 0; i < sim_world.workers; i++) {
         unsigned index = (first + i) % sim_world.workers;
         if (!world->has_ended[index] && (sim_world.workers == 1 || !sim_once_in(4)))
-            worker_turn(world->workers[index]);
+            turns_turn(world->workers[index]);
     }
 }
 
