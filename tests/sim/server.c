@@ -89,6 +89,8 @@ bool server_fails_at(struct server *server, enum stage stage) {
     const struct sim_backend *backend = server_backend(server);
     if (!server->has_fault || backend->stage != stage || backend->fault < FAULT_CLOSES)
         return false;
+    if (sim_now_ms() >= backend->well_ms) /* sessions of before are well, too */
+        return false;
     if (backend->fault == FAULT_AGREES && (stage != STAGE_CONTENT || !server->in_content || server->is_in_tls))
         return false; /* nowhere else could it be told from an answer */
     if (backend->fault == FAULT_LEAVES) {
