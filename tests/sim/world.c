@@ -119,6 +119,9 @@ static void begin_stop(struct world *world) {
     uint64_t timeout_ms = world->config->global.stop_timeout_ms;
     world->stop_ms = UINT64_MAX;
     world->cut_ms = sim_now_ms() + (sim_once_in(3) ? sim_below(3000) : timeout_ms);
+    sim_world.cut_ms = world->cut_ms; /* or by the workers' own time, if that is sooner */
+    if (sim_world.cut_ms > sim_now_ms() + timeout_ms)
+        sim_world.cut_ms = sim_now_ms() + timeout_ms;
     sim_world.is_stopping = true;
     clients_stop_coming();
     operator_rest();

@@ -49,6 +49,7 @@ struct sim_world {
     bool may_answer_itself;
     /* Sessions are being cut, as a stop may in the end. */
     bool is_cutting;
+    uint64_t cut_ms; /* while it stops: from then on what has not come to its end is cut, and said to be */
     bool is_stopping;
 };
 
