@@ -3,13 +3,13 @@
  * that nothing is. */
 #include "lb/manager/manager.h"
 
-#include "health/convictions.h"
 #include "lb/control/control.h"
 #include "lb/engine/container.h"
 #include "lb/engine/log.h"
 #include "lb/feedback/feedback.h"
 #include "lb/limits/limits.h"
 #include "lb/manager/notify.h"
+#include "lb/manager/outcomes.h"
 #include "lb/relay/outcome.h"
 
 #include <errno.h>
@@ -66,28 +66,6 @@ static void on_removed(void *context, struct backend *backend) {
 
 /* --- what sessions say of backends --- */
 
-static void take_outcome(struct health *health, struct backend *backend, const struct outcome *outcome) {
-    struct outlier_failure failure = {
-        .step = (enum backend_step)outcome->step, .client = outcome->client_key, .since_ms = outcome->since_ms};
-    switch ((enum outcome_kind)outcome->kind) {
-    case OUTCOME_DOUBT:
-        health_on_doubt(health, backend);
-        break;
-    case OUTCOME_LEFT:
-        health_on_left(health, backend);
-        break;
-    case OUTCOME_REFUSED:
-        health_on_refused(health, backend);
-        break;
-    case OUTCOME_CONVICTION:
-        health_on_conviction(health, backend, &failure);
-        break;
-    case OUTCOME_CONTENT_LOST:
-        health_on_content_lost(health, backend, outcome->client_key);
-        break;
-    }
-}
-
 static void on_outcomes(void *receiver) {
     struct manager *manager = receiver;
     struct outcome outcome;
@@ -95,7 +73,7 @@ static void on_outcomes(void *receiver) {
         while (worker_take_outcome(manager->workers.shared.workers[i], &outcome)) {
             struct backend *backend = roster_find_serial(manager->roster, outcome.backend_serial);
             if (backend != NULL)
-                take_outcome(manager->health, backend, &outcome);
+                outcomes_pass_on(manager->health, backend, &outcome);
         }
     }
 }

@@ -7,8 +7,8 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/world.h"
 
-#include "health/convictions.h"
 #include "lb/gate/gate.h"
+#include "lb/manager/outcomes.h"
 #include "lb/relay/outcome.h"
 
 #include <stdio.h>
@@ -57,33 +57,11 @@ static void on_removed(void *context, struct backend *backend) {
 /* --- what sessions say --- */
 
 static void check_outcome(const struct backend *backend, const struct outcome *outcome) {
+    sim_trace("%s is told of, outcome %u at step %u", backend->name, outcome->kind, outcome->step);
     bool is_blame = outcome->kind == OUTCOME_CONVICTION || outcome->kind == OUTCOME_CONTENT_LOST;
     if (sim_backends[sim_number_of(backend)].is_healthy && is_blame)
         sim_broken("%s is healthy, and yet it is told of as failed, outcome %u at step %u", backend->name,
                    outcome->kind, outcome->step);
-}
-
-static void take_outcome(struct health *health, struct backend *backend, const struct outcome *outcome) {
-    struct outlier_failure failure = {
-        .step = (enum backend_step)outcome->step, .client = outcome->client_key, .since_ms = outcome->since_ms};
-    sim_trace("%s is told of, outcome %u at step %u", backend->name, outcome->kind, outcome->step);
-    switch ((enum outcome_kind)outcome->kind) {
-    case OUTCOME_DOUBT:
-        health_on_doubt(health, backend);
-        break;
-    case OUTCOME_LEFT:
-        health_on_left(health, backend);
-        break;
-    case OUTCOME_REFUSED:
-        health_on_refused(health, backend);
-        break;
-    case OUTCOME_CONVICTION:
-        health_on_conviction(health, backend, &failure);
-        break;
-    case OUTCOME_CONTENT_LOST:
-        health_on_content_lost(health, backend, outcome->client_key);
-        break;
-    }
 }
 
 static void on_outcomes(void *receiver) {
@@ -95,7 +73,7 @@ static void on_outcomes(void *receiver) {
             if (backend == NULL)
                 continue;
             check_outcome(backend, &outcome);
-            take_outcome(manager->health, backend, &outcome);
+            outcomes_pass_on(manager->health, backend, &outcome);
         }
     }
 }
