@@ -103,20 +103,16 @@ static bool violates_sender_fqdn(const struct gate *gate, const struct gate_poli
     return !sender->is_null && !sender->is_literal && !domain_is_fqdn(sender->domain, strlen(sender->domain), true);
 }
 
-static bool has_domain_to_ask(const struct gate *gate) {
-    return !gate->sender.is_null && !gate->sender.is_literal && gate->sender.domain[0] != '\0';
-}
-
 /* An answer that did not come is no proof of anything: 4xx as well. */
 static bool violates_sender_domain(const struct gate *gate, const struct gate_policy *policy) {
     (void)policy;
-    return has_domain_to_ask(gate) &&
+    return gate_has_domain_to_ask(gate) &&
            (gate->sender_domain == MAIL_DOMAIN_UNKNOWN || gate->sender_domain == MAIL_DOMAIN_FAILED);
 }
 
 static bool violates_sender_null_mx(const struct gate *gate, const struct gate_policy *policy) {
     (void)policy;
-    return has_domain_to_ask(gate) && gate->sender_domain == MAIL_DOMAIN_NULL_MX;
+    return gate_has_domain_to_ask(gate) && gate->sender_domain == MAIL_DOMAIN_NULL_MX;
 }
 
 /* --- recipient --- */

@@ -16,13 +16,15 @@ void gate_init(struct gate *gate, const struct gate_policy *policy) {
     gate->facts[FACT_CLIENT_NAME] = is_asked ? FACT_WANTED : FACT_KNOWN;
 }
 
+bool gate_has_domain_to_ask(const struct gate *gate) {
+    return !gate->sender.is_null && !gate->sender.is_literal && gate->sender.domain[0] != '\0';
+}
+
 void gate_begin_transaction(struct gate *gate, const struct gate_policy *policy) {
-    const struct smtp_path *sender = &gate->sender;
     gate->has_sender = true;
     gate->recipients = 0;
     gate->sender_serial++;
-    bool is_asked =
-        policy->config->sender_domain && !sender->is_null && !sender->is_literal && sender->domain[0] != '\0';
+    bool is_asked = policy->config->sender_domain && gate_has_domain_to_ask(gate);
     gate->facts[FACT_SENDER_DOMAIN] = is_asked ? FACT_WANTED : FACT_KNOWN;
 }
 

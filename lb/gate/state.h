@@ -44,6 +44,8 @@ struct gate {
 
 /* A client has come; its name is wanted where access-file has names, of those who are admitted. */
 void gate_init(struct gate *gate, const struct gate_policy *policy);
+/* Its sender has a domain of which the DNS can tell something: it is asked, and believed, of no other. */
+bool gate_has_domain_to_ask(const struct gate *gate);
 /* The sender of a MAIL that is answered: its domain is wanted where a rule asks for it. */
 void gate_begin_transaction(struct gate *gate, const struct gate_policy *policy);
 /* What was said of a mail is forgotten. */

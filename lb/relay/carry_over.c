@@ -60,16 +60,9 @@ static void drop_unfinished_reply(struct session *session) {
         flow_release(session, flow);
 }
 
-/* What the client says next is heard, be it the rest of a command whose beginning the old backend was sent. */
-static void listen_to_client(struct session *session) {
-    const struct flow *flow = &session->client.flows[TO_BACKEND];
-    if (!flow->has_buffer && !flow->at_end && !session->client.conn.recv_armed)
-        conn_recv(&session->client.conn, false);
-}
-
 static enum stage_id go_on_without_backend(struct session *session) {
     const struct flow *flow = &session->client.flows[TO_BACKEND];
-    listen_to_client(session);
+    early_hear_on(session);
     if (dialog_only_quit_is_open(&session->client.dialog))
         return session_end(session, CLOSE_QUIT_ANSWERED);
     if (dialog_owes_reply(&session->client.dialog) || flow->has_buffer)

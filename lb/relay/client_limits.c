@@ -26,9 +26,7 @@ static enum stage_id refuse(struct session *session, enum close_reason reason) {
     session->limits.is_over = true;
     counter_add(&worker->counters.limited_total, 1);
     client_limits_leave(session);
-    if (session->client.counts)
-        atomic_fetch_sub(&worker->shared->sessions, 1);
-    session->client.counts = false;
+    session_leave_count(session);
     return session_end(session, reason);
 }
 

@@ -9,12 +9,13 @@
 #include <stdlib.h>
 
 const struct close_reason_row close_reasons[] = {
-#define REASON(name, code, manner, reply, text) [CLOSE_##name] = {#name, code, CLOSES_##manner, reply, text},
+#define REASON(name, code, manner, reply, text) [CLOSE_##name] = {code, CLOSES_##manner, reply, text},
 #include "lb/relay/close_reasons.def"
 #undef REASON
 };
 
-size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size) {
+/* "" where it has none; returns its length, below `size`. */
+static size_t write_reply(enum close_reason reason, const char *hostname, char *text, size_t size) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     int length = snprintf(text, size, close_reasons[reason].reply, hostname);
@@ -28,8 +29,8 @@ int own_replies_init(struct worker *worker) {
         return -ENOMEM;
     for (unsigned i = 0; i < CLOSE_REASONS_COUNT; i++) {
         struct own_reply *reply = &worker->own_replies[i];
-        reply->length = (uint16_t)close_reason_reply((enum close_reason)i, worker->shared->config->global.hostname,
-                                                     reply->text, sizeof reply->text);
+        reply->length = (uint16_t)write_reply((enum close_reason)i, worker->shared->config->global.hostname,
+                                              reply->text, sizeof reply->text);
         reply->code = (uint16_t)strtoul(reply->text, NULL, 10);
     }
     return 0;

@@ -4,8 +4,6 @@
 
 #include "lb/relay/session.h"
 
-#include <stddef.h>
-
 /* Unread input would turn a close into a RST, which can eat what the client was told last. So our side is closed
  * first, and what the client still says is thrown away. */
 enum close_manner {
@@ -17,7 +15,6 @@ enum close_manner {
 };
 
 struct close_reason_row {
-    const char *name;
     const char *code;
     enum close_manner manner;
     const char *reply;
@@ -27,8 +24,6 @@ struct close_reason_row {
 /* By enum close_reason. */
 extern const struct close_reason_row close_reasons[];
 
-/* Writes the reason's reply, "" where it has none; returns its length, below `size`. */
-size_t close_reason_reply(enum close_reason reason, const char *hostname, char *text, size_t size);
 /* Fills worker->own_replies, to be freed. Returns 0 or -ENOMEM. */
 int own_replies_init(struct worker *worker);
 

@@ -17,6 +17,12 @@ void early_listen(struct session *session) {
     conn_recv_at_most(&session->client.conn, EARLY_BYTES_MAX + 1 - session->client.flows[TO_BACKEND].length);
 }
 
+void early_hear_on(struct session *session) {
+    const struct flow *flow = &session->client.flows[TO_BACKEND];
+    if (!flow->has_buffer && !flow->at_end && !session->client.conn.recv_armed)
+        conn_recv(&session->client.conn, false);
+}
+
 /* Keeps what was said before the greeting: appended to the flow's one buffer, at most EARLY_BYTES_MAX. */
 static enum stage_id keep_talk(struct session *session, unsigned length) {
     struct conn *conn = &session->client.conn;
@@ -26,14 +32,7 @@ static enum stage_id keep_talk(struct session *session, unsigned length) {
         io_buffer_release(conn->io, conn->received_buffer);
         return session_end(session, CLOSE_EARLY_TALK);
     }
-    if (!flow->has_buffer) {
-        flow->has_buffer = true;
-        flow->buffer = conn->received_buffer;
-    } else {
-        memcpy(io_buffer(conn->io, flow->buffer) + flow->length, io_buffer(conn->io, conn->received_buffer), length);
-        io_buffer_release(conn->io, conn->received_buffer);
-    }
-    flow->length += length;
+    flow_take(session, flow, conn->received_buffer, length);
     if (early_is_proxy_header(io_buffer(conn->io, flow->buffer), flow->length))
         return session_end(session, CLOSE_PROXY_UNLISTED);
     early_listen(session);

@@ -253,8 +253,7 @@ static enum stage_id begin_free(struct session *session) {
     if (session->client.local != NULL)
         pool_put(&worker->locals, session->client.local);
     client_limits_leave(session);
-    if (session->client.counts)
-        atomic_fetch_sub(&worker->shared->sessions, 1);
+    session_leave_count(session);
     counter_add(&worker->counters.sessions, (unsigned long)-1);
     pool_put(&worker->sessions, session);
     for (unsigned i = 0; i < worker->listeners_count; i++)

@@ -43,8 +43,7 @@ static enum stage_id hand_over(struct session *session) {
         gate_send_output(session);
     else if (!session->client.conn.send_armed)
         flow_release(session, output);
-    if (!input->has_buffer && !input->at_end && !session->client.conn.recv_armed)
-        conn_recv(&session->client.conn, false);
+    early_hear_on(session);
     tries_forget_all(session);
     return tries_search(session, SEARCH_FOR_GATE);
 }

@@ -13,7 +13,7 @@ struct gate_dialog {
     uint8_t tier;        /* of an admitted client's host */
     bool is_teasing : 1; /* "220-" is out: nothing may be said yet */
     bool is_waiting : 1; /* for a fact */
-    bool is_ending : 1;  /* for session->reason, once what is being sent has gone */
+    bool is_ending : 1;  /* for session->ending.reason, once what is being sent has gone */
 };
 
 /* Takes the memory. Returns false when there is none. */

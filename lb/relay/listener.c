@@ -10,7 +10,6 @@
 
 #include "lb/engine/failure.h"
 #include "lb/engine/log.h"
-#include "lb/relay/close_reasons.h"
 #include "lb/relay/lingerers.h"
 #include "lb/relay/session.h"
 #include "lb/relay/worker_private.h"
@@ -110,9 +109,7 @@ static void take_client(struct listener *listener, const struct acceptor *accept
 
 /* What the kernel has accepted and no session had room for. It has heard nothing yet, and says no more than these. */
 static void refuse_waiting(const struct listener *listener) {
-    char text[400];
-    size_t length =
-        close_reason_reply(CLOSE_STOPPING, listener->worker->shared->config->global.hostname, text, sizeof text);
+    const struct own_reply *reply = &listener->worker->own_replies[CLOSE_STOPPING];
     fcntl(listener->fd, F_SETFL, O_NONBLOCK);
     for (unsigned i = 0; i < BACKLOG; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -122,7 +119,7 @@ static void refuse_waiting(const struct listener *listener) {
             continue;
         counter_add(&listener->worker->counters.sessions_total, 1);
         counter_add(&listener->worker->counters.refused_total, 1);
-        send(fd, text, length, MSG_NOSIGNAL);
+        send(fd, reply->text, reply->length, MSG_NOSIGNAL);
         shutdown(fd, SHUT_WR);
         close(fd);
     }

@@ -6,6 +6,7 @@
 #include "backends/proxy.h"
 #include "lb/relay/admission.h"
 #include "lb/relay/early.h"
+#include "lb/relay/flow.h"
 #include "lb/relay/worker_private.h"
 
 #include <errno.h>
@@ -23,9 +24,7 @@ static bool somebody_is_served(const struct view *view) {
  * clients in an outage among them. It is no client: it takes no place of max-sessions. */
 static enum stage_id answer_check(struct session *session) {
     session->client.is_check = true;
-    if (session->client.counts)
-        atomic_fetch_sub(&session->worker->shared->sessions, 1);
-    session->client.counts = false;
+    session_leave_count(session);
     return somebody_is_served(session->worker->view) ? STAGE_GATE_REFUSES : session_end(session, CLOSE_NO_BACKEND);
 }
 
@@ -41,8 +40,7 @@ static enum stage_id accept_header(struct session *session, const struct proxy_h
     flow->length -= (uint16_t)header_length;
     memmove(data, data + header_length, flow->length);
     if (flow->length == 0) {
-        io_buffer_release(io, flow->buffer);
-        flow->has_buffer = false;
+        flow_release(session, flow);
     } else {
         session->client.is_early_talker = true;
     }
@@ -58,20 +56,12 @@ static enum stage_id accept_header(struct session *session, const struct proxy_h
 static bool gather(struct session *session, int result) {
     struct flow *flow = &session->client.flows[TO_BACKEND];
     struct conn *conn = &session->client.conn;
-    if (!flow->has_buffer) {
-        flow->has_buffer = true;
-        flow->buffer = conn->received_buffer;
-        flow->length = (uint16_t)result;
-        return true;
+    if (flow->has_buffer && flow->length + (unsigned)result > EARLY_BYTES_MAX) {
+        io_buffer_release(conn->io, conn->received_buffer);
+        return false;
     }
-    bool fits = (unsigned)flow->length + (unsigned)result <= EARLY_BYTES_MAX;
-    if (fits) {
-        memcpy(io_buffer(conn->io, flow->buffer) + flow->length, io_buffer(conn->io, conn->received_buffer),
-               (size_t)result);
-        flow->length += (uint16_t)result;
-    }
-    io_buffer_release(conn->io, conn->received_buffer);
-    return fits;
+    flow_take(session, flow, conn->received_buffer, (unsigned)result);
+    return true;
 }
 
 static enum stage_id on_received(struct session *session, int result) {

@@ -114,7 +114,7 @@ static void choose_again(struct session *session) {
         timer_set(io_timers(session->worker->io), &session->deadline, deadline);
 }
 
-void queue_serve(struct worker *worker) {
+void queue_note_change(struct worker *worker) {
     worker->queue.pass.is_due = worker->queue.waiting > 0;
 }
 
@@ -180,10 +180,10 @@ void queue_on_slot_freed(struct worker *worker, unsigned tier_index) {
             mailbox_wake(&worker->shared->workers[i]->mailbox);
 }
 
-/* Runs in each turn in which something may have changed, and at the tick while anybody waits. */
+/* While anybody waits: covers a wake-up that was lost between two workers. */
 static void on_tick(struct timer *timer) {
     struct worker *worker = container_of(timer, struct worker, queue.tick);
-    queue_serve(worker);
+    queue_note_change(worker);
     if (worker->queue.waiting > 0)
         timer_set(io_timers(worker->io), timer, io_now_ms(worker->io) + TICK_MS);
 }

@@ -21,7 +21,7 @@ void queue_init(struct worker *worker);
 /* A backend of this tier that was full has a free slot. */
 void queue_on_slot_freed(struct worker *worker, unsigned tier);
 /* Something may have changed: lets those that wait choose again, from the next queue_run() on. */
-void queue_serve(struct worker *worker);
+void queue_note_change(struct worker *worker);
 /* Once a turn: goes a step further through those that wait. */
 void queue_run(struct worker *worker);
 

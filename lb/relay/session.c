@@ -107,6 +107,12 @@ void session_count_refusal(struct session *session) {
     session->client.is_refused = true;
 }
 
+void session_leave_count(struct session *session) {
+    if (session->client.counts)
+        atomic_fetch_sub(&session->worker->shared->sessions, 1);
+    session->client.counts = false;
+}
+
 const char *socket_error(int error) {
     return strerror(-error);
 }

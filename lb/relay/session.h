@@ -231,6 +231,8 @@ const char *session_stage_name(const struct session *session);
 
 /* postern itself refuses the session, or ends it with a 4xx or 5xx of its own; counted once. */
 void session_count_refusal(struct session *session);
+/* It is none of max-sessions any more, if it was one. */
+void session_leave_count(struct session *session);
 /* From now on the session ends at all that could hide a mail in another one's content. */
 void session_guard(struct session *session);
 /* Why a session ends whose client's socket gave this -errno. */

@@ -26,14 +26,14 @@ static void write_line(const struct session *session, const char *server, const 
     /* What was seen; where nothing more could be read, of that nothing is said. */
     char mails[12] = "-", code[8] = "-";
     bool is_clear = dialog_is_clear(&session->client.dialog);
-    if (is_clear || dialog_mails_accepted(&session->client.dialog) > 0)
-        snprintf(mails, sizeof mails, "%u", dialog_mails_accepted(&session->client.dialog));
-    if (is_clear || session->ending.words_are_sent)
-        snprintf(code, sizeof code, "%u", session->client.last_code);
     if (is_routine(session) && log_get_level() < LOG_LEVEL_DEBUG)
         return;
     if (!client_limits_may_log(session))
         return;
+    if (is_clear || dialog_mails_accepted(&session->client.dialog) > 0)
+        snprintf(mails, sizeof mails, "%u", dialog_mails_accepted(&session->client.dialog));
+    if (is_clear || session->ending.words_are_sent)
+        snprintf(code, sizeof code, "%u", session->client.last_code);
     log_info(
         "session id=%llu client=%s listen=%s server=%s tier=%s tries=%u wait_ms=%lld time_ms=%llu in=%llu out=%llu "
         "mails=%s code=%s phase=%s vetted=%s replays=%u end=%s reason=\"%s\"",

@@ -31,8 +31,7 @@ static bool ends_content(struct session *session, const uint8_t *data, size_t sh
     return event.kind == DIALOG_CONTENT_END || (session->client.has_bare_content && looks_like_end(data, length));
 }
 
-/* The client reads no reply before it has sent all of its content, so that is read and thrown away first: here what
- * has waited for a backend. */
+/* What has waited for a backend may hold the end already. */
 enum stage_id swallowing_begin(struct session *session) {
     const struct flow *flow = &session->client.flows[TO_BACKEND];
     bool has_ended = flow->has_buffer &&

@@ -31,12 +31,7 @@
 /* --- messages --- */
 
 static void on_wake(void *receiver) {
-    queue_serve(receiver);
-}
-
-static struct session *session_at(struct worker *worker, unsigned index) {
-    struct session *session = pool_at(&worker->sessions, index);
-    return session->stage == STAGE_FREE ? NULL : session;
+    queue_note_change(receiver);
 }
 
 void worker_wake(struct worker *worker) {
@@ -88,7 +83,9 @@ static bool needs_local_addresses(const struct view *view) {
 }
 
 static void take_local_addresses(struct worker *worker) {
-    for (unsigned i = 0; i < worker->listeners_count && needs_local_addresses(worker->view); i++)
+    if (!needs_local_addresses(worker->view))
+        return;
+    for (unsigned i = 0; i < worker->listeners_count; i++)
         listener_take_addresses(&worker->listeners[i]);
 }
 
@@ -99,7 +96,7 @@ static void serve_new_view(struct worker *worker) {
     if (!worker->is_stopping)
         take_local_addresses(worker);
     look_for_failed(worker);
-    queue_serve(worker);
+    queue_note_change(worker);
 }
 
 /* The first wait ends at once, and has given the accepts to the kernel. */
@@ -120,6 +117,11 @@ void worker_turn(struct worker *worker) {
     io_dispatch(worker->io);
     sweeps_run(&worker->sweeps);
     queue_run(worker);
+}
+
+static struct session *session_at(struct worker *worker, unsigned index) {
+    struct session *session = pool_at(&worker->sessions, index);
+    return session->stage == STAGE_FREE ? NULL : session;
 }
 
 /* Of those that were about to say something. There may be more of them than the log has room for, and nobody waits for
