@@ -18,7 +18,7 @@
 struct look {
     const struct identity *identity;
     FILE *errors;
-    bool is_refused;
+    bool has_refusal;
 };
 
 /* One that is not there is no matter of rights. */
@@ -30,7 +30,7 @@ static void say(struct look *look, const char *option, const char *value, const 
     const char *reason = strerror(errno);
     const char *name = look->identity->mode == IDENTITY_CHANGES ? look->identity->name : "that runs it";
     fprintf(look->errors, "postern: %s = %s: user %s can't %s %s: %s\n", option, value, name, verb, path, reason);
-    look->is_refused = true;
+    look->has_refusal = true;
 }
 
 static void look_at_file(struct look *look, const char *option, const char *path) {
@@ -100,7 +100,23 @@ static int look_at_all(const struct identity *identity, const struct config *con
     if (config->feedback.listen.count > 0)
         look_at_file(&look, "[feedback] key-file", config->feedback.key_file);
     look_at_folder_of(&look, "[control] socket", config->control.socket);
-    return look.is_refused ? -EACCES : 0;
+    return look.has_refusal ? -EACCES : 0;
+}
+
+/* What the child has found, it has said itself; how it ended otherwise is said here. */
+static int await_look(const struct identity *identity, pid_t child, FILE *errors) {
+    int status;
+    while (waitpid(child, &status, 0) < 0) {
+        int error = errno;
+        if (error == EINTR)
+            continue;
+        fprintf(errors, "postern: looking at files as user %s: %s\n", identity->name, strerror(error));
+        return -error;
+    }
+    if (WIFSIGNALED(status))
+        fprintf(errors, "postern: looking at files as user %s: the check was ended by signal %d\n", identity->name,
+                WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EACCES;
 }
 
 int needs_check(const struct identity *identity, const struct config *config, FILE *errors) {
@@ -108,7 +124,6 @@ int needs_check(const struct identity *identity, const struct config *config, FI
         return 0;
     if (identity->mode == IDENTITY_KEPT)
         return look_at_all(identity, config, errors);
-    int status;
     fflush(errors); /* or the child would write it once more */
     pid_t child = fork();
     if (child < 0) {
@@ -122,8 +137,5 @@ int needs_check(const struct identity *identity, const struct config *config, FI
         fflush(errors);
         _exit(result < 0 ? 1 : 0);
     }
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EACCES;
+    return await_look(identity, child, errors);
 }
