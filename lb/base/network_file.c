@@ -14,7 +14,7 @@
 #define DOMAINS_MAX 1000u
 
 static char *trim_line(char *line) {
-    line[strcspn(line, "#;\r\n")] = '\0';
+    line[strcspn(line, "#;")] = '\0';
     line += strspn(line, " \t");
     size_t length = strlen(line);
     while (length > 0 && strchr(" \t", line[length - 1]) != NULL)
@@ -88,18 +88,12 @@ static int take_line(struct line_file *lines, char *line, size_t length) {
 
 /* --- networks in order, for a search by halves --- */
 
-static const uint8_t *octets(const struct address *address, size_t *ret_length) {
-    bool is_ipv6 = address->sa.sa_family == AF_INET6;
-    *ret_length = is_ipv6 ? 16 : 4;
-    return is_ipv6 ? address->in6.sin6_addr.s6_addr : (const uint8_t *)&address->in4.sin_addr;
-}
-
 static int compare_addresses(const struct address *a, const struct address *b) {
-    size_t length;
+    unsigned count;
     if (a->sa.sa_family != b->sa.sa_family)
         return a->sa.sa_family < b->sa.sa_family ? -1 : 1;
-    const uint8_t *octets_a = octets(a, &length);
-    return memcmp(octets_a, octets(b, &length), length);
+    const uint8_t *octets = address_octets(a, &count);
+    return memcmp(octets, address_octets(b, &count), count);
 }
 
 static int compare_networks(const void *a, const void *b) {
@@ -141,10 +135,6 @@ const char *network_file_find_name(const struct network_file *file, const char *
             return domain;
     }
     return NULL;
-}
-
-bool network_file_has_name(const struct network_file *file, const char *name) {
-    return network_file_find_name(file, name) != NULL;
 }
 
 int network_file_read(const char *path, const struct network_file_use *use, FILE *errors,

@@ -28,6 +28,5 @@ bool network_file_has_address(const struct network_file *file, const struct addr
 /* `name`: in lower case, without a dot at its end. ".example.org" stands for that name and all below it. The line that
  * it is of, or NULL. */
 const char *network_file_find_name(const struct network_file *file, const char *name);
-bool network_file_has_name(const struct network_file *file, const char *name);
 
 #endif

@@ -23,7 +23,8 @@ static bool is_of_interface(const struct address *address) {
     return found;
 }
 
-bool address_is_own(const struct address *address) {
+/* The wildcard, loopback, or an address of one of this host's interfaces. */
+static bool is_own(const struct address *address) {
     return address_is_wildcard(address) || address_is_loopback(address) || is_of_interface(address);
 }
 
@@ -32,7 +33,7 @@ static bool is_host_of(const struct address *address, const struct address *list
     if (address_equal(address, listener))
         return true;
     if (address_is_wildcard(listener))
-        return address_is_own(address);
+        return is_own(address);
     return address_is_wildcard(address) && address_is_loopback(listener);
 }
 
