@@ -197,4 +197,12 @@ struct config {
     struct config_feedback feedback;
 };
 
+/* Whether any tier stands behind the gate. */
+static inline bool config_uses_gate(const struct config *config) {
+    for (size_t i = 0; i < config->tiers_count; i++)
+        if (config->tiers[i].gate)
+            return true;
+    return false;
+}
+
 #endif

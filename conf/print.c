@@ -62,9 +62,7 @@ static void print_vetting_warnings(const struct config *config, FILE *out) {
 
 static void print_gate_warnings(const struct config *config, FILE *out) {
     const struct config_gate *gate = &config->gate;
-    bool is_used = false;
-    for (size_t i = 0; i < config->tiers_count; i++)
-        is_used |= config->tiers[i].gate;
+    bool is_used = config_uses_gate(config);
     if (is_used && gate->relay_domains_file[0] == '\0')
         fputs("; warning: [gate] relay-domains-file is empty: whose mail is ours is left to the servers behind\n", out);
     if (is_used && gate->recipients_file[0] == '\0')

@@ -275,14 +275,12 @@ static bool parse_list(const struct option *option, const char *text, void *fiel
         struct cidr_list cidrs;
         struct word_list words;
     } fresh = {0};
+    struct option whole = *option;
+    whole.offset = 0;
     if (!each_word(text, most, take, &fresh, option->default_port)) {
-        struct option whole = *option;
-        whole.offset = 0;
         option_finish(&whole, &fresh);
         return false;
     }
-    struct option whole = *option;
-    whole.offset = 0;
     option_finish(&whole, field);
     /* The three kinds of list have one shape: items and count. */
     memcpy(field, &fresh, sizeof(struct word_list));

@@ -139,12 +139,10 @@ static void log_gate(const struct start *start) {
     const struct config *config = start->config;
     char *rest = start->alarms, *line;
     const char *name;
-    bool is_used = false;
+    bool is_used = config_uses_gate(config);
     while ((line = strsep(&rest, "\n")) != NULL)
         if (*line != '\0')
             log_warning("%s", line);
-    for (size_t i = 0; i < config->tiers_count; i++)
-        is_used |= config->tiers[i].gate;
     for (unsigned i = 0; is_used && (name = gate_tables_off_name(start->manager.files.gate_tables, i)) != NULL; i++)
         log_info("[gate] %s is empty: this rule is off", name);
 }

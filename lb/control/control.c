@@ -181,6 +181,7 @@ static void next_command(struct control_client *client) {
 }
 
 static void take_input(struct control_client *client, int result) {
+    char text[64];
     struct conn *conn = &client->conn;
     size_t length = (size_t)result;
     bool fits = length <= LINE_MAX_OCTETS - client->input_length;
@@ -193,7 +194,8 @@ static void take_input(struct control_client *client, int result) {
         client->at_end = true;
         client->input_length = 0;
         client->is_busy = true;
-        send_reply(client, "error: a line of more than 1024 octets");
+        snprintf(text, sizeof text, "error: a line of more than %d octets", LINE_MAX_OCTETS);
+        send_reply(client, text);
         return;
     }
     if (!fits) {
@@ -272,13 +274,17 @@ static struct control_client *free_client(struct control *control) {
     return NULL;
 }
 
+/* Of this process; of any when `peer` is NULL. */
+static bool is_peer(const struct control_client *client, const struct ucred *peer) {
+    return peer == NULL || (client->peer.pid == peer->pid && client->peer.uid == peer->uid);
+}
+
 /* `peer`: only those of its process; NULL: all. */
 static unsigned count_clients(const struct control *control, const struct ucred *peer) {
     unsigned count = 0;
     for (unsigned i = 0; i < CLIENTS_MAX; i++) {
         const struct control_client *client = &control->clients[i];
-        bool is_counted = client->is_used && !client->conn.is_closing;
-        count += is_counted && (peer == NULL || (client->peer.pid == peer->pid && client->peer.uid == peer->uid));
+        count += client->is_used && !client->conn.is_closing && is_peer(client, peer);
     }
     return count;
 }
@@ -288,9 +294,8 @@ static bool make_room(struct control *control, const struct control_client *newe
     struct control_client *idlest = NULL;
     for (unsigned i = 0; i < CLIENTS_MAX; i++) {
         struct control_client *client = &control->clients[i];
-        if (!client->is_used || client->is_busy || client->conn.is_closing || client == newest)
-            continue;
-        if (peer != NULL && (client->peer.pid != peer->pid || client->peer.uid != peer->uid))
+        if (!client->is_used || client->is_busy || client->conn.is_closing || client == newest ||
+            !is_peer(client, peer))
             continue;
         if (idlest == NULL || client->active < idlest->active)
             idlest = client;
@@ -302,6 +307,7 @@ static bool make_room(struct control *control, const struct control_client *newe
 
 /* The descriptor is in the table. */
 static void on_opened(struct control_client *client, int result) {
+    char text[64];
     struct control *control = client->control;
     if (result < 0) {
         conn_close(&client->conn);
@@ -311,7 +317,8 @@ static void on_opened(struct control_client *client, int result) {
     if (is_one_too_many && !make_room(control, client, &client->peer)) {
         client->at_end = true;
         client->is_busy = true;
-        send_reply(client, "error: this process has 8 commands under way");
+        snprintf(text, sizeof text, "error: this process has %d commands under way", CLIENTS_PER_PEER);
+        send_reply(client, text);
         return;
     }
     if (count_clients(control, NULL) == CLIENTS_MAX)

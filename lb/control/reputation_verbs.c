@@ -205,10 +205,9 @@ void reputation_top_verb(struct command *command, char **arguments, unsigned cou
 #define CSV_FIELDS    10u
 #define EXPORT_PLACES 16384u
 #define EXPORT_ROWS   2000u
-#define DAY_S         86400
 
 static void format_day(uint16_t day, char text[11]) {
-    time_t time_ = (time_t)day * DAY_S;
+    time_t time_ = (time_t)day * REPUTATION_DAY_S;
     struct tm date;
     text[0] = '\0';
     if (day != 0 && gmtime_r(&time_, &date) != NULL)
@@ -225,9 +224,9 @@ static bool parse_day(const char *text, uint16_t *ret_day) {
     if (end == NULL || *end != '\0')
         return false;
     time_t time_ = timegm(&date);
-    if (time_ < DAY_S || time_ / DAY_S > UINT16_MAX)
+    if (time_ < REPUTATION_DAY_S || time_ / REPUTATION_DAY_S > UINT16_MAX)
         return false;
-    *ret_day = (uint16_t)(time_ / DAY_S);
+    *ret_day = (uint16_t)(time_ / REPUTATION_DAY_S);
     return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include "backends/roster.h"
 #include "conf/added_backend.h"
+#include "conf/backend_host.h"
 #include "conf/finish.h"
 #include "conf/words.h"
 #include "health/health.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static void set_state(struct command *command, struct backend *backend, const char *word) {
     const struct control_scope *scope = command->scope;
@@ -81,11 +81,14 @@ void set_tier(struct command *command, char **arguments, unsigned count) {
 /* A server of this tier at the same host and port, or NULL: the rule of the file. */
 static const struct backend *find_same_host(const struct roster *roster, const struct config_backend *config) {
     for (unsigned i = 0; i < roster_count(roster); i++) {
-        const struct backend *backend = roster_at(roster, i);
-        bool is_name = backend->host_name[0] != '\0';
-        bool is_same = is_name ? strcasecmp(backend->host_name, config->host) == 0 && backend->host_port == config->port
-                               : !config->host_is_name && address_equal(&backend->address, &config->address);
-        if (is_same && backend->tier == config->tier)
+        struct backend *backend = roster_at(roster, i);
+        struct config_backend other = {
+            .host = backend->host_name,
+            .host_is_name = backend->host_name[0] != '\0',
+            .port = backend->host_port,
+            .address = backend->address,
+        };
+        if (backend->tier == config->tier && config_is_same_host(&other, config))
             return backend;
     }
     return NULL;

@@ -151,8 +151,8 @@ static uint32_t seconds_since(uint32_t seen, uint64_t now_ms) {
 }
 
 /* Whether nothing would be lost that is still needed. */
-static bool may_go(const struct count_table *table, const struct count_place *place, uint64_t state, uint64_t now_ms) {
-    uint32_t seen = atomic_load(&place->seen);
+static bool may_go(const struct count_table *table, const struct count_place *place, uint64_t state, uint32_t seen,
+                   uint64_t now_ms) {
     if (state == CLAIMED || (state & COUNT_MASK) != 0)
         return false;
     if (table->rate.events == 0 || seconds_since(seen, now_ms) > 2 * table->rate.period_ms / 1000 + 1)
@@ -167,9 +167,9 @@ static struct count_place *choose(const struct count_table *table, struct count_
     for (unsigned i = 0; i < COUNT_TABLE_WAYS; i++) {
         struct count_place *place = &bucket->places[i];
         uint64_t state = atomic_load(&place->state);
-        uint32_t since = seconds_since(atomic_load(&place->seen), now_ms);
+        uint32_t seen = atomic_load(&place->seen), since = seconds_since(seen, now_ms);
         bool is_free = state == 0;
-        if (!is_free && (!may_go(table, place, state, now_ms) || (chosen != NULL && since <= longest)))
+        if (!is_free && (!may_go(table, place, state, seen, now_ms) || (chosen != NULL && since <= longest)))
             continue;
         chosen = place;
         longest = since;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The tick of tiers and of reclaiming; also the grain of failback-delay. */
@@ -151,7 +152,6 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
     manager->signals.fd = -1;
     manager->mailbox.eventfd = -1;
     start_gate_init(&manager->workers.shared.start);
-    manager->started = time(NULL);
     struct io_options options = {.slots = MANAGER_SLOTS, .buffers = MANAGER_BUFFERS};
     int result = io_create(&options, &manager->io, ret_error, error_size);
     if (result < 0)
@@ -178,7 +178,7 @@ int manager_init(struct manager *manager, const struct config *config, unsigned 
         return result;
     }
     if (config->reputation.enabled) {
-        if (reputation_init(&manager->reputation, config, (uint32_t)manager->started) < 0) {
+        if (reputation_init(&manager->reputation, config, (uint32_t)time(NULL)) < 0) {
             snprintf(ret_error, error_size, "[reputation] max-entries = %u: out of memory",
                      config->reputation.entries_max);
             return -ENOMEM;

@@ -17,8 +17,6 @@
 #include "lb/reputation/keeper.h"
 #include "lb/reputation/lookups.h"
 
-#include <time.h>
-
 struct control;
 struct feedback;
 
@@ -43,7 +41,6 @@ struct manager {
     struct signals signals;
     struct stop stop;
     bool is_serving; /* all workers, and the control socket */
-    time_t started;
     uint64_t started_ms;
 };
 

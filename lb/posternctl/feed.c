@@ -49,10 +49,6 @@ struct feed {
     unsigned retry_s;
 };
 
-static const char *word_of(enum evidence_kind kind) {
-    return kind == EVIDENCE_FEEDBACK_GOOD ? "good" : kind == EVIDENCE_FEEDBACK_VIRUS ? "virus" : "spam";
-}
-
 /* --- the log --- */
 
 static void take_line(struct feed *feed) {
@@ -166,7 +162,7 @@ static const char *send_lines(struct feed *feed, unsigned count, char answer[FEE
     for (unsigned i = 0; i < count; i++) {
         const struct feed_outcome *outcome = &feed->queue[(feed->first + i) % QUEUE_MAX];
         feedback_line_write(&feed->key, feed->nonce, ++feed->number, address_format_host(&outcome->client, host),
-                            word_of(outcome->kind), line);
+                            evidence_rows[outcome->kind].word, line);
         fputs(line, feed->stream);
     }
     if (fflush(feed->stream) != 0)

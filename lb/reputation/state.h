@@ -26,9 +26,11 @@ struct reputation {
     void *wants_lookup_context;
 };
 
+#define REPUTATION_DAY_S 86400
+
 /* The day, as evidence counts it. */
 static inline uint16_t reputation_day(uint32_t now_s) {
-    return (uint16_t)(now_s / 86400);
+    return (uint16_t)(now_s / REPUTATION_DAY_S);
 }
 
 #endif
