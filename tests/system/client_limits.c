@@ -1,5 +1,6 @@
 /* Backends that limit what each client may do, in words or without, and clients over their limit, alone or by the
  * hundred: the sessions go on elsewhere, and the backend stays in. One that fails everybody goes all the same. */
+#include "exim.h"
 #include "postfix.h"
 #include "scripted.h"
 
@@ -187,9 +188,7 @@ static void expect_out_soon(bool is_checked, struct scripted_rule rule) {
         begin_checked(&site);
     else
         begin(&site, "check = none\n");
-    pthread_mutex_lock(&site.limited.lock);
-    site.limited.rules[strcmp(rule.line, "EHLO") == 0 ? 0 : 1] = rule;
-    pthread_mutex_unlock(&site.limited.lock);
+    scripted_rule(&site.limited, rule);
     json_t *good = load_run(&site.scene, "--rate 20 --sessions 60 --source 127.2.0.0/24");
     ASSERT_ALL_ACCEPTED(good);
     json_decref(good);
@@ -286,39 +285,14 @@ Test(client_limits, a_real_postfix_that_limits_connections_and_mails_is_held_to_
     scene_end(&site.scene);
 }
 
-/* tests/system/clients.c tells how it runs without being installed. Returns its port. */
-static unsigned begin_exim(struct scene *scene, const char *options) {
-    int status;
-    unsigned port = free_port();
-    char *said = shell(
-        &status,
-        "cp build/peers/exim4 %s/ && cd %s && mkdir exim && (echo 'Debian-exim:x:65534:65534::/:/bin/false'; "
-        "cat /etc/passwd) >passwd && (echo 'Debian-exim:x:65534:'; cat /etc/group) >group && cat >exim.conf <<EOF\n"
-        "primary_hostname = vm1.example.test\nexim_path = $PWD/exim4\nspool_directory = $PWD/exim\n"
-        "log_file_path = $PWD/exim/%%s.log\nkeep_environment = LD_PRELOAD : NSS_WRAPPER_PASSWD : NSS_WRAPPER_GROUP\n"
-        "local_interfaces = 127.0.0.1\ndaemon_smtp_ports = %u\nhost_lookup =\nchunking_advertise_hosts =\n"
-        "tls_advertise_hosts =\nsmtputf8_advertise_hosts =\nqueue_only\nacl_smtp_rcpt = all\n%s"
-        "begin acl\nall:\n  accept\nbegin routers\nall:\n  driver = redirect\n  data = :blackhole:\nEOF\n"
-        "chmod 755 .; chown -R 65534:65534 exim 2>&1",
-        scene->dir, scene->dir, port, options);
-    cr_assert(status == 0, "%s (tests/exim puts Exim in build/peers)", said);
-    free(said);
-    char command[400];
-    snprintf(command, sizeof command,
-             "cd %s && LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_PASSWD=$PWD/passwd NSS_WRAPPER_GROUP=$PWD/group "
-             "exec ./exim4 -C $PWD/exim.conf -bdf",
-             scene->dir);
-    spawn(scene, "exim.out", (const char *const[]){"sh", "-c", command, NULL});
-    return port;
-}
-
 /* It knows postern's address alone, so that its limit for each host is one for all: when it is full the probe meets
  * that as well, and it is up again when it is not. */
 Test(client_limits, a_real_exim_that_is_full_costs_no_session_and_comes_back, .timeout = 120) {
     static const unsigned bursts[] = {6, 14, 254};
     struct site site;
     scene_begin(&site.scene, false);
-    begin_beside(&site, begin_exim(&site.scene, "smtp_accept_max = 100\nsmtp_accept_max_per_host = 4\n"), "");
+    exim_begin(&site.scene);
+    begin_beside(&site, exim_start_host(&site.scene, "smtp_accept_max = 100\nsmtp_accept_max_per_host = 4\n"), "");
     for (unsigned i = 0; i < 3; i++) {
         pid_t burst = begin_burst(&site, i, bursts[i]);
         end_burst(&site, burst, i);

@@ -1,6 +1,7 @@
 /* Clean mail from the clients that a mail host meets, through the gate to real Postfix with the reference configuration
  * of the strict host (conf/postfix/strict), and from there to an inner server: each kind of envelope, in clear and
  * inside TLS, arrives once. A client is a line of shell, a kind of envelope is a row. */
+#include "exim.h"
 #include "postfix.h"
 #include "unbound.h"
 
@@ -219,31 +220,16 @@ static void begin_senders(struct test_postfix senders[2]) {
     }
 }
 
-/* Unpacked by tests/exim. Its user need not exist: nss_wrapper says that it does. */
-static void make_exim(void) {
-    int status;
-    char *said =
-        shell(&status,
-              "cp build/peers/exim4 %s/ && cd %s && mkdir exim && (echo 'Debian-exim:x:65534:65534::/:/bin/false'; "
-              "cat /etc/passwd) >passwd && (echo 'Debian-exim:x:65534:'; cat /etc/group) >group && "
-              "for tls in clear tls; do cat >exim-$tls.conf <<EOF\n"
-              "primary_hostname = exim.sender.test\nexim_path = $PWD/exim4\nspool_directory = $PWD/exim\n"
-              "log_file_path = $PWD/exim/%%s.log\ndeliver_drop_privilege = true\n"
-              "allow_domain_literals\nkeep_environment = LD_PRELOAD : NSS_WRAPPER_PASSWD : NSS_WRAPPER_GROUP\n"
-              "begin routers\nall:\n  driver = manualroute\n  transport = out\n  route_list = * 127.0.0.1\n"
-              "  self = send\nbegin transports\nout:\n  driver = smtp\n  port = %u\n"
-              "  $([ $tls = tls ] && echo hosts_require_tls || echo hosts_avoid_tls) = *\n"
-              "  tls_verify_certificates =\nEOF\ndone; chmod 755 .; chown -R 65534:65534 exim 2>&1",
-              scene.dir, scene.dir, scene.port);
-    cr_assert(status == 0, "%s (tests/exim puts Exim in build/peers)", said);
-    free(said);
+static void begin_exim(void) {
+    exim_begin(&scene);
+    exim_write_sender(&scene, "exim-clear.conf", "allow_domain_literals\n", "  hosts_avoid_tls = *\n");
+    exim_write_sender(&scene, "exim-tls.conf", "allow_domain_literals\n",
+                      "  hosts_require_tls = *\n  tls_verify_certificates =\n");
 }
 
 static const struct client hosts[] = {
     {"postfix", "sendmail -C $PWD/$TLS -i -f \"$FROM\" -- \"$TO\" <$MAIL", .feature = DATA},
-    {"exim",
-     "export LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_PASSWD=$PWD/passwd NSS_WRAPPER_GROUP=$PWD/group\n"
-     "./exim4 -C $PWD/exim-$TLS.conf -odf -i -f \"<$FROM>\" -- \"$TO\" <$MAIL; cat exim/main.log",
+    {"exim", EXIM_RUN "exim-$TLS.conf -odf -i -f \"<$FROM>\" -- \"$TO\" <$MAIL; cat exim/main.log",
      .feature = " bdat="},
 };
 
@@ -251,7 +237,7 @@ Test(clients, clean_mail_of_mail_hosts_passes_the_gate) {
     struct test_postfix senders[2];
     struct sent sent = {0};
     begin_senders(senders);
-    make_exim();
+    begin_exim();
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
         send_all(&hosts[i], &sent);
     expect_once_each(&sent);

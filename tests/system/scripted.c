@@ -231,14 +231,18 @@ void scripted_end(struct scripted *scripted) {
 
 /* --- what the test says and asks meanwhile --- */
 
-void scripted_answer(struct scripted *scripted, const char *line, const char *reply) {
-    bool is_last = strncmp(reply, "421", 3) == 0 || strncmp(reply, "221", 3) == 0;
-    enum scripted_end end = reply[0] == '\0' ? FALLS_SILENT : is_last ? HANGS_UP : GOES_ON;
+void scripted_rule(struct scripted *scripted, struct scripted_rule rule) {
     pthread_mutex_lock(&scripted->lock);
     cr_assert(scripted->rules[SCRIPTED_RULES_MAX - 1].line == NULL, "too many rules");
     memmove(scripted->rules + 1, scripted->rules, (SCRIPTED_RULES_MAX - 1) * sizeof scripted->rules[0]);
-    scripted->rules[0] = (struct scripted_rule){line, reply, end, 0};
+    scripted->rules[0] = rule;
     pthread_mutex_unlock(&scripted->lock);
+}
+
+void scripted_answer(struct scripted *scripted, const char *line, const char *reply) {
+    bool is_last = strncmp(reply, "421", 3) == 0 || strncmp(reply, "221", 3) == 0;
+    enum scripted_end end = reply[0] == '\0' ? FALLS_SILENT : is_last ? HANGS_UP : GOES_ON;
+    scripted_rule(scripted, (struct scripted_rule){line, reply, end, 0});
 }
 
 void scripted_forget(struct scripted *scripted) {

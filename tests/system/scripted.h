@@ -40,7 +40,7 @@ struct scripted_client {
 struct scripted {
     unsigned port;
     int fd;
-    /* The first that fits holds. A rule is given before the connection that it is for begins, or by scripted_answer();
+    /* The first that fits holds. A rule is given before the connection that it is for begins, or by scripted_rule();
      * `line` NULL ends them. */
     struct scripted_rule rules[SCRIPTED_RULES_MAX + 1];
     /* Each connection begins with a header of PROXY version 1. 127.0.0.1, which probes, is under no limit. A change
@@ -67,6 +67,8 @@ struct scripted {
 void scripted_begin(struct scripted *scripted);
 void scripted_end(struct scripted *scripted);
 
+/* From now on this rule stands before all others; its texts stay the caller's. */
+void scripted_rule(struct scripted *scripted, struct scripted_rule rule);
 /* From now on `line` (as in a rule) is answered with `reply` ("" is silence, 421 and 221 hang up), whatever other rules
  * are there; both stay the caller's. */
 void scripted_answer(struct scripted *scripted, const char *line, const char *reply);
