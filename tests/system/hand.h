@@ -28,7 +28,7 @@ void hand_exchange(struct hand *hand, const char *octets, const char *answer);
 enum hand_stage { HAND_GREETED, HAND_MAIL, HAND_RCPT, HAND_CONTENT, HAND_DOT, HAND_TLS };
 void hand_session(struct hand *hand, enum hand_stage stage);
 
-/* Sends the signal, and waits until the log says that this many have begun a stop. */
+/* Sends SIGTERM, and waits until the log says that postern stops. */
 void hand_stop(struct hand *hand);
 /* Waits for postern's own end, which must be exit status 0. */
 void hand_expect_exit(struct hand *hand, unsigned ms);

@@ -93,7 +93,6 @@ Test(limits, an_address_that_floods_holds_its_50_and_costs_others_nothing) {
     for (unsigned i = 0; i < 50; i++) { /* they go on as before */
         talk_exchange(&held[i], TALK_HELLO, "250");
         talk_quit(&held[i]);
-        talk_end(&held[i]);
     }
     WAIT_FOR(all_are_gone(), 10000);
     greet(&other, "127.0.0.9", "220");
@@ -132,7 +131,6 @@ Test(limits, counts_are_at_zero_after_every_kind_of_end) {
     for (unsigned round = 0; round < 5; round++) {
         talk_open(&talk, "127.0.0.9", scene.port);
         talk_quit(&talk);
-        talk_end(&talk);
         talk_open(&talk, "127.0.0.9", scene.port);
         talk_end(&talk); /* in mid-dialog */
         talk_open(&talk, "127.0.0.9", scene.port);
@@ -215,7 +213,6 @@ Test(limits, connections_in_a_time_are_limited_for_a_client_alone) {
     for (unsigned i = 0; i < 3; i++) {
         talk_open(&talk, "127.0.0.9", scene.port);
         talk_quit(&talk);
-        talk_end(&talk);
     }
     is_refused("127.0.0.9", RATE);
     greet(&talk, "127.0.0.10", "220");

@@ -309,6 +309,8 @@ Test(reference_postfix, only_crlf_dot_crlf_ends_a_mail_on_the_strict_host, .time
         cr_assert(hears(&site, CLIENT, script, "\n250 2.0.0 inner queued\n221 "), "%s", ends[i]);
         cr_assert_eq(sink_figure(&site.inner, "mails"), (json_int_t)i + 1, "%s", ends[i]);
     }
+    free(talk_lines(site.host.port, "203.0.113.99", "QUIT"));
+    WAIT_FOR(postfix_log_has(&site.host, "[203.0.113.99]"), 5000); /* what came before is there, too */
     cr_assert_not(postfix_log_has(&site.host, "b@sender.test"));
     site_end(&site);
 }

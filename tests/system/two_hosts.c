@@ -27,7 +27,6 @@ void two_hosts_begin(struct two_hosts *site, const char *sections) {
     postern_start(&site->scene);
 }
 
-/* Nothing is left of any session. */
 void two_hosts_end(struct two_hosts *site) {
     WAIT_FOR(info_figure(&site->scene, "sessions") == 0, 15000);
     WAIT_FOR(info_figure(&site->scene, "buffers_in_use") == 0, 5000);
@@ -36,7 +35,6 @@ void two_hosts_end(struct two_hosts *site) {
     scene_end(&site->scene);
 }
 
-/* What both sides do from here on until two_hosts_end_turn() comes in one turn of the loop. */
 void two_hosts_hold_turn(struct two_hosts *site) {
     siginfo_t info;
     kill(site->scene.postern, SIGSTOP);
@@ -47,7 +45,6 @@ void two_hosts_end_turn(struct two_hosts *site) {
     kill(site->scene.postern, SIGCONT);
 }
 
-/* The host has the beginning of a session, and has not greeted it yet. */
 void two_hosts_begin_held(struct two_hosts *site, struct talk *talk, const char *early, size_t length) {
     unsigned sessions = atomic_load(&site->first.sessions);
     atomic_store(&site->first.is_held, true);

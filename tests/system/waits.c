@@ -101,10 +101,10 @@ static const char *const junk[] = {"HTTP/1.1 500\r\n", "250-a\r\n550 b\r\n", "25
 Test(waits, what_is_no_smtp_is_never_passed_on) {
     struct two_hosts site;
     two_hosts_begin(&site, "");
-    for (unsigned i = 0; i < 4 * sizeof junk / sizeof junk[0]; i++) {
+    for (unsigned i = 0; i < 8 * sizeof junk / sizeof junk[0]; i++) {
         static const char *const lines[] = {"EHLO", "MAIL", "RCPT", "QUIT"};
-        site.first.rules[0] = (struct scripted_rule){lines[i % 4], junk[i / 4], HANGS_UP, 0};
-        site.first.rules[0].end = i % 2 == 0 ? HANGS_UP : GOES_ON;
+        static const enum scripted_end ends[] = {HANGS_UP, GOES_ON};
+        site.first.rules[0] = (struct scripted_rule){lines[i % 4], junk[i / 8], ends[i / 4 % 2], 0};
         talk_script(lines[i % 4], NULL, site.scene.port, two_hosts_mail);
     }
     two_hosts_end(&site);

@@ -1,6 +1,8 @@
 /* What was kept by an older version is read by this one. */
 #include "lb/reputation/store.h"
 
+#include "lb/base/hash.h"
+
 #include <criterion/criterion.h>
 #include <endian.h>
 #include <lmdb.h>
@@ -32,13 +34,6 @@ struct old_meta {
 
 #define KEY UINT64_C(0x20010db800050000)
 
-static uint64_t checksum(uint64_t key, const void *data, size_t size) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ key;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static void put(MDB_txn *txn, MDB_dbi dbi, void *key, size_t key_size, void *data, size_t size) {
     MDB_val name = {key_size, key}, value = {size, data};
     cr_assert_eq(mdb_put(txn, dbi, &name, &value, 0), 0);
@@ -64,7 +59,7 @@ static void write_old(const char *directory) {
     record.client.host = 0xabc;
     record.client.decree = DECREE_VETTED;
     record.client.allowed_by = 77;
-    record.check = checksum(KEY, &record.client, sizeof record.client);
+    record.check = hash_octets(HASH_START ^ KEY, &record.client, sizeof record.client);
     snprintf(path, sizeof path, "%s/reputation.mdb", directory);
     cr_assert(mdb_env_create(&env) == 0 && mdb_env_open(env, path, MDB_NOSUBDIR, 0600) == 0);
     cr_assert(mdb_txn_begin(env, NULL, 0, &txn) == 0 && mdb_dbi_open(txn, NULL, 0, &dbi) == 0);
