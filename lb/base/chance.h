@@ -23,6 +23,11 @@ static inline uint64_t chance_bits(struct chance *chance) {
     return chance->state * UINT64_C(0x2545F4914F6CDD1D);
 }
 
+/* Evenly over [0, limit). */
+static inline unsigned chance_below(struct chance *chance, unsigned limit) {
+    return (unsigned)((chance_bits(chance) >> 32) * limit >> 32);
+}
+
 /* Evenly over (0, 1]: its logarithm is finite. */
 static inline double chance_unit(struct chance *chance) {
     return (double)((chance_bits(chance) >> 11) + 1) / 9007199254740992.0;

@@ -1,6 +1,6 @@
 /* sim: worlds of clients and backends around postern's own code, one for each seed (README.md).
  *
- *   sim [--from SEED] [--seeds N] [--sessions N] [--verbose]
+ *   sim [--from SEED] [--seeds N] [--sessions N] [--trace] [--verbose]
  *
  * A seed that fails is run again with its trace, whose end is printed; exit 1 when there is one. */
 #include "tests/sim/run.h"

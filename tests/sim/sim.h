@@ -16,7 +16,7 @@ extern struct chance sim_chance;
 
 /* Evenly over 0 … limit − 1. */
 static inline unsigned sim_below(unsigned limit) {
-    return (unsigned)((chance_bits(&sim_chance) >> 32) * limit >> 32);
+    return chance_below(&sim_chance, limit);
 }
 
 /* True once in `times`. */

@@ -2,6 +2,8 @@
  * is doubled or lost. What is done follows from the seed that is printed; POSTERN_SOAK_SEED=N gives it again. */
 #include "harness.h"
 
+#include "lb/base/chance.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +15,10 @@ static const char *const faults[] = {"none",       "none",       "none",       "
                                      "mail-421",   "rcpt-die",   "data-die",   "dot-close",      "dot-silent",
                                      "refuse",     "dot-550",    "mail-reset", "banner-garbage", "banner-421-policy"};
 
-static uint64_t state;
+static struct chance chance;
 
 static unsigned draw(unsigned below) {
-    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)(state >> 33) % below;
+    return chance_below(&chance, below);
 }
 
 static void disturb(struct scene *scene, struct test_sink sinks[3]) {
@@ -53,7 +54,7 @@ Test(soak, whatever_happens_nobody_is_dropped_and_no_mail_is_doubled_or_lost) {
     struct scene scene;
     struct test_sink sinks[3];
     scene_begin(&scene, false);
-    state = test_seed("soak");
+    chance_init(&chance, test_seed("soak"));
     for (unsigned i = 0; i < 3; i++) {
         char options[120];
         snprintf(options, sizeof options, "--reply-delay 15 --ids %s/vm%u.ids", scene.dir, i + 1);

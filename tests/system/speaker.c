@@ -37,18 +37,15 @@ static void tell(struct speaker *speaker, const char *mark, const char *octets, 
 
 void speaker_init(struct speaker *speaker, unsigned number, uint64_t seed) {
     memset(speaker, 0, sizeof *speaker);
-    speaker->random = seed * 64 + number;
+    chance_init(&speaker->chance, seed * 64 + number);
     speaker->talk.fd = -1;
     snprintf(speaker->name, sizeof speaker->name, "%u", number);
     snprintf(speaker->clean_source, sizeof speaker->clean_source, "127.60.1.%u", number + 1);
     snprintf(speaker->junk_source, sizeof speaker->junk_source, "127.60.2.%u", number + 1);
-    for (unsigned i = 0; i < 8; i++)
-        (void)speaker_draw(speaker, 2);
 }
 
 unsigned speaker_draw(struct speaker *speaker, unsigned below) {
-    speaker->random = speaker->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)(speaker->random >> 33) % below;
+    return chance_below(&speaker->chance, below);
 }
 
 bool speaker_begin(struct speaker *speaker, unsigned port) {

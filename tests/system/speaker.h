@@ -6,6 +6,8 @@
 
 #include "talk.h"
 
+#include "lb/base/chance.h"
+
 #include <stdatomic.h>
 
 #define SPEAKER_OUTPUT_MAX 65536
@@ -13,7 +15,7 @@
 struct speaker {
     char name[16];
     char clean_source[20], junk_source[20];
-    uint64_t random;
+    struct chance chance;
     unsigned mails;
     bool is_clean; /* keeps to the protocol: it is never told that it is at fault */
     bool has_left;

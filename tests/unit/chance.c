@@ -47,3 +47,17 @@ Test(chance, a_unit_is_above_0_and_at_most_1) {
     }
     cr_assert(sum > 4800 && sum < 5200, "%f", sum);
 }
+
+Test(chance, what_is_drawn_below_a_limit_is_each_number_below_it_as_often) {
+    struct chance chance;
+    unsigned drawn[7] = {0};
+    chance_init(&chance, 5);
+    for (unsigned i = 0; i < 7000; i++) {
+        unsigned number = chance_below(&chance, 7);
+        cr_assert_lt(number, 7);
+        drawn[number]++;
+    }
+    for (unsigned i = 0; i < 7; i++) /* 6 standard deviations of 29 */
+        cr_assert(drawn[i] > 820 && drawn[i] < 1180, "%u: %u", i, drawn[i]);
+    cr_assert_eq(chance_below(&chance, 1), 0);
+}
